@@ -1,0 +1,105 @@
+"""How a detector is assembled, from top to bottom, and where its weights come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from glip_core import checkpoint
+from glip_core.align import AlignmentHead, BoxHead, ClassHead
+from glip_core.config import DetectorConfig, get_config
+from glip_core.detector import GLIP, Block, Detector, DyHead
+from glip_core.dyhead import DyConv
+from glip_core.errors import InputError
+from glip_core.fusion import Fusion, LanguageLayer
+from glip_core.language import BERT_VOCABULARY, NANO_VOCABULARY, LanguageBackbone, load_tokenizer
+from glip_core.vision import FeaturePyramid, Swin, VisionBackbone
+
+DEFAULT_CLASSES = 80
+
+
+def build(name: str, vocab: str | Path | None = None, *, num_classes: int | None = None) -> Detector:
+    """A detector with random weights; nothing is downloaded.
+
+    Args:
+        name: a preset, such as ``"glip-t"`` (see :data:`glip_core.config.PRESETS`).
+        vocab: another WordPiece ``vocab.txt``; by default the one that fits the preset, which is shipped.
+        num_classes: width of the class layer, for the DyHead presets only (default 80).
+
+    Raises:
+        InputError: an unknown name, an unusable vocabulary, or ``num_classes`` for a GLIP.
+    """
+    return assemble(get_config(name), vocab, num_classes=num_classes)
+
+
+def assemble(config: DetectorConfig, vocab: str | Path | None = None, *, num_classes: int | None = None) -> Detector:
+    """The whole model of a configuration; see :func:`build`."""
+    swin = Swin(config.swin)
+    vision = VisionBackbone(swin=swin, pyramid=FeaturePyramid(swin.channels[1:], config.channels))
+    boxes = BoxHead(config.channels, levels=len(config.anchor_sizes))
+
+    def dyconv() -> DyConv:
+        return DyConv(config.channels, deformable=config.deformable)
+
+    if config.text is None:
+        plain = [Block(dyconv=dyconv()) for _ in range(config.blocks)]
+        classes = DEFAULT_CLASSES if num_classes is None else num_classes
+        class_head = ClassHead(channels=config.channels, num_classes=classes, boxes=boxes)
+        return DyHead(config, vision=vision, blocks=plain, head=class_head).eval()
+
+    if num_classes is not None:
+        raise InputError(f"'{config.name}' takes its classes from the prompt; num_classes is for dyhead models")
+    vocabulary = Path(vocab) if vocab else (NANO_VOCABULARY if config.family == "nano" else BERT_VOCABULARY)
+    known = load_tokenizer(vocabulary).get_vocab_size()
+    if known > config.text.vocabulary:
+        raise InputError(
+            f"vocabulary '{vocabulary}' has {known} tokens, '{config.name}' has embeddings for "
+            f"{config.text.vocabulary}: give the vocabulary that the model was trained with"
+        )
+    language = LanguageBackbone(config.text, vocabulary=vocabulary)
+    blocks = []
+    for _ in range(config.blocks):
+        if config.fusion is None:
+            blocks.append(Block(dyconv=dyconv()))
+            continue
+        fusion = Fusion(
+            vision_width=config.channels,
+            text_width=config.text.width,
+            config=config.fusion,
+            layer_scale=1 / config.blocks,
+        )
+        blocks.append(Block(fusion=fusion, language=LanguageLayer(config.text), dyconv=dyconv()))
+    head = AlignmentHead(channels=config.channels, text_width=config.text.width, boxes=boxes)
+    return GLIP(config, vision=vision, language=language, blocks=blocks, head=head).eval()
+
+
+def load(
+    name: str,
+    weights: str | Path | None = None,
+    *,
+    vocab: str | Path | None = None,
+    num_classes: int | None = None,
+    device: str | torch.device = "cpu",
+) -> Detector:
+    """A detector with trained weights.
+
+    Args:
+        name: a preset.
+        weights: a ``.pth`` or ``.safetensors`` file, or the name of another preset whose matching parts are taken
+            (``dyhead-t`` from ``glip-t-a``, with a fresh class layer). By default the embedded weights of the nano
+            models, or the official ones from the hub's cache, downloaded on first use.
+        vocab: see :func:`build`.
+        num_classes: classes of a DyHead; where the file has another number the class layer starts fresh.
+        device: where to put the detector.
+
+    Raises:
+        InputError: no such model or file, no network for a download, or a checkpoint of another model.
+    """
+    detector = assemble(get_config(name), vocab, num_classes=num_classes)
+    path = checkpoint.find_weights(detector.config, weights)
+    state = checkpoint.read_state_dict(path)
+    fresh = ("rpn.head.cls_logits.",) if isinstance(detector, DyHead) else ()
+    checkpoint.load_official_state_dict(detector, state, source=str(path), may_differ=fresh)
+    detector.weights_sha256 = checkpoint.file_sha256(path)
+    return detector.to(device).eval()

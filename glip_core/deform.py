@@ -1,0 +1,113 @@
+"""Modulated deformable 3x3 convolution (DCNv2, Zhu et al. 2019), with a fast path for CPUs.
+
+Bilinear sampling is a weighted sum of four rows of a channels-last table, which is what ``embedding_bag`` does
+in all threads with contiguous reads; torchvision's CPU kernel samples one value at a time in one thread.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import deform_conv2d
+
+KERNEL = 3
+TAPS = KERNEL * KERNEL
+_ROWS_PER_CHUNK = 4096  # output positions gathered at a time: 4096 * 9 * 256 floats are 36 MiB
+
+
+class DeformConv(nn.Module):
+    """A 3x3 convolution, padding 1, that samples where ``offsets`` point and weighs samples by ``mask``."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.stride = stride
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, KERNEL, KERNEL))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        nn.init.normal_(self.weight, std=0.01)
+
+    def forward(self, x: Tensor, offsets: Tensor, mask: Tensor) -> Tensor:
+        """Sample and convolve.
+
+        Args:
+            x: ``[B, C, H, W]``.
+            offsets: ``[B, 18, h, w]``, (dy, dx) per kernel tap in row-major tap order, in pixels of ``x``.
+            mask: ``[B, 9, h, w]``, one weight per tap.
+
+        Returns:
+            ``[B, out, h, w]`` with h, w the output size of a strided 3x3 convolution of ``x``.
+        """
+        return deform_conv(x, offsets, mask, self.weight, self.bias, stride=self.stride)
+
+
+def output_size(height: int, width: int, stride: int) -> tuple[int, int]:
+    """Size of a 3x3 convolution's output with padding 1."""
+    return (height - 1) // stride + 1, (width - 1) // stride + 1
+
+
+def deform_conv(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, *, stride: int) -> Tensor:
+    """Modulated deformable 3x3 convolution, padding 1: a sample outside the map is 0 (see :class:`DeformConv`)."""
+    if x.device.type != "cpu":
+        with torch.autocast(x.device.type, enabled=False):  # torchvision has no half-precision path under autocast
+            return deform_conv2d(
+                x.float(),
+                offsets.float(),
+                weight.float(),
+                bias.float(),
+                stride=stride,
+                padding=1,
+                mask=mask.float(),
+            )
+    return torch.stack([_deform_one(x[i], offsets[i], mask[i], weight, bias, stride) for i in range(x.shape[0])])
+
+
+def _deform_one(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
+    """One image on the CPU: gather in chunks, then one matrix product per chunk."""
+    channels, height, width = x.shape
+    out_h, out_w = offsets.shape[-2:]
+    # A border of one zero pixel on every side makes each corner that counts addressable without a test: a sample
+    # counts while its coordinate is > -1 and < size, so corners lie in -1 .. size.
+    table = F.pad(x.permute(1, 2, 0), (0, 0, 1, 1, 1, 1)).reshape(-1, channels)  # ((H+2) * (W+2), C)
+    corners, weights = bilinear_taps(offsets, mask, (height, width), stride)
+    flat = weight.permute(2, 3, 1, 0).reshape(TAPS * channels, -1).to(x.dtype)  # (9 * C, out)
+    out = []
+    for start in range(0, out_h * out_w, _ROWS_PER_CHUNK):
+        rows = slice(start, start + _ROWS_PER_CHUNK)
+        samples = F.embedding_bag(
+            corners[rows].reshape(-1, 4), table, per_sample_weights=weights[rows].reshape(-1, 4), mode="sum"
+        )  # (rows * 9, C)
+        out.append(torch.addmm(bias.to(x.dtype), samples.view(-1, TAPS * channels), flat))
+    return torch.cat(out).view(out_h, out_w, -1).permute(2, 0, 1)
+
+
+def bilinear_taps(offsets: Tensor, mask: Tensor, size: tuple[int, int], stride: int) -> tuple[Tensor, Tensor]:
+    """Where each kernel tap reads and with what weight.
+
+    Args:
+        offsets: ``[18, h, w]``.
+        mask: ``[9, h, w]``.
+        size: (H, W) of the map that is read.
+        stride: of the convolution.
+
+    Returns:
+        Row numbers, int32 ``[h*w, 9, 4]``, into the flattened map with a border of one zero pixel; and the
+        bilinear weights times the mask, ``[h*w, 9, 4]``, differentiable with respect to offsets and mask.
+    """
+    height, width = size
+    out_h, out_w = offsets.shape[-2:]
+    offsets = offsets.reshape(TAPS, 2, -1).permute(2, 0, 1)  # (h*w, 9, 2)
+    mask = mask.reshape(TAPS, -1).t()  # (h*w, 9)
+    grid = torch.arange(out_h * out_w, device=offsets.device)
+    tap = torch.arange(TAPS, device=offsets.device)
+    base_y = (grid // out_w * stride - 1)[:, None] + (tap // KERNEL)[None]  # (h*w, 9)
+    base_x = (grid % out_w * stride - 1)[:, None] + (tap % KERNEL)[None]
+    # Samples at or beyond the border's outer edge are zero anyway; clamping keeps their rows inside the table.
+    y = (base_y + offsets[..., 0]).clamp(-1, height)
+    x = (base_x + offsets[..., 1]).clamp(-1, width)
+    y0, x0 = y.detach().floor().clamp(max=height - 1), x.detach().floor().clamp(max=width - 1)
+    dy, dx = y - y0, x - x0
+    top, bottom = mask * (1 - dy), mask * dy
+    weights = torch.stack([top * (1 - dx), top * dx, bottom * (1 - dx), bottom * dx], dim=-1)
+    first = ((y0 + 1) * (width + 2) + (x0 + 1)).to(torch.int32)  # the border shifts rows and columns by one
+    step = torch.tensor([0, 1, width + 2, width + 3], dtype=torch.int32, device=offsets.device)
+    return first[..., None] + step, weights

@@ -1,0 +1,124 @@
+"""Dynamic head blocks (Dai et al. 2021): scale-, spatial- and task-aware attention over a pyramid."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from glip_core.deform import TAPS, DeformConv, output_size
+
+
+class DyReLU(nn.Module):
+    """Task-aware attention: per channel the larger of two lines whose slopes depend on the whole map.
+
+    ``max(a1 x + b1, a2 x + b2)`` with ``a1 = 2(y - 0.5) + 1``, ``a2 = 2(y - 0.5)``, ``b = y - 0.5`` and ``y`` a
+    hard sigmoid of a two-layer network on the global mean (equation 5 of the paper).
+    """
+
+    def __init__(self, channels: int, reduction: int = 4) -> None:
+        super().__init__()
+        self.fc = nn.Sequential(
+            nn.Linear(channels, channels // reduction),
+            nn.ReLU(),
+            nn.Linear(channels // reduction, 4 * channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, H, W]`` -> the same shape."""
+        y = F.relu6(self.fc(x.mean(dim=(2, 3))) + 3) / 6 - 0.5  # (B, 4 C)
+        a1, b1, a2, b2 = (part[:, :, None, None] for part in y.chunk(4, dim=1))
+        return torch.maximum(x * (2 * a1 + 1) + b1, x * (2 * a2) + b2)
+
+
+class ConvNorm(nn.Module):
+    """A 3x3 convolution, deformable or plain, and GroupNorm with 16 groups."""
+
+    def __init__(self, channels: int, *, stride: int, deformable: bool) -> None:
+        super().__init__()
+        if deformable:
+            self.conv: nn.Module = DeformConv(channels, channels, stride=stride)
+        else:
+            self.conv = nn.Conv2d(channels, channels, 3, stride=stride, padding=1)
+            nn.init.normal_(self.conv.weight, std=0.01)
+            nn.init.zeros_(self.conv.bias)
+        self.norm = nn.GroupNorm(16, channels)
+
+    def forward(self, x: Tensor, sampling: tuple[Tensor, Tensor] | None) -> Tensor:
+        """``[B, C, H, W]`` -> ``[B, C, H/stride, W/stride]``; ``sampling`` is (offsets, mask) if deformable."""
+        return self.norm(self.conv(x) if sampling is None else self.conv(x, *sampling))
+
+
+def reread(buffer: Tensor, height: int, width: int) -> Tensor:
+    """The first values of each image's contiguous ``[C, H, W]`` block, seen as ``[C, height, width]``.
+
+    The convolution on a coarser level is given the offsets of the finer one, four times as large. The official
+    kernel checks no shapes and indexes that buffer with its own output's size; released weights were trained
+    with it, so it is part of the model (parity README, section 6).
+    """
+    batch, channels = buffer.shape[:2]
+    return buffer.reshape(batch, -1)[:, : channels * height * width].reshape(batch, channels, height, width)
+
+
+class DyConv(nn.Module):
+    """One DyHead block over the pyramid.
+
+    Every level becomes the mean of up to three convolved maps, from the finer level, itself and the coarser one,
+    each weighed by a scalar that depends on its content (scale-aware attention); the sampling points depend on
+    the level itself (spatial-aware attention); then :class:`DyReLU`.
+    """
+
+    def __init__(self, channels: int, *, deformable: bool = True) -> None:
+        super().__init__()
+        self.from_coarser = ConvNorm(channels, stride=1, deformable=deformable)
+        self.same = ConvNorm(channels, stride=1, deformable=deformable)
+        self.from_finer = ConvNorm(channels, stride=2, deformable=deformable)
+        self.scale_attention = nn.Conv2d(channels, 1, 1)
+        self.relu = DyReLU(channels)
+        self.offset = nn.Conv2d(channels, 3 * TAPS, 3, padding=1) if deformable else None
+        for conv in (self.scale_attention, self.offset):
+            if conv is not None:
+                nn.init.normal_(conv.weight, std=0.01)
+                nn.init.zeros_(conv.bias)
+
+    def forward(self, levels: list[Tensor]) -> list[Tensor]:
+        """Maps ``[B, C, H, W]``, finest first -> the same shapes. All levels read the block's input."""
+        return [self.relu(self._mix(levels, i)) for i in range(len(levels))]
+
+    def _mix(self, levels: list[Tensor], i: int) -> Tensor:
+        x = levels[i]
+        size = (x.shape[-2], x.shape[-1])
+        sampling = self._sampling(x)
+        maps = [self.same(x, sampling)]
+        if i > 0:
+            finer = levels[i - 1]
+            maps.append(self.from_finer(finer, self._fit(sampling, finer, stride=2)))
+        if i + 1 < len(levels):
+            coarser = levels[i + 1]
+            out = self.from_coarser(coarser, self._fit(sampling, coarser, stride=1))
+            maps.append(F.interpolate(out, size=size, mode="bilinear", align_corners=True))
+        mixed = torch.zeros_like(maps[0])
+        for m in maps:
+            mixed = torch.addcmul(mixed, m, self._scale(m))
+        return mixed / len(maps)
+
+    def _scale(self, x: Tensor) -> Tensor:
+        """``[B, C, H, W]`` -> ``[B, 1, 1, 1]`` in 0..1, a hard sigmoid of the pooled map."""
+        return F.relu6(F.relu(self.scale_attention(x.mean(dim=(2, 3), keepdim=True))) + 3) / 6
+
+    def _sampling(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        if self.offset is None:
+            return None
+        out = self.offset(x).contiguous()  # (B, 27, H, W)
+        return out[:, : 2 * TAPS], out[:, 2 * TAPS :].sigmoid()
+
+    @staticmethod
+    def _fit(sampling: tuple[Tensor, Tensor] | None, source: Tensor, *, stride: int) -> tuple[Tensor, Tensor] | None:
+        """The offsets and mask as the convolution of ``source`` reads them."""
+        if sampling is None:
+            return None
+        offsets, mask = sampling
+        size = output_size(source.shape[-2], source.shape[-1], stride)
+        if size == (offsets.shape[-2], offsets.shape[-1]):
+            return sampling
+        return reread(offsets, *size), reread(mask, *size)

@@ -1,0 +1,122 @@
+"""Prompts: class names and attributes become a caption, and each class a set of the caption's tokens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from glip_core.errors import InputError
+
+SEPARATOR = ". "
+_PART_KEYS = ("prefix", "name", "suffix")
+
+
+class CharacterMap(Protocol):
+    """What a tokenizer knows of a text: which token holds a character."""
+
+    def char_to_token(self, char_pos: int) -> int | None:
+        """Index of the token that holds the character, None for white space."""
+        ...
+
+
+def clean_name(name: str) -> str:
+    """A class name as it stands in a caption: no ``(...)``, ``_`` as space, double spaces halved once."""
+    return re.sub(r"\(.*\)", "", name).replace("_", " ").replace("  ", " ")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A caption and where in it each class is named.
+
+    Attributes:
+        caption: the text that the language backbone reads.
+        spans: one half-open character span per class; the tokens inside it stand for the class.
+        names: the class names, for people.
+    """
+
+    caption: str
+    spans: tuple[tuple[int, int], ...]
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.spans) != len(self.names):
+            raise InputError(f"prompt: {len(self.spans)} spans for {len(self.names)} names; give one per class")
+        for (start, end), name in zip(self.spans, self.names, strict=True):
+            if not 0 <= start <= end <= len(self.caption):
+                raise InputError(f"prompt: the span {(start, end)} of '{name}' lies outside the caption")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @classmethod
+    def from_classes(cls, names: Iterable[str], *, separator: str = SEPARATOR) -> Prompt:
+        """The plain prompt: cleaned class names in order, joined by ``". "``, without a final dot.
+
+        Raises:
+            InputError: no names were given.
+        """
+        names = list(names)
+        cleaned = [{"name": clean_name(name)} for name in names]
+        prompt = cls.from_parts(cleaned, separator=separator)
+        return cls(prompt.caption, prompt.spans, tuple(names))
+
+    @classmethod
+    def from_parts(cls, parts: Iterable[Mapping[str, str]], *, separator: str = SEPARATOR) -> Prompt:
+        """A prompt with attributes: ``prefix + name + suffix`` per class, of which only the name is the class.
+
+        Args:
+            parts: per class a mapping with ``name`` and optionally ``prefix`` and ``suffix``, taken as written.
+            separator: what stands between two classes.
+
+        Raises:
+            InputError: no parts, an unknown key, or a part without a name.
+        """
+        caption, spans, names = "", [], []
+        for number, part in enumerate(parts):
+            unknown = sorted(set(part) - set(_PART_KEYS))
+            if unknown:
+                raise InputError(f"prompt part {number}: unknown key '{unknown[0]}'; known: {', '.join(_PART_KEYS)}")
+            name = part.get("name")
+            if not isinstance(name, str) or name == "":
+                raise InputError(f"prompt part {number}: 'name' is missing or empty")
+            if caption or number:
+                caption += separator
+            caption += part.get("prefix") or ""
+            spans.append((len(caption), len(caption) + len(name)))
+            caption += name + (part.get("suffix") or "")
+            names.append(name)
+        if not names:
+            raise InputError("a prompt needs at least one class name")
+        return cls(caption, tuple(spans), tuple(names))
+
+    @classmethod
+    def from_caption(cls, caption: str, spans: Iterable[tuple[int, int]]) -> Prompt:
+        """A free sentence whose phrases, given by character spans, are the classes (grounding)."""
+        spans = tuple(spans)
+        return cls(caption, spans, tuple(caption[start:end] for start, end in spans))
+
+    def token_map(self, characters: CharacterMap) -> list[list[int]]:
+        """The tokens of each class, [CLS] being token 0.
+
+        A span's first (last) character that belongs to no token, such as a space, gives way to one of the two
+        that follow (precede); a class whose span meets no token has no tokens and can never be detected.
+        """
+        return [self._tokens_of(characters, start, end) for start, end in self.spans]
+
+    def _tokens_of(self, characters: CharacterMap, start: int, end: int) -> list[int]:
+        first = _first_token(characters, (start, start + 1, start + 2), len(self.caption))
+        last = _first_token(characters, (end - 1, end - 2, end - 3), len(self.caption))
+        if first is None or last is None:
+            return []
+        return list(range(first, last + 1))
+
+
+def _first_token(characters: CharacterMap, positions: tuple[int, ...], length: int) -> int | None:
+    for position in positions:
+        if 0 <= position < length:
+            token = characters.char_to_token(position)
+            if token is not None:
+                return token
+    return None
