@@ -88,7 +88,8 @@ class Swin(nn.Module):
         width = config.width
         self.patch_embed = nn.Conv2d(3, width, kernel_size=4, stride=4)
         self.patch_norm = nn.LayerNorm(width)
-        rates = torch.linspace(0, config.drop_path, sum(config.depths)).tolist()
+        total = sum(config.depths)
+        rates = [config.drop_path * i / max(total - 1, 1) for i in range(total)]
         stages, first = [], 0
         for i, (depth, heads) in enumerate(zip(config.depths, config.heads, strict=True)):
             stages.append(
