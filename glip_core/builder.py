@@ -36,7 +36,8 @@ def build(name: str, vocab: str | Path | None = None, *, num_classes: int | None
 def assemble(config: DetectorConfig, vocab: str | Path | None = None, *, num_classes: int | None = None) -> Detector:
     """The whole model of a configuration; see :func:`build`."""
     swin = Swin(config.swin)
-    vision = VisionBackbone(swin=swin, pyramid=FeaturePyramid(swin.channels[1:], config.channels))
+    pyramid = FeaturePyramid(swin.channels[1:], config.channels, drop_block=config.drop_block)
+    vision = VisionBackbone(swin=swin, pyramid=pyramid)
     boxes = BoxHead(config.channels, levels=len(config.anchor_sizes))
 
     def dyconv() -> DyConv:

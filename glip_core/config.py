@@ -38,6 +38,7 @@ class TextConfig:
     vocabulary: int = 30522
     positions: int = 512
     max_tokens: int = 256
+    dropout: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class DetectorConfig:
         channels: channels of the pyramid and the head.
         blocks: DyHead blocks in the tower.
         deformable: whether the head's 3x3 convolutions are deformable.
+        drop_block: share of the pyramid's maps that DropBlock zeroes when training.
         anchor_sizes: side of the one anchor a position has, per level P3..P7, in pixels.
         anchor_strides: pixels between neighbouring positions, per level.
         image_short: images are resized so that the shorter side has this many pixels ...
@@ -77,6 +79,7 @@ class DetectorConfig:
     channels: int = 256
     blocks: int = 6
     deformable: bool = True
+    drop_block: float = 0.3
     anchor_sizes: tuple[int, ...] = (64, 128, 256, 512, 1024)
     anchor_strides: tuple[int, ...] = (8, 16, 32, 64, 128)
     image_short: int = 800
@@ -100,7 +103,9 @@ _SWIN_T = SwinConfig(width=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24), window
 _SWIN_L = SwinConfig(width=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48), window=12, drop_path=0.4)
 _SWIN_NANO = SwinConfig(width=48, depths=(2, 2, 4, 2), heads=(2, 4, 8, 16), window=5, drop_path=0.0)
 _BERT = TextConfig()
-_BERT_NANO = TextConfig(width=96, layers=2, heads=4, feedforward=384, vocabulary=2048, positions=256, max_tokens=256)
+_BERT_NANO = TextConfig(
+    width=96, layers=2, heads=4, feedforward=384, vocabulary=2048, positions=256, max_tokens=256, dropout=0.0
+)
 _FUSION = FusionConfig()
 _FUSION_NANO = FusionConfig(width=192, heads=4, dropout=0.0)
 
@@ -115,6 +120,7 @@ def _nano(name: str, title: str, text: TextConfig | None, fusion: FusionConfig |
         channels=96,
         blocks=3,
         deformable=False,
+        drop_block=0.0,
         anchor_sizes=(32, 64, 128, 256, 512),
         image_short=160,
         image_long=240,

@@ -53,6 +53,8 @@ def bert_config(config: TextConfig) -> BertConfig:
         intermediate_size=config.feedforward,
         max_position_embeddings=config.positions,
         hidden_act="gelu",
+        hidden_dropout_prob=config.dropout,
+        attention_probs_dropout_prob=config.dropout,
         layer_norm_eps=1e-12,
         attn_implementation="sdpa",
     )

@@ -140,13 +140,13 @@ class DropBlock(nn.Module):
 class FeaturePyramid(nn.Module):
     """C3..C5 -> P3..P7 (Lin et al. 2017), P6 and P7 by strided convolutions from P5."""
 
-    def __init__(self, in_channels: list[int], channels: int) -> None:
+    def __init__(self, in_channels: list[int], channels: int, *, drop_block: float = 0.3) -> None:
         super().__init__()
         self.inner = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in in_channels)
         self.layer = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in in_channels)
         self.p6 = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
         self.p7 = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
-        self.drop_block = DropBlock()
+        self.drop_block = DropBlock(drop_block)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         """Backbone maps, finest first -> the five levels ``[B, channels, H, W]``, P3 first."""

@@ -1,0 +1,52 @@
+"""Plain formulas, slow and obvious, that the fast paths are held against."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from glip_core.fusion import CrossAttention
+
+
+def plain_cross_attention(layer: CrossAttention, vision: Tensor, text: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Bi-directional attention as the paper writes it: project everything, then attend both ways."""
+    heads = layer.heads
+
+    def split(x: Tensor) -> Tensor:
+        return x.unflatten(-1, (heads, -1)).transpose(1, 2)  # (B, h, *, d)
+
+    batch = vision.shape[0]
+    text, mask = text.expand(batch, -1, -1), mask.expand(batch, -1)
+    queries, keys = split(layer.vision_query(vision)) * layer.scale, split(layer.text_key(text))
+    scores = queries @ keys.mT  # (B, h, N, T)
+    hidden = ~mask[:, None, None, :]
+    to_vision = scores.masked_fill(hidden, -9e15).softmax(-1)
+    to_text = scores.mT.softmax(-1)  # (B, h, T, N)
+    vision_update = to_vision @ split(layer.text_value(text))
+    text_update = to_text @ split(layer.vision_value(vision))
+    merge = lambda x: x.transpose(1, 2).flatten(2)  # noqa: E731
+    return layer.vision_out(merge(vision_update)), layer.text_out(merge(text_update))
+
+
+def plain_deform_conv(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
+    """DCNv2 with four nested loops over taps and corners, any float type."""
+    batch, channels, height, width = x.shape
+    out_h, out_w = offsets.shape[-2:]
+    out = bias[None, :, None, None].expand(batch, -1, out_h, out_w).clone()
+    rows = torch.arange(out_h)[:, None].expand(out_h, out_w)
+    columns = torch.arange(out_w)[None].expand(out_h, out_w)
+    for b in range(batch):
+        for tap in range(9):
+            y = rows * stride - 1 + tap // 3 + offsets[b, 2 * tap]
+            x_ = columns * stride - 1 + tap % 3 + offsets[b, 2 * tap + 1]
+            sample = x.new_zeros(channels, out_h, out_w)
+            for dy in (0, 1):
+                for dx in (0, 1):
+                    yi, xi = y.floor() + dy, x_.floor() + dx
+                    share = (1 - (y - yi).abs()) * (1 - (x_ - xi).abs())
+                    inside = (yi >= 0) & (yi < height) & (xi >= 0) & (xi < width)
+                    value = x[b, :, yi.clamp(0, height - 1).long(), xi.clamp(0, width - 1).long()]
+                    sample = sample + value * torch.where(inside, share, 0.0)
+            sample = sample * mask[b, tap]
+            out[b] += torch.einsum("oc,chw->ohw", weight[:, :, tap // 3, tap % 3], sample)
+    return out

@@ -1,0 +1,89 @@
+"""The absorbed fusion and the CPU sampling equal the plain formulas, forward and backward."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torchvision.ops import deform_conv2d
+
+from glip_core.config import FusionConfig
+from glip_core.deform import deform_conv, output_size
+from glip_core.fusion import CrossAttention
+
+from .reference import plain_cross_attention, plain_deform_conv
+
+
+def gradients(outputs, inputs):
+    weights = [torch.linspace(-1, 1, out.numel(), dtype=out.dtype).reshape(out.shape).sin() for out in outputs]
+    loss = sum((out * weight).sum() for out, weight in zip(outputs, weights, strict=True))
+    return torch.autograd.grad(loss, inputs)
+
+
+@pytest.mark.parametrize("shared_text", [True, False])
+def test_absorbed_fusion_equals_the_plain_formula(shared_text):
+    """In float64, so only the order of operations differs: 1e-10."""
+    torch.manual_seed(0)
+    layer = CrossAttention(vision_width=24, text_width=32, config=FusionConfig(width=64, heads=4, dropout=0.1)).double()
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    layer.eval()
+    texts = 1 if shared_text else 3
+    vision = torch.randn(3, 50, 24, dtype=torch.double, requires_grad=True)
+    text = torch.randn(texts, 7, 32, dtype=torch.double, requires_grad=True)
+    mask = torch.ones(texts, 7, dtype=torch.bool)
+    if not shared_text:
+        mask[1, 5:] = False
+    inputs = [vision, text, *layer.parameters()]
+    ours, plain = layer(vision, text, mask), plain_cross_attention(layer, vision, text, mask)
+    for a, b in zip(ours, plain, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-10, rtol=1e-10)
+    for a, b in zip(gradients(ours, inputs), gradients(plain, inputs), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-9, rtol=1e-9)
+
+
+def test_fusion_dropout_keeps_the_mean():
+    torch.manual_seed(0)
+    layer = CrossAttention(vision_width=8, text_width=8, config=FusionConfig(width=16, heads=2, dropout=0.5))
+    vision, text, mask = torch.randn(1, 40, 8), torch.randn(1, 4, 8), torch.ones(1, 4, dtype=torch.bool)
+    still = layer.eval()(vision, text, mask)
+    layer.train()
+    runs = [layer(vision, text, mask) for _ in range(400)]
+    assert not runs[0][0].equal(runs[1][0])
+    for i in (0, 1):
+        mean = torch.stack([run[i] for run in runs]).mean(0)
+        # 400 draws of about unit spread: a standard error of 0.05, five of them.
+        torch.testing.assert_close(mean, still[i], atol=0.25, rtol=0)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (8, 6)])
+def test_cpu_sampling_equals_the_definition(stride, size):
+    torch.manual_seed(1)
+    out = output_size(*size, stride)
+    x = torch.randn(2, 6, *size, dtype=torch.double, requires_grad=True)
+    offsets = (torch.randn(2, 18, *out, dtype=torch.double) * 3).requires_grad_()  # many samples fall outside
+    mask = torch.rand(2, 9, *out, dtype=torch.double, requires_grad=True)
+    weight = torch.randn(4, 6, 3, 3, dtype=torch.double, requires_grad=True)
+    bias = torch.randn(4, dtype=torch.double, requires_grad=True)
+    inputs = [x, offsets, mask, weight, bias]
+    ours = deform_conv(x, offsets, mask, weight, bias, stride=stride)
+    plain = plain_deform_conv(x, offsets, mask, weight, bias, stride)
+    torch.testing.assert_close(ours, plain, atol=1e-12, rtol=1e-12)
+    for a, b in zip(gradients([ours], inputs), gradients([plain], inputs), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-11, rtol=1e-11)
+
+
+def test_cpu_sampling_equals_torchvision_over_several_chunks():
+    torch.manual_seed(2)
+    x, offsets, mask = torch.randn(1, 8, 70, 80), torch.randn(1, 18, 70, 80) * 2, torch.rand(1, 9, 70, 80)
+    weight, bias = torch.randn(8, 8, 3, 3), torch.randn(8)
+    ours = deform_conv(x, offsets, mask, weight, bias, stride=1)
+    theirs = deform_conv2d(x, offsets, weight, bias, stride=1, padding=1, mask=mask)
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)  # float32 sums of 72 products of size 1-10
+
+
+def test_cpu_sampling_survives_absurd_offsets():
+    x, weight, bias = torch.randn(1, 4, 5, 5), torch.randn(4, 4, 3, 3), torch.zeros(4)
+    offsets = torch.full((1, 18, 5, 5), 1e9)
+    out = deform_conv(x, offsets, torch.ones(1, 9, 5, 5), weight, bias, stride=1)
+    assert out.equal(torch.zeros_like(out))
