@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from glip_core.dyhead import small_conv
 from glip_core.structures import RawOutputs
 
 _LARGEST = 50000.0
@@ -30,12 +31,9 @@ class BoxHead(nn.Module):
 
     def __init__(self, channels: int, levels: int) -> None:
         super().__init__()
-        self.bbox_pred = nn.Conv2d(channels, 4, 1)
-        self.centerness = nn.Conv2d(channels, 1, 1)
+        self.bbox_pred = small_conv(channels, 4, 1)
+        self.centerness = small_conv(channels, 1, 1)
         self.scales = nn.ParameterList(torch.ones(1) for _ in range(levels))
-        for conv in (self.bbox_pred, self.centerness):
-            nn.init.normal_(conv.weight, std=0.01)
-            nn.init.zeros_(conv.bias)
 
     def forward(self, levels: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Maps -> per level ``[B, 4, H, W]`` offsets (scaled by a learnt factor) and ``[B, 1, H, W]`` logits."""
@@ -69,9 +67,7 @@ class ClassHead(nn.Module):
 
     def __init__(self, *, channels: int, num_classes: int, boxes: BoxHead) -> None:
         super().__init__()
-        self.cls_logits = nn.Conv2d(channels, num_classes, 1)
-        nn.init.normal_(self.cls_logits.weight, std=0.01)
-        nn.init.constant_(self.cls_logits.bias, prior_bias())
+        self.cls_logits = small_conv(channels, num_classes, 1, bias=prior_bias())
         self.boxes = boxes
 
     def forward(self, levels: list[Tensor]) -> RawOutputs:

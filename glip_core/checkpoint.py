@@ -6,6 +6,7 @@ import hashlib
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -35,6 +36,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"checkpoint '{path}' not found")
+    content: Any
     try:
         if path.suffix == ".safetensors":
             content = load_file(path)

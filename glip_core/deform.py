@@ -58,6 +58,10 @@ def deform_conv(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: 
                 padding=1,
                 mask=mask.float(),
             )
+    # Positions need float32 (bf16 cannot tell neighbouring pixels apart beyond 256); under autocast only the matrix
+    # product runs in bf16.
+    if x.dtype != torch.float64:
+        x, offsets, mask = x.float(), offsets.float(), mask.float()
     return torch.stack([_deform_one(x[i], offsets[i], mask[i], weight, bias, stride) for i in range(x.shape[0])])
 
 
@@ -69,14 +73,14 @@ def _deform_one(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: 
     # counts while its coordinate is > -1 and < size, so corners lie in -1 .. size.
     table = F.pad(x.permute(1, 2, 0), (0, 0, 1, 1, 1, 1)).reshape(-1, channels)  # ((H+2) * (W+2), C)
     corners, weights = bilinear_taps(offsets, mask, (height, width), stride)
-    flat = weight.permute(2, 3, 1, 0).reshape(TAPS * channels, -1).to(x.dtype)  # (9 * C, out)
+    flat = weight.permute(2, 3, 1, 0).reshape(TAPS * channels, -1)  # (9 * C, out)
     out = []
     for start in range(0, out_h * out_w, _ROWS_PER_CHUNK):
         rows = slice(start, start + _ROWS_PER_CHUNK)
         samples = F.embedding_bag(
             corners[rows].reshape(-1, 4), table, per_sample_weights=weights[rows].reshape(-1, 4), mode="sum"
         )  # (rows * 9, C)
-        out.append(torch.addmm(bias.to(x.dtype), samples.view(-1, TAPS * channels), flat))
+        out.append(torch.addmm(bias, samples.view(-1, TAPS * channels), flat))
     return torch.cat(out).view(out_h, out_w, -1).permute(2, 0, 1)
 
 
@@ -104,7 +108,9 @@ def bilinear_taps(offsets: Tensor, mask: Tensor, size: tuple[int, int], stride: 
     # Samples at or beyond the border's outer edge are zero anyway; clamping keeps their rows inside the table.
     y = (base_y + offsets[..., 0]).clamp(-1, height)
     x = (base_x + offsets[..., 1]).clamp(-1, width)
-    y0, x0 = y.detach().floor().clamp(max=height - 1), x.detach().floor().clamp(max=width - 1)
+    # A NaN must not become a row number; it still reaches the weights, so the loss says so.
+    y0 = y.detach().nan_to_num(0).floor().clamp(max=height - 1)
+    x0 = x.detach().nan_to_num(0).floor().clamp(max=width - 1)
     dy, dx = y - y0, x - x0
     top, bottom = mask * (1 - dy), mask * dy
     weights = torch.stack([top * (1 - dx), top * dx, bottom * (1 - dx), bottom * dx], dim=-1)

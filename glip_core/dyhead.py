@@ -31,6 +31,17 @@ class DyReLU(nn.Module):
         return torch.maximum(x * (2 * a1 + 1) + b1, x * (2 * a2) + b2)
 
 
+def small_conv(
+    in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, padding: int = 0, bias: float = 0.0
+) -> nn.Conv2d:
+    """A convolution that begins near zero, as all of the head's do: normal weights of deviation 0.01."""
+    conv = nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=padding)
+    nn.init.normal_(conv.weight, std=0.01)
+    assert conv.bias is not None
+    nn.init.constant_(conv.bias, bias)
+    return conv
+
+
 class ConvNorm(nn.Module):
     """A 3x3 convolution, deformable or plain, and GroupNorm with 16 groups."""
 
@@ -39,9 +50,7 @@ class ConvNorm(nn.Module):
         if deformable:
             self.conv: nn.Module = DeformConv(channels, channels, stride=stride)
         else:
-            self.conv = nn.Conv2d(channels, channels, 3, stride=stride, padding=1)
-            nn.init.normal_(self.conv.weight, std=0.01)
-            nn.init.zeros_(self.conv.bias)
+            self.conv = small_conv(channels, channels, 3, stride=stride, padding=1)
         self.norm = nn.GroupNorm(16, channels)
 
     def forward(self, x: Tensor, sampling: tuple[Tensor, Tensor] | None) -> Tensor:
@@ -73,13 +82,9 @@ class DyConv(nn.Module):
         self.from_coarser = ConvNorm(channels, stride=1, deformable=deformable)
         self.same = ConvNorm(channels, stride=1, deformable=deformable)
         self.from_finer = ConvNorm(channels, stride=2, deformable=deformable)
-        self.scale_attention = nn.Conv2d(channels, 1, 1)
+        self.scale_attention = small_conv(channels, 1, 1)
         self.relu = DyReLU(channels)
-        self.offset = nn.Conv2d(channels, 3 * TAPS, 3, padding=1) if deformable else None
-        for conv in (self.scale_attention, self.offset):
-            if conv is not None:
-                nn.init.normal_(conv.weight, std=0.01)
-                nn.init.zeros_(conv.bias)
+        self.offset = small_conv(channels, 3 * TAPS, 3, padding=1) if deformable else None
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
         """Maps ``[B, C, H, W]``, finest first -> the same shapes. All levels read the block's input."""
@@ -109,7 +114,8 @@ class DyConv(nn.Module):
     def _sampling(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
         if self.offset is None:
             return None
-        out = self.offset(x).contiguous()  # (B, 27, H, W)
+        with torch.autocast(x.device.type, enabled=False):  # sampling positions keep full precision
+            out = self.offset(x.to(self.offset.weight.dtype)).contiguous()  # (B, 27, H, W)
         return out[:, : 2 * TAPS], out[:, 2 * TAPS :].sigmoid()
 
     @staticmethod

@@ -95,9 +95,9 @@ def to_tensor(image: Image.Image, hw: tuple[int, int], *, flip: bool = False) ->
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     if flip:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    array = np.asarray(image)[:, :, ::-1].astype(np.float32)  # (H, W, BGR)
-    array = (array - np.float32(MEAN_BGR)) / np.float32(STD_BGR)
-    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+    rgb = torch.from_numpy(np.array(image))  # (H, W, 3) uint8
+    bgr = rgb.permute(2, 0, 1).flip(0).float()
+    return ((bgr - torch.tensor(MEAN_BGR)[:, None, None]) / torch.tensor(STD_BGR)[:, None, None]).contiguous()
 
 
 def pad_batch(images: Sequence[Tensor], multiple: int = PAD_MULTIPLE) -> tuple[Tensor, list[tuple[int, int]]]:

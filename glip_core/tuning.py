@@ -137,7 +137,7 @@ class LinearProbe(TuningMode):
     """
 
     name = "linear"
-    official_name = "linear_prob"
+    official_name: ClassVar[str | None] = "linear_prob"
     frozen_tower = True
 
     def moves(self, name: str) -> bool:
@@ -159,7 +159,7 @@ class Language(TuningMode):
     """The whole language backbone."""
 
     name = "language"
-    official_name = "language_prompt_v1"
+    official_name: ClassVar[str | None] = "language_prompt_v1"
     needs_text = True
     frozen_text = False
 

@@ -1,0 +1,134 @@
+"""Reading checkpoints safely: formats, prefixes, other models, damage, malice, downloads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import glip_core
+from glip_core import InputError
+from glip_core.checkpoint import find_weights, named_tensors, read_state_dict
+from glip_core.config import PRESETS
+
+
+@pytest.fixture(scope="module")
+def dyhead() -> glip_core.DyHead:
+    return glip_core.build("dyhead-nano", num_classes=4)
+
+
+def state_of(detector: glip_core.Detector) -> dict[str, torch.Tensor]:
+    return {k: v.detach().clone() for k, v in named_tensors(detector, detector.config).items()}
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_both_formats_fill_the_model(tmp_path, dyhead, suffix):
+    state, path = state_of(dyhead), tmp_path / f"weights{suffix}"
+    if suffix == ".pth":  # as the official files: under "model", with "module." before every name
+        torch.save({"model": {f"module.{k}": v for k, v in state.items()}, "iteration": 7}, path)
+    else:
+        save_file(state, path)
+    loaded = glip_core.load("dyhead-nano", path, num_classes=4)
+    assert all(v.equal(state[k]) for k, v in state_of(loaded).items())
+    assert loaded.weights_sha256
+    assert len(loaded.weights_sha256) == 64
+
+
+def test_a_module_prefix_on_some_names_is_kept(tmp_path):
+    path = tmp_path / "mixed.pth"
+    torch.save({"module.a": torch.zeros(1), "b": torch.zeros(1)}, path)
+    assert set(read_state_dict(path)) == {"module.a", "b"}
+
+
+def test_another_number_of_classes_starts_fresh(tmp_path, dyhead):
+    path = tmp_path / "weights.safetensors"
+    save_file(state_of(dyhead), path)
+    other = glip_core.load("dyhead-nano", path, num_classes=9)
+    assert other.num_classes == 9
+    assert state_of(other)["rpn.head.bbox_pred.weight"].equal(state_of(dyhead)["rpn.head.bbox_pred.weight"])
+
+
+def test_a_class_head_takes_a_glips_backbone_and_tower(tmp_path):
+    """``--weights`` of a GLIP without fusion: everything shared is taken, the class layer is fresh."""
+    import dataclasses
+
+    glip = glip_core.assemble(dataclasses.replace(PRESETS["glip-nano"], fusion=None))
+    path = tmp_path / "glip.safetensors"
+    save_file(state_of(glip), path)
+    detector = glip_core.load("dyhead-nano", path, num_classes=3)
+    ours, theirs = state_of(detector), state_of(glip)
+    shared = set(ours) & set(theirs)
+    assert set(ours) - shared == {"rpn.head.cls_logits.weight", "rpn.head.cls_logits.bias"}
+    assert all(ours[name].equal(theirs[name]) for name in shared)
+
+
+def test_another_model_is_refused(tmp_path, dyhead):
+    path = tmp_path / "weights.safetensors"
+    save_file(state_of(dyhead), path)
+    with pytest.raises(InputError, match=r"weights.safetensors does not fit the model 'glip-nano': .*missing") as error:
+        glip_core.load("glip-nano", path)
+    assert "\n" not in str(error.value)
+
+
+class Malice:
+    """A pickle that would create a file when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_malicious_pickle_does_not_run(tmp_path):
+    torch.save({"model": Malice(tmp_path / "owned")}, tmp_path / "evil.pth")
+    with pytest.raises(InputError, match=r"evil.pth' holds more than tensors"):
+        read_state_dict(tmp_path / "evil.pth")
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("cut.safetensors", b"\x10\x00\x00\x00", "cannot be read"),
+        ("cut.pth", b"PK\x03\x04 not a whole zip", "cannot be read"),
+        ("empty.pth", b"", "cannot be read"),
+        ("text.pth", b"hello there", "cannot be read|holds more than tensors"),
+    ],
+)
+def test_damaged_files(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message) as error:
+        read_state_dict(tmp_path / name)
+    assert "\n" not in str(error.value)
+
+
+def test_things_that_are_no_state_dict(tmp_path):
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(InputError, match="no state dict"):
+        read_state_dict(tmp_path / "list.pth")
+    torch.save({"model": {"a": 3}}, tmp_path / "numbers.pth")
+    with pytest.raises(InputError, match="'a', which is no tensor"):
+        read_state_dict(tmp_path / "numbers.pth")
+    with pytest.raises(InputError, match=r"absent.pth' not found"):
+        read_state_dict(tmp_path / "absent.pth")
+
+
+def test_where_weights_come_from():
+    with pytest.raises(InputError, match="no official weights for 'dyhead-t'.*glip-t-a"):
+        find_weights(PRESETS["dyhead-t"], None)
+    with pytest.raises(InputError, match=r"nowhere.pth' not found"):
+        find_weights(PRESETS["glip-t"], "nowhere.pth")
+
+
+def test_without_network_the_error_says_what_to_fetch(tmp_path, monkeypatch):
+    """The hub's own client runs, against an address on this machine where nobody answers."""
+    import huggingface_hub.constants as constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(InputError, match=r"https://\S+/glip_a_tiny_o365.pth by hand and pass --weights"):
+        find_weights(PRESETS["glip-t-a"], None)
