@@ -104,7 +104,7 @@ _SWIN_L = SwinConfig(width=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48), win
 _SWIN_NANO = SwinConfig(width=48, depths=(2, 2, 4, 2), heads=(2, 4, 8, 16), window=5, drop_path=0.0)
 _BERT = TextConfig()
 _BERT_NANO = TextConfig(
-    width=96, layers=2, heads=4, feedforward=384, vocabulary=2048, positions=256, max_tokens=256, dropout=0.0
+    width=96, layers=2, heads=4, feedforward=384, vocabulary=1280, positions=256, max_tokens=256, dropout=0.0
 )
 _FUSION = FusionConfig()
 _FUSION_NANO = FusionConfig(width=192, heads=4, dropout=0.0)

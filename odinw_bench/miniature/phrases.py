@@ -1,0 +1,172 @@
+"""What can be said of a scene: names, attribute phrases, invented names with attributes, sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from odinw_bench.miniature.draw import Look
+from odinw_bench.miniature.scenes import Scene, Thing
+from odinw_bench.miniature.world import NOUNS, SHAPE_ADJECTIVES, invented_word, shape_adjective
+
+SMALL, LARGE = 22.0, 50.0
+"""Lengths in pixels under and over which a thing is called small or large."""
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A phrase of a prompt and what it is true of.
+
+    Attributes:
+        name: the words whose tokens stand for the class.
+        prefix, suffix: words beside it.
+        common: the common thing it names.
+        colour, texture, shape, extent: attributes it demands; None: any. ``extent`` is "small" or "large".
+        meaningless: an invented word without attributes; true of nothing.
+    """
+
+    name: str
+    prefix: str = ""
+    suffix: str = ""
+    common: str | None = None
+    colour: str | None = None
+    texture: str | None = None
+    shape: str | None = None
+    extent: str | None = None
+    meaningless: bool = False
+
+    @property
+    def text(self) -> str:
+        """All of its words."""
+        return self.prefix + self.name + self.suffix
+
+    @property
+    def part(self) -> dict[str, str]:
+        """As a part of a prompt."""
+        return {"prefix": self.prefix, "name": self.name, "suffix": self.suffix}
+
+
+def matching(phrase: Phrase, things: Sequence[Thing]) -> list[int] | None:
+    """Which things a phrase is true of; None where that is a matter of taste and the phrase had better not be used.
+
+    Common things have attributes too (a fish is orange), but nobody would say which; a phrase that would match
+    one is dropped, as is one whose size lies near the bounds.
+    """
+    if phrase.meaningless:
+        return []
+    if phrase.common:
+        return [i for i, thing in enumerate(things) if thing.key == phrase.common]
+    found = []
+    for i, thing in enumerate(things):
+        colour, texture, shape = thing.look.words()
+        fits = (
+            phrase.colour in (None, colour) and phrase.texture in (None, texture) and phrase.shape in (None, shape)
+        )
+        if not fits:
+            continue
+        if thing.key is not None:
+            return None
+        if phrase.extent:
+            longer = max(thing.box[2] - thing.box[0], thing.box[3] - thing.box[1])
+            if abs(longer - (SMALL if phrase.extent == "small" else LARGE)) < 4:
+                return None
+            if (longer < SMALL) != (phrase.extent == "small") or (longer > LARGE) != (phrase.extent == "large"):
+                continue
+        found.append(i)
+    return found
+
+
+def attribute_phrase(
+    look: Look | tuple[str, str, str], rng: np.random.Generator, *, colourless: bool
+) -> Phrase:
+    """A phrase that describes a look, more or less precisely, in one of several forms."""
+    colour, texture, shape = look.words() if isinstance(look, Look) else look
+    said_colour = None if colourless or rng.random() < 0.15 else colour
+    said_texture = None if texture == "plain" or rng.random() < 0.2 else texture
+    form = rng.random()
+    # "red ring" may mean a striped one too, but "plain" is never said.
+    if form < 0.35:  # the shape is the noun: "red striped ring"
+        noun = f"{shape} thing" if shape in SHAPE_ADJECTIVES else shape
+        words = [w for w in (said_colour, said_texture, noun) if w]
+        return Phrase(" ".join(words), colour=said_colour, texture=said_texture, shape=shape)
+    said_shape = None if (said_colour and rng.random() < 0.2) else shape
+    adjectives = [w for w in (said_colour, said_texture, shape_adjective(said_shape) if said_shape else None) if w]
+    if not adjectives:
+        adjectives, said_shape = [shape_adjective(shape)], shape
+    noun = invented_word(rng) if rng.random() < 0.8 else str(rng.choice(NOUNS))
+    rng.shuffle(adjectives)
+    meaning = {"colour": said_colour, "texture": said_texture, "shape": said_shape}
+    if form < 0.75:
+        return Phrase(noun, suffix=f", which is {' and '.join(adjectives)}", **meaning)
+    if form < 0.9:
+        return Phrase(noun, prefix=" ".join(adjectives) + " ", **meaning)
+    return Phrase(noun, prefix="a ", suffix=f" that is {' and '.join(adjectives)}", **meaning)
+
+
+_COUNTS = ("", "a", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def _noun_phrase(thing: Thing, number: int, rng: np.random.Generator, colourless: bool) -> tuple[str, Phrase]:
+    """How a sentence speaks of things of one look, and what exactly it claims."""
+    if thing.key is not None:
+        noun, claim = thing.key, Phrase(thing.key, common=thing.key)
+    else:
+        colour, texture, shape = thing.look.words()
+        said_colour = None if colourless else colour
+        said_texture = None if texture == "plain" else texture
+        noun = f"{shape} thing" if shape in SHAPE_ADJECTIVES else shape
+        noun = " ".join(w for w in (said_colour, said_texture, noun) if w)
+        claim = Phrase(noun, colour=said_colour, texture=said_texture, shape=shape)
+    if number == 1:
+        return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}", claim
+    plural = noun if noun == "sheep" else noun + ("es" if noun.endswith(("s", "sh", "ss", "ch", "x")) else "s")
+    counted = _COUNTS[number] if number < len(_COUNTS) and rng.random() < 0.7 else "some"
+    return f"{counted} {plural}", claim
+
+
+def caption_of(
+    scene: Scene, rng: np.random.Generator, *, colourless: bool
+) -> tuple[str, tuple[tuple[int, int], ...], list[list[int]]]:
+    """A sentence about a scene.
+
+    Returns:
+        The sentence, the spans of its noun phrases, and per phrase the things it speaks of.
+    """
+    groups: list[tuple[str, list[int]]] = []
+    taken: set[int] = set()
+    for i in rng.permutation(len(scene.things)):
+        thing = scene.things[int(i)]
+        if int(i) in taken or len(groups) == 5:
+            continue
+        _, claim = _noun_phrase(thing, 1, rng, colourless)
+        found = matching(claim, scene.things)
+        if not found:
+            continue
+        text, _ = _noun_phrase(thing, len(found), rng, colourless)
+        groups.append((text, found))
+        taken.update(found)
+    if not groups:
+        return "nothing to see here", ((0, 7),), [[]]
+    caption, spans, owners = "", [], []
+    for n, (text, found) in enumerate(groups):
+        if n:
+            caption += _joint(scene, groups[n - 1][1], found, rng, last=n == len(groups) - 1)
+        spans.append((len(caption), len(caption) + len(text)))
+        owners.append(found)
+        caption += text
+    return caption, tuple(spans), owners
+
+
+def _joint(
+    scene: Scene, before: Sequence[int], now: Sequence[int], rng: np.random.Generator, *, last: bool
+) -> str:
+    """What stands between two noun phrases: a true relation where both are single things, else "and"."""
+    if len(before) == 1 and len(now) == 1 and rng.random() < 0.6:
+        a, b = scene.things[before[0]].box, scene.things[now[0]].box
+        across, down = (b[0] + b[2] - a[0] - a[2]) / 2, (b[1] + b[3] - a[1] - a[3]) / 2
+        if abs(across) > abs(down):
+            return " left of " if across > 0 else " right of "
+        return " above " if down > 0 else " below "
+    return " and " if last else ", "

@@ -1,0 +1,192 @@
+"""What the nano models learn from: an endless, reproducible stream of scenes with words.
+
+Item ``index`` depends on (kind, seed, index) alone, so that any part of the stream can be drawn at any time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from odinw_bench.miniature.backgrounds import BACKGROUNDS, Camera
+from odinw_bench.miniature.draw import COLOURS, SHAPES, TEXTURES
+from odinw_bench.miniature.phrases import Phrase, attribute_phrase, caption_of, matching
+from odinw_bench.miniature.scenes import Scene, Wish, compose, generator
+from odinw_bench.miniature.world import COMMON, NOUNS, invented_word, random_look
+
+Kind = Literal["detection", "grounding", "captions"]
+
+DETECTION_CLASSES: tuple[str, ...] = (*COMMON, *SHAPES)
+"""The closed label list of the class-head baseline: common things by name, all others by shape."""
+
+SIZE = (160, 160)
+MOST_PHRASES = 14
+
+
+@dataclass(frozen=True)
+class PretrainSample:
+    """One training item; either ``prompt_parts`` (detection) or ``caption`` and ``spans`` (grounding) are set.
+
+    Attributes:
+        image: RGB.
+        boxes: float32 ``[M, 4]``, inclusive corners.
+        labels: int64 ``[M]``, indices into the prompt's classes or the caption's phrases.
+        class_labels: int64 ``[M]``, indices into :data:`DETECTION_CLASSES`; -1 where a box repeats an object that
+            an earlier box has (several phrases may speak of one object).
+        prompt_parts: prefix, name and suffix per class.
+        caption: a sentence.
+        spans: where its phrases stand.
+    """
+
+    image: Image.Image
+    boxes: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    class_labels: NDArray[np.int64]
+    prompt_parts: list[dict[str, str]] = field(default_factory=list)
+    caption: str = ""
+    spans: tuple[tuple[int, int], ...] = ()
+
+
+def sample(kind: Kind, seed: int, index: int) -> PretrainSample:
+    """Item ``index`` of a stream (see :class:`PretrainSample`)."""
+    rng = generator("pretraining", kind, seed, index)
+    scene = random_scene(rng)
+    if kind == "detection":
+        return _detection(scene, rng)
+    return _grounding(scene, rng, with_boxes=kind == "grounding")
+
+
+def random_scene(rng: np.random.Generator) -> Scene:
+    """Common and attribute-made things in any setting and light: few and large to many and tiny."""
+    crowd = rng.random()
+    if crowd < 0.15:
+        count, low, high = int(rng.integers(1, 3)), 50.0, 125.0
+    elif crowd < 0.75:
+        count, low, high = int(rng.integers(2, 7)), 18.0, 72.0
+    else:
+        count, low, high = int(rng.integers(6, 13)), 10.0, 26.0
+    wishes = []
+    names = list(COMMON)
+    while len(wishes) < count:
+        if rng.random() < 0.5:
+            name = names[int(rng.integers(len(names)))]
+            wish = Wish(COMMON[name], name, 0.0)
+        else:
+            wish = Wish(random_look(rng), None, 0.0)
+        copies = 1 if rng.random() < 0.65 else int(rng.integers(2, 4))
+        for _ in range(copies):
+            size = math.exp(rng.uniform(math.log(low), math.log(high)))
+            wishes.append(Wish(wish.look, wish.key, size))
+    wishes.sort(key=lambda wish: -wish.size)
+    thermal = rng.random() < 0.12
+    camera = Camera(
+        brightness=float(rng.uniform(0.85, 1.15)),
+        contrast=float(rng.uniform(0.8, 1.2)),
+        tint=tuple(rng.uniform(0.88, 1.1, 3).tolist()),
+        thermal=thermal,
+        blur=float(rng.uniform(0, 0.7)) if rng.random() < 0.25 else 0.0,
+    )
+    background = "cold" if thermal and rng.random() < 0.6 else str(rng.choice(list(BACKGROUNDS)))
+    return compose(
+        wishes,
+        background=background,
+        size=SIZE,
+        camera=camera,
+        rng=rng,
+        turn=float(rng.choice([0.1, 0.25, 0.45])),
+        overlap=float(rng.choice([0.05, 0.25, 0.4])),
+    )
+
+
+def _is_grey(image: Image.Image) -> bool:
+    pixel = np.asarray(image)[::16, ::16].astype(int)
+    return bool((np.ptp(pixel, axis=2) <= 2).all())
+
+
+def _detection(scene: Scene, rng: np.random.Generator) -> PretrainSample:
+    """Names and attribute phrases, some of them absent from the picture; a phrase owns everything it is true of."""
+    colourless = _is_grey(scene.image)
+    phrases: list[Phrase] = []
+    for name in sorted({thing.key for thing in scene.things if thing.key}):  # sets have no stable order
+        phrases.append(Phrase(name=name, common=name))
+    singles = [thing for thing in scene.things if thing.key is None]
+    for thing in singles:
+        if rng.random() < 0.85:
+            phrases.append(attribute_phrase(thing.look, rng, colourless=colourless))
+    phrases.extend(_negatives(scene, rng, colourless))
+    unique = {phrase.text: phrase for phrase in phrases}
+    kept = [phrase for phrase in unique.values() if matching(phrase, scene.things) is not None]
+    rng.shuffle(kept)  # type: ignore[arg-type]
+    kept = kept[:MOST_PHRASES] or [Phrase(name="person", common="person")]
+    boxes, labels, classes = _boxes(scene, [(phrase, matching(phrase, scene.things) or []) for phrase in kept])
+    return PretrainSample(scene.image, boxes, labels, classes, prompt_parts=[phrase.part for phrase in kept])
+
+
+def _negatives(scene: Scene, rng: np.random.Generator, colourless: bool) -> list[Phrase]:
+    """Absent names, phrases that differ from something present in one attribute, and invented words."""
+    out = [Phrase(name=str(name), common=str(name)) for name in rng.choice(list(COMMON), int(rng.integers(1, 7)))]
+    for thing in scene.things:
+        if thing.key is not None or rng.random() < 0.4:
+            continue
+        colour, texture, shape = thing.look.words()
+        swap = int(rng.integers(3))
+        if swap == 0 and not colourless:
+            colour = str(rng.choice(list(COLOURS)))
+        elif swap == 1:
+            texture = str(rng.choice([t for t in TEXTURES if t != "plain"]))
+        else:
+            shape = str(rng.choice(list(SHAPES)))
+        out.append(attribute_phrase((colour, texture, shape), rng, colourless=colourless))
+    out.extend(Phrase(name=invented_word(rng), meaningless=True) for _ in range(int(rng.integers(0, 3))))
+    return out
+
+
+def _boxes(
+    scene: Scene, owned: Sequence[tuple[Phrase, Sequence[int]]]
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+    """Boxes of every phrase's things, then those of things that no phrase names (for the class head alone)."""
+    rows: list[tuple[int, int]] = [(i, label) for label, (_, things) in enumerate(owned) for i in things]
+    named = {i for i, _ in rows}
+    rows.extend((i, -1) for i in range(len(scene.things)) if i not in named)
+    boxes = np.array([scene.things[i].box for i, _ in rows], np.float32).reshape(-1, 4)
+    boxes[:, 2:] -= 1  # exclusive ends to inclusive corners
+    seen: set[int] = set()
+    classes = []
+    for i, _ in rows:
+        thing = scene.things[i]
+        classes.append(-1 if i in seen else DETECTION_CLASSES.index(thing.key or thing.look.main.shape))
+        seen.add(i)
+    return boxes, np.array([label for _, label in rows], np.int64), np.array(classes, np.int64)
+
+
+def _grounding(scene: Scene, rng: np.random.Generator, *, with_boxes: bool) -> PretrainSample:
+    """A sentence about some of the things, with its noun phrases; without boxes for the teacher to label."""
+    caption, spans, owners = caption_of(scene, rng, colourless=_is_grey(scene.image))
+    if not with_boxes:
+        nothing = np.zeros(0, np.int64)
+        return PretrainSample(scene.image, np.zeros((0, 4), np.float32), nothing, nothing, [], caption, spans)
+    owned = [(Phrase(name=caption[a:b]), things) for (a, b), things in zip(spans, owners, strict=True)]
+    boxes, labels, classes = _boxes(scene, owned)
+    return PretrainSample(scene.image, boxes, labels, classes, [], caption, spans)
+
+
+def pretraining_texts(count: int, seed: int) -> Iterator[str]:
+    """Captions and prompts of the stream, for training the vocabulary."""
+    for index in range(count):
+        drawn = sample("detection" if index % 2 else "grounding", seed, index)
+        if drawn.caption:
+            yield drawn.caption
+        yield ". ".join(p.get("prefix", "") + p["name"] + p.get("suffix", "") for p in drawn.prompt_parts)
+
+
+def vocabulary_words() -> set[str]:
+    """Every meaningful word that pre-training can contain (invented words aside)."""
+    words = {word for name in COMMON for word in name.split()}
+    words |= set(COLOURS) | set(SHAPES) | (set(TEXTURES) - {"plain"}) | set(NOUNS)
+    return words
