@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 import glip_core
 from glip_core import Detector, InputError, Prompt, Targets
 from glip_core.preprocess import resized_hw, scale_boxes, to_tensor
-from odinw_bench.miniature.pretraining import DETECTION_CLASSES, PretrainSample, sample
+from odinw_bench.miniature.pretraining import DETECTION_CLASSES, Kind, PretrainSample, sample
 
 CHECKPOINT = "last.pt"
 CURVE = "curve.jsonl"
@@ -46,7 +46,7 @@ class PretrainRecipe:
     warmup: int = 200
     weight_decay: float = 0.05
     seed: int = 0
-    mix: Mapping[str, float] = field(default_factory=lambda: {"detection": 0.65, "grounding": 0.35})
+    mix: Mapping[Kind, float] = field(default_factory=lambda: {"detection": 0.65, "grounding": 0.35})
     precision: str = "bf16"
 
     def learning_rate(self, step: int) -> float:
@@ -72,7 +72,7 @@ class PretrainingData(Dataset[Item]):
     def __init__(self, recipe: PretrainRecipe, *, class_head: bool, short: int, long: int) -> None:
         self.recipe, self.class_head = recipe, class_head
         self.short, self.long = short, long
-        self.kinds = {"detection": 1.0} if class_head else dict(recipe.mix)
+        self.kinds: dict[Kind, float] = {"detection": 1.0} if class_head else dict(recipe.mix)
         self.classes = Prompt.from_classes(DETECTION_CLASSES)
 
     def __len__(self) -> int:
@@ -88,7 +88,7 @@ class PretrainingData(Dataset[Item]):
         prompt = self.classes if self.class_head else prompt_of(drawn)
         return Item(to_tensor(drawn.image, hw), Targets(boxes[known], labels[known]), prompt)
 
-    def _kind(self, index: int) -> str:
+    def _kind(self, index: int) -> Kind:
         """Kinds alternate in a fixed pattern with the wanted shares (golden-ratio sequence)."""
         place = (index * 0.6180339887498949) % 1.0 * sum(self.kinds.values())
         for kind, share in self.kinds.items():
@@ -107,9 +107,7 @@ def prompt_of(drawn: PretrainSample) -> Prompt:
 
 def _batches(data: PretrainingData, first_step: int, workers: int) -> Iterator[list[Item]]:
     batch = data.recipe.batch
-    order = [
-        range(step * batch, (step + 1) * batch) for step in range(first_step, data.recipe.steps)
-    ]
+    order = [range(step * batch, (step + 1) * batch) for step in range(first_step, data.recipe.steps)]
     loader: DataLoader[Any] = DataLoader(
         data, batch_sampler=[list(r) for r in order], collate_fn=list, num_workers=workers
     )
@@ -132,7 +130,7 @@ def pretrain(
         out: folder of the checkpoint and the learning curve (a JSON line every 20 steps).
         workers: processes that draw scenes beside the training.
         save_every: steps between checkpoints.
-        on_step: told step, loss and seconds after every step.
+        on_step: told ``step``, ``steps_done`` in this call, ``loss`` and ``seconds`` after every step.
         initial: weights to begin with instead of random ones, by the detector's own names.
 
     Returns:
@@ -145,8 +143,7 @@ def pretrain(
     if config.family != "nano":
         raise InputError(f"only the nano models are pre-trained here, not '{recipe.model}'")
     torch.manual_seed(recipe.seed)
-    classes = {} if config.has_text else {"num_classes": len(DETECTION_CLASSES)}
-    detector = glip_core.build(recipe.model, **classes)
+    detector = glip_core.build(recipe.model, num_classes=None if config.has_text else len(DETECTION_CLASSES))
     if initial is not None:
         detector.load_state_dict(initial)
     detector.train()
@@ -157,13 +154,11 @@ def pretrain(
         lr=recipe.lr,
         fused=True,
     )
-    step = _resume(out, recipe, detector, optimiser)
-    data = PretrainingData(
-        recipe, class_head=not config.has_text, short=config.image_short, long=config.image_long
-    )
+    step = first_step = _resume(out, recipe, detector, optimiser)
+    data = PretrainingData(recipe, class_head=not config.has_text, short=config.image_short, long=config.image_long)
     sums: dict[str, float] = {}
     started = time.perf_counter()
-    for items in _batches(data, step, workers):
+    for items in _batches(data, first_step, workers):
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate(step)
         losses = _losses(detector, items, recipe.precision)
@@ -185,7 +180,14 @@ def pretrain(
         if step % save_every == 0 or step == recipe.steps:
             _save(out, recipe, detector, optimiser, step)
         if on_step:
-            on_step({"step": step, "loss": sum(now.values()), "seconds": time.perf_counter() - started})
+            on_step(
+                {
+                    "step": step,
+                    "steps_done": step - first_step,
+                    "loss": sum(now.values()),
+                    "seconds": time.perf_counter() - started,
+                }
+            )
     return detector.eval()
 
 
@@ -250,3 +252,15 @@ def export_weights(detector: Detector, path: Path, metadata: Mapping[str, str]) 
     temporary = path.with_suffix(".part")
     save_file(tensors, temporary, metadata=dict(metadata))
     temporary.replace(path)
+
+
+def card(recipe: PretrainRecipe, out: Path) -> dict[str, str]:
+    """The facts of a model card, from the recipe and the learning curve in ``out``."""
+    lines = [json.loads(line) for line in (out / CURVE).read_text().splitlines()]
+    return {
+        "model": recipe.model,
+        "recipe": json.dumps(asdict(recipe), sort_keys=True),
+        "torch": str(torch.__version__),
+        "threads": str(torch.get_num_threads()),
+        "last_loss": json.dumps(lines[-1]) if lines else "",
+    }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-Canvas = NDArray[np.float32]
+Canvas = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ BACKGROUNDS: Mapping[str, Background] = {
 }
 
 
-def smooth_noise(rng: np.random.Generator, height: int, width: int, cells: int) -> NDArray[np.float32]:
+def smooth_noise(rng: np.random.Generator, height: int, width: int, cells: int) -> Canvas:
     """Low-frequency noise in 0..1, ``[height, width]``."""
     coarse = Image.fromarray(rng.integers(0, 256, (cells, cells), dtype=np.uint8))
     return np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.float32) / 255

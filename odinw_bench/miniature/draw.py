@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glip_core.errors import InputError
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating[Any]]
 _OVERSAMPLING = 2
 
 COLOURS: Mapping[str, tuple[int, int, int]] = {
@@ -114,7 +115,11 @@ def parse_look(text: str) -> Look:
         found = {"colour": "", "texture": "plain", "shape": ""}
         for word in words.split():
             kind = next(
-                (kind for kind, known in (("colour", COLOURS), ("texture", TEXTURES), ("shape", SHAPES)) if word in known),
+                (
+                    kind
+                    for kind, known in (("colour", COLOURS), ("texture", TEXTURES), ("shape", SHAPES))
+                    if word in known
+                ),
                 None,
             )
             if kind is None:

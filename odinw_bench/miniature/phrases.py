@@ -61,9 +61,7 @@ def matching(phrase: Phrase, things: Sequence[Thing]) -> list[int] | None:
     found = []
     for i, thing in enumerate(things):
         colour, texture, shape = thing.look.words()
-        fits = (
-            phrase.colour in (None, colour) and phrase.texture in (None, texture) and phrase.shape in (None, shape)
-        )
+        fits = phrase.colour in (None, colour) and phrase.texture in (None, texture) and phrase.shape in (None, shape)
         if not fits:
             continue
         if thing.key is not None:
@@ -78,9 +76,7 @@ def matching(phrase: Phrase, things: Sequence[Thing]) -> list[int] | None:
     return found
 
 
-def attribute_phrase(
-    look: Look | tuple[str, str, str], rng: np.random.Generator, *, colourless: bool
-) -> Phrase:
+def attribute_phrase(look: Look | tuple[str, str, str], rng: np.random.Generator, *, colourless: bool) -> Phrase:
     """A phrase that describes a look, more or less precisely, in one of several forms."""
     colour, texture, shape = look.words() if isinstance(look, Look) else look
     said_colour = None if colourless or rng.random() < 0.15 else colour
@@ -97,12 +93,13 @@ def attribute_phrase(
         adjectives, said_shape = [shape_adjective(shape)], shape
     noun = invented_word(rng) if rng.random() < 0.8 else str(rng.choice(NOUNS))
     rng.shuffle(adjectives)
-    meaning = {"colour": said_colour, "texture": said_texture, "shape": said_shape}
     if form < 0.75:
-        return Phrase(noun, suffix=f", which is {' and '.join(adjectives)}", **meaning)
-    if form < 0.9:
-        return Phrase(noun, prefix=" ".join(adjectives) + " ", **meaning)
-    return Phrase(noun, prefix="a ", suffix=f" that is {' and '.join(adjectives)}", **meaning)
+        prefix, suffix = "", f", which is {' and '.join(adjectives)}"
+    elif form < 0.9:
+        prefix, suffix = " ".join(adjectives) + " ", ""
+    else:
+        prefix, suffix = "a ", f" that is {' and '.join(adjectives)}"
+    return Phrase(noun, prefix, suffix, colour=said_colour, texture=said_texture, shape=said_shape)
 
 
 _COUNTS = ("", "a", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -159,9 +156,7 @@ def caption_of(
     return caption, tuple(spans), owners
 
 
-def _joint(
-    scene: Scene, before: Sequence[int], now: Sequence[int], rng: np.random.Generator, *, last: bool
-) -> str:
+def _joint(scene: Scene, before: Sequence[int], now: Sequence[int], rng: np.random.Generator, *, last: bool) -> str:
     """What stands between two noun phrases: a true relation where both are single things, else "and"."""
     if len(before) == 1 and len(now) == 1 and rng.random() < 0.6:
         a, b = scene.things[before[0]].box, scene.things[now[0]].box

@@ -71,7 +71,7 @@ def random_scene(rng: np.random.Generator) -> Scene:
         count, low, high = int(rng.integers(2, 7)), 18.0, 72.0
     else:
         count, low, high = int(rng.integers(6, 13)), 10.0, 26.0
-    wishes = []
+    wishes: list[Wish] = []
     names = list(COMMON)
     while len(wishes) < count:
         if rng.random() < 0.5:
@@ -112,17 +112,17 @@ def _is_grey(image: Image.Image) -> bool:
 def _detection(scene: Scene, rng: np.random.Generator) -> PretrainSample:
     """Names and attribute phrases, some of them absent from the picture; a phrase owns everything it is true of."""
     colourless = _is_grey(scene.image)
-    phrases: list[Phrase] = []
-    for name in sorted({thing.key for thing in scene.things if thing.key}):  # sets have no stable order
-        phrases.append(Phrase(name=name, common=name))
-    singles = [thing for thing in scene.things if thing.key is None]
-    for thing in singles:
-        if rng.random() < 0.85:
-            phrases.append(attribute_phrase(thing.look, rng, colourless=colourless))
+    names = sorted({thing.key for thing in scene.things if thing.key})  # sets have no stable order
+    phrases = [Phrase(name=name, common=name) for name in names]
+    phrases += [
+        attribute_phrase(thing.look, rng, colourless=colourless)
+        for thing in scene.things
+        if thing.key is None and rng.random() < 0.85
+    ]
     phrases.extend(_negatives(scene, rng, colourless))
     unique = {phrase.text: phrase for phrase in phrases}
     kept = [phrase for phrase in unique.values() if matching(phrase, scene.things) is not None]
-    rng.shuffle(kept)  # type: ignore[arg-type]
+    kept = [kept[i] for i in rng.permutation(len(kept))]
     kept = kept[:MOST_PHRASES] or [Phrase(name="person", common="person")]
     boxes, labels, classes = _boxes(scene, [(phrase, matching(phrase, scene.things) or []) for phrase in kept])
     return PretrainSample(scene.image, boxes, labels, classes, prompt_parts=[phrase.part for phrase in kept])

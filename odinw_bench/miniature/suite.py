@@ -34,10 +34,12 @@ def draw_scene(recipe: Recipe, split: str, index: int) -> Scene:
     wishes = []
     for i in range(int(rng.integers(recipe.count[0], recipe.count[1] + 1))):
         # The first object goes round the classes, so that rare ones have enough pictures for ten shots.
-        chosen = classes[index % len(classes)] if i == 0 else classes[rng.choice(len(classes), p=weights / weights.sum())]
+        chosen = (
+            classes[index % len(classes)] if i == 0 else classes[rng.choice(len(classes), p=weights / weights.sum())]
+        )
         wishes.append(Wish(chosen.look, chosen.name, _length(recipe, rng)))
-    for _ in range(int(rng.integers(recipe.clutter[0], recipe.clutter[1] + 1))):
-        wishes.append(Wish(_clutter(recipe, rng), None, _length(recipe, rng)))
+    clutter = int(rng.integers(recipe.clutter[0], recipe.clutter[1] + 1))
+    wishes += [Wish(_clutter(recipe, rng), None, _length(recipe, rng)) for _ in range(clutter)]
     wishes.sort(key=lambda wish: -wish.size)  # large things find room first, and lie behind small ones
     background = recipe.backgrounds[int(rng.integers(len(recipe.backgrounds)))]
     return compose(
@@ -70,12 +72,11 @@ def _annotations(name: str, split: str) -> str:
     if split not in recipe.images:
         raise InputError(f"miniature task '{name}' has no split '{split}'; it has {', '.join(recipe.images)}")
     ids = {c.name: i for i, c in enumerate(recipe.classes, start=1)}
-    images, boxes = [], []
+    images: list[dict[str, Any]] = []
+    boxes: list[dict[str, Any]] = []
     for index in range(recipe.images[split]):
         width, height = recipe.size
-        images.append(
-            {"id": index + 1, "file_name": f"{split}_{index + 1:04d}.png", "width": width, "height": height}
-        )
+        images.append({"id": index + 1, "file_name": f"{split}_{index + 1:04d}.png", "width": width, "height": height})
         for thing in draw_scene(recipe, split, index).things:
             if thing.key is None:
                 continue

@@ -118,7 +118,7 @@ def test_things_that_are_no_state_dict(tmp_path):
 
 
 def test_where_weights_come_from():
-    with pytest.raises(InputError, match="no official weights for 'dyhead-t'.*glip-t-a"):
+    with pytest.raises(InputError, match=r"no official weights for 'dyhead-t'.*glip-t-a"):
         find_weights(PRESETS["dyhead-t"], None)
     with pytest.raises(InputError, match=r"nowhere.pth' not found"):
         find_weights(PRESETS["glip-t"], "nowhere.pth")

@@ -1,0 +1,36 @@
+"""The ODinW benchmark: which way of adapting a language-pre-trained detector to use, what it gives, what it costs.
+
+Names are loaded when they are first used: importing the package alone does not import torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from odinw_bench.evaluation import evaluate
+    from odinw_bench.fewshot import pick_shots
+    from odinw_bench.runner import run
+    from odinw_bench.spec import RunSpec
+    from odinw_bench.tasks import load_task
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "RunSpec": "spec",
+    "evaluate": "evaluation",
+    "load_task": "tasks",
+    "pick_shots": "fewshot",
+    "run": "runner",
+}
+
+__all__ = ["RunSpec", "evaluate", "load_task", "pick_shots", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"odinw_bench.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'odinw_bench' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

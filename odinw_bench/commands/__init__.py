@@ -1,0 +1,1 @@
+"""The commands of ``odinw-bench``, a module each; imported when they are run."""

@@ -1,0 +1,65 @@
+"""``odinw-bench doctor``: what a bug report needs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+from odinw_bench import __version__
+from odinw_bench.commands.output import console, print_json, table
+
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "huggingface_hub",
+    "pycocotools",
+    "numpy",
+    "pillow",
+    "typer",
+)
+
+
+def command(as_json: bool) -> None:
+    """Print versions, devices, caches and disk."""
+    facts = collect()
+    if as_json:
+        print_json(facts)
+        return
+    console().print(table("odinw-bench doctor", ["", ""], [[name, str(value)] for name, value in facts.items()]))
+
+
+def collect() -> dict[str, Any]:
+    """The facts; nothing of the network is touched."""
+    import torch
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    from odinw_bench.sources import DATA_ROOT_VARIABLE
+
+    def version(package: str) -> str:
+        try:
+            return importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            return "not installed"
+
+    gpus = (
+        [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    )
+    return {
+        "odinw-bench": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        **{package: version(package) for package in _PACKAGES},
+        "threads": torch.get_num_threads(),
+        "GPUs": ", ".join(gpus) or "none",
+        "hub cache": HF_HUB_CACHE,
+        DATA_ROOT_VARIABLE: os.environ.get(DATA_ROOT_VARIABLE, "not set"),
+        "free disk here": f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB",
+    }

@@ -1,0 +1,42 @@
+"""``odinw-bench models list``."""
+
+from __future__ import annotations
+
+from glip_core.checkpoint import EMBEDDED, HUB_REPOSITORY
+from glip_core.config import PRESETS, DetectorConfig
+from odinw_bench.commands.output import console, print_json, table
+
+
+def command(as_json: bool) -> None:
+    """Print the detectors."""
+    rows = [_row(config) for config in PRESETS.values()]
+    if as_json:
+        print_json(rows)
+        return
+    columns = ["name", "what it is", "fusion", "classes by", "image", "weights", "here"]
+    keys = ["name", "title", "fusion", "classes", "image", "weights", "present"]
+    console().print(table("Models", columns, [[str(row[key]) for key in keys] for row in rows]))
+
+
+def _row(config: DetectorConfig) -> dict[str, str]:
+    if config.family == "nano":
+        weights, present = "embedded", "yes" if (EMBEDDED / f"{config.name}.safetensors").is_file() else "no"
+    elif config.checkpoint:
+        weights, present = f"{HUB_REPOSITORY}/{config.checkpoint}", "yes" if _cached(config.checkpoint) else "no"
+    else:
+        weights, present = "--weights FILE or glip-t-a", "-"
+    return {
+        "name": config.name,
+        "title": config.title,
+        "fusion": "yes" if config.fusion else "no",
+        "classes": "prompt" if config.has_text else "index",
+        "image": f"{config.image_short}/{config.image_long}",
+        "weights": weights,
+        "present": present,
+    }
+
+
+def _cached(file: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(HUB_REPOSITORY, file), str)

@@ -1,0 +1,42 @@
+"""Tables on screen, and progress that fits a terminal or a pipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def console() -> Console:
+    """Standard output; wide enough for a table when it is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else 150, highlight=False)
+
+
+def print_json(data: Any) -> None:
+    """JSON on standard output."""
+    print(json.dumps(data, indent=1, ensure_ascii=False))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[str] = ()) -> Table:
+    """A table; columns named in ``numbers`` are aligned to the right."""
+    made = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """A number for a table; None is a dash."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def fail(error: Exception) -> int:
+    """Print one line on standard error; returns the exit code for unusable input."""
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    return 2

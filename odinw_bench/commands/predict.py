@@ -1,0 +1,110 @@
+"""``odinw-bench predict``: boxes on photos."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import glip_core
+from glip_core import Detections, Detector, InputError, Prompt, tuning
+from glip_core.checkpoint import read_state_dict
+from glip_core.config import get_config
+from glip_core.preprocess import load_image
+from odinw_bench.commands.output import print_json
+from odinw_bench.devices import pick_device
+from odinw_bench.files import read_json, replacing, write_json
+from odinw_bench.prompts import prompt_from_json, typed_prompt
+from odinw_bench.records import read_record
+from odinw_bench.visualize import draw_detections
+
+
+def command(
+    images: list[Path],
+    prompt: str | None,
+    run_folder: Path | None,
+    model: str,
+    weights: str | None,
+    threshold: float,
+    out: Path,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Detect, draw and write."""
+    for image in images:  # before a model is loaded for nothing
+        if not image.is_file():
+            raise InputError(f"image '{image}' not found")
+    where = pick_device(device)
+    if run_folder is not None:
+        detector, words = load_run(run_folder, where)
+    else:
+        if prompt is None:
+            raise InputError('say what to look for: --prompt "fish. stingray", or --run FOLDER of a tuned run')
+        if not get_config(model).has_text:
+            raise InputError(f"'{model}' reads no prompts; give --run FOLDER of a run that tuned it")
+        words = typed_prompt(prompt)
+        detector = glip_core.load(model, weights, device=where)
+    written = []
+    for image, name in zip(images, _names(images), strict=True):
+        photo = load_image(image)
+        found = detector.predict(photo, words)
+        picture, data = out / f"{name}.boxes.png", out / f"{name}.boxes.json"
+        shown = _over(found, threshold)
+        with replacing(picture) as temporary:
+            draw_detections(photo, shown, words.names).save(temporary, format="PNG")
+        write_json(data, _to_json(image, found, words))
+        written.append({"image": str(image), "picture": str(picture), "json": str(data), "shown": len(shown)})
+        if not as_json:
+            print(f"{image}: {len(shown)} of {len(found)} detections score {threshold:g} or more -> {picture}, {data}")
+    if as_json:
+        print_json(written)
+
+
+def load_run(folder: Path, device: str) -> tuple[Detector, Prompt]:
+    """The detector that a run tuned, and its prompt.
+
+    Raises:
+        InputError: the folder holds no finished run, or the base weights are others than the run's.
+    """
+    record = read_record(folder)
+    folder = folder if folder.is_dir() else folder.parent
+    if record["status"] != "done":
+        raise InputError(f"the run in '{folder}' failed: {record['error']}")
+    spec = record["spec"]
+    words = prompt_from_json(read_json(folder / "prompt.json", what="prompt"))
+    classes = None if get_config(spec["model"]).has_text else len(words)
+    detector = glip_core.load(spec["model"], spec["weights"], num_classes=classes, device=device)
+    if detector.weights_sha256 != record["weights_sha256"]:
+        raise InputError(f"the weights of '{spec['model']}' here are not those that '{folder}' was tuned from")
+    tuned = folder / "tuned.safetensors"
+    if tuned.is_file():
+        tuning.apply_tuned(detector, read_state_dict(tuned), source=str(tuned))
+    return detector, words
+
+
+def _names(images: list[Path]) -> list[str]:
+    """A file name per photo; photos of one name from different folders are numbered."""
+    counts: dict[str, int] = {}
+    names = []
+    for image in images:
+        counts[image.stem] = counts.get(image.stem, 0) + 1
+        names.append(image.stem if counts[image.stem] == 1 else f"{image.stem}-{counts[image.stem]}")
+    return names
+
+
+def _over(found: Detections, threshold: float) -> Detections:
+    keep = found.scores >= threshold
+    return replace(found, boxes=found.boxes[keep], scores=found.scores[keep], labels=found.labels[keep])
+
+
+def _to_json(image: Path, found: Detections, words: Prompt) -> dict[str, object]:
+    return {
+        "image": str(image),
+        "caption": words.caption,
+        "classes": list(words.names),
+        "detections": [
+            {"class": words.names[label], "score": score, "bbox": [x1, y1, x2 - x1 + 1, y2 - y1 + 1]}
+            for (x1, y1, x2, y2), score, label in zip(
+                found.boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True
+            )
+        ],
+    }

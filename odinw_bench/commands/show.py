@@ -1,0 +1,42 @@
+"""``odinw-bench show``: one record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from odinw_bench.commands.output import console, number, print_json, table
+from odinw_bench.records import read_record
+
+
+def command(folder: Path, as_json: bool) -> None:
+    """Print a record."""
+    record = read_record(folder)
+    if as_json:
+        print_json(record)
+        return
+    spec = record["spec"]
+    print(f"{spec['model']} on {spec['suite']}/{spec['dataset']}")
+    print(f"{spec['mode']}, {spec['shots']} shots, seed {spec['seed']}")
+    print(f"status: {record['status']}" + (f" ({record['error']})" if record["error"] else ""))
+    for title, rows in (("Metrics, percent", _metrics(record)), ("Cost", _plain(record["cost"]))):
+        if rows:
+            console().print(table(title, ["", ""], rows))
+    console().print(table("Data", ["", ""], _plain(record["data"])))
+    console().print(table("Environment", ["", ""], _plain(record["environment"])))
+
+
+def _metrics(record: dict[str, Any]) -> list[list[str]]:
+    metrics = record["metrics"] or {}
+    rows = [[name, number(value)] for name, value in metrics.items() if name != "per_class"]
+    return rows + [[f"AP {name}", number(value)] for name, value in metrics.get("per_class", {}).items()]
+
+
+def _plain(values: dict[str, Any] | None) -> list[list[str]]:
+    rows = []
+    for name, value in (values or {}).items():
+        if isinstance(value, dict):
+            rows += [[f"{name} {key}", str(inner)[:16]] for key, inner in value.items()]
+        else:
+            rows.append([name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value)])
+    return rows

@@ -1,0 +1,26 @@
+"""Which device to run on."""
+
+from __future__ import annotations
+
+from glip_core.errors import InputError
+
+
+def pick_device(name: str) -> str:
+    """A device of torch's for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        InputError: another name, or a GPU that is not there.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cpu":
+        return name
+    kind, _, number = name.partition(":")
+    if kind != "cuda" or (number and not number.isdecimal()):
+        raise InputError(f"unknown device '{name}': use auto, cpu, cuda or cuda:N")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(number or 0) >= count:
+        raise InputError(f"device '{name}' is not available: torch sees {count} GPUs; use --device cpu")
+    return name

@@ -1,0 +1,140 @@
+"""Files: written whole or not at all, read with limits, named by their hash."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from glip_core.errors import InputError
+
+MAX_JSON_BYTES = 1 << 30
+"""Largest JSON file that is read: COCO's own 118,000 training images take 470 MB."""
+
+
+@contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it fails.
+
+    Readers therefore see the old file or the new one, never half of one.
+
+    Args:
+        path: the file to write; its folder is made when missing.
+
+    Yields:
+        the path to write to, in the same folder (a rename across file systems would not be atomic).
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path | str, data: bytes) -> None:
+    """Write a file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a UTF-8 text file atomically, with the line ends as they are on every system."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path | str, data: Any, *, indent: int | None = 1) -> None:
+    """Write a JSON file atomically.
+
+    Raises:
+        ValueError: ``data`` holds a NaN or an infinity, which JSON does not know.
+    """
+    write_text(path, json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def canonical_json(data: Any) -> bytes:
+    """The one byte form of a JSON value: sorted keys, no spaces. What digests and hashes are taken of."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
+
+
+def sha256_bytes(data: bytes) -> str:
+    """SHA-256 of some bytes, 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path | str) -> str:
+    """SHA-256 of a file, 64 hex digits, read in pieces."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_bytes(path: Path | str, *, what: str = "file", limit: int = MAX_JSON_BYTES) -> bytes:
+    """The bytes of a file of the user's.
+
+    Args:
+        path: the file.
+        what: how an error calls it, for example ``annotation file``.
+        limit: the most bytes that are read.
+
+    Raises:
+        InputError: it is missing, a folder, too large or not readable.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > limit:
+            raise InputError(f"{what} '{path}' has {size:,} bytes; at most {limit:,} are read")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{what} '{path}' not found") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{what} '{path}' is a folder; a file is needed") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{what} '{path}' cannot be read: {error}") from error
+
+
+def parse_json(data: bytes, path: Path | str, *, what: str = "file") -> Any:
+    """JSON out of the bytes of a file.
+
+    Raises:
+        InputError: the bytes are not UTF-8 or not JSON; the message names the file, line and column.
+    """
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{what} '{path}' is not JSON: it is not UTF-8 text (byte {error.start})") from error
+    except RecursionError as error:
+        raise InputError(f"{what} '{path}' is nested too deeply to be read") from error
+    except ValueError as error:
+        raise InputError(f"{what} '{path}' is not JSON: {error}") from error
+
+
+def read_json(path: Path | str, *, what: str = "file", limit: int = MAX_JSON_BYTES) -> Any:
+    """Read a JSON file of the user's.
+
+    Raises:
+        InputError: it is missing, too large or not JSON.
+    """
+    return parse_json(read_bytes(path, what=what, limit=limit), path, what=what)
+
+
+def shorten(value: Any, length: int = 60) -> str:
+    """A value as an error message shows it: on one line, not longer than ``length`` characters."""
+    text = repr(value)
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest known one, if any is near, and all of them."""
+    names = list(known)
+    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
+    return (f"; did you mean '{close[0]}'?" if close else "") + f" (known: {', '.join(names)})"

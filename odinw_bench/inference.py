@@ -1,0 +1,89 @@
+"""Detections of a whole split."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from glip_core import Detector, Prompt
+from glip_core.preprocess import scale_boxes
+from odinw_bench.annotations import ImageId
+from odinw_bench.coco import Split
+from odinw_bench.evaluation import detections_to_coco
+from odinw_bench.features import Features, FrozenPart
+from odinw_bench.views import Loaded, View, load_view
+
+BATCH = 8
+"""Images of one padded size that are run together."""
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
+    """The precision of a run as a context: ``fp32`` changes nothing, ``bf16`` and ``fp16`` are autocast."""
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+@torch.no_grad()
+def detect_split(
+    detector: Detector,
+    prompt: Prompt,
+    split: Split,
+    *,
+    precision: str = "fp32",
+    frozen: FrozenPart | None = None,
+    on_images: Callable[[int], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Detections in every image of a split, as COCO results in the pixels of the annotations.
+
+    Args:
+        detector: in any state; it is put into evaluation mode.
+        prompt: the task's classes, in the order of ``split.category_ids``.
+        split: the images.
+        precision: see :func:`autocast`.
+        frozen: remembers what stays the same from call to call.
+        on_images: told the number of images after every batch.
+
+    Raises:
+        InputError: an image cannot be read.
+    """
+    detector.eval()
+    results: list[dict[str, Any]] = []
+    with autocast(detector.device, precision):
+        for batch in _batches(detector, split, frozen):
+            if frozen is None:
+                pixels = torch.cat([item.pixels for _, item in batch if isinstance(item, Loaded)])
+                raw = detector.forward_raw(pixels, prompt)
+            else:
+                raw = frozen.outputs([item for _, item in batch if isinstance(item, Features)])
+            found = detector.detections_from_raw(raw, [item.hw for _, item in batch], prompt)
+            for (image_id, item), detections in zip(batch, found, strict=True):
+                width, height = split.size(image_id)
+                boxes = scale_boxes(detections.boxes, item.hw, (height, width))
+                results += detections_to_coco(image_id, boxes, detections.scores, detections.labels, split.category_ids)
+            if on_images:
+                on_images(len(batch))
+    return results
+
+
+def _batches(
+    detector: Detector, split: Split, frozen: FrozenPart | None
+) -> Iterator[list[tuple[ImageId, Loaded | Features]]]:
+    """Neighbouring images of one padded size, at most :data:`BATCH` together."""
+    batch: list[tuple[ImageId, Loaded | Features]] = []
+    for image_id in split.image_ids:
+        view = View(image_id)
+
+        def load(view: View = view) -> Loaded:
+            return load_view(split, view, detector)
+
+        item = load() if frozen is None else frozen.of((split.sha256, view), load)
+        if batch and (batch[0][1].padded_hw != item.padded_hw or len(batch) == BATCH):
+            yield batch
+            batch = []
+        batch.append((image_id, item))
+    if batch:
+        yield batch

@@ -1,0 +1,163 @@
+"""Named, versioned hyper-parameters: the official fine-tuning recipe, and a quick one for the miniature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from glip_core.errors import InputError
+from odinw_bench.files import nearest
+from odinw_bench.spec import Shots
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """How a detector is tuned.
+
+    Attributes:
+        lr: base learning rate of AdamW; biases move at twice that.
+        language_lr: learning rate of the language backbone.
+        weight_decay: of everything but biases.
+        batch: images a step; each is padded on its own.
+        epochs: at most so many.
+        copies: times the training set is repeated within an epoch.
+        clip: largest norm of the gradient of all tuned parameters together.
+        scales: lengths of the shorter side to draw from, in parts of the model's own.
+        flip: probability of mirroring a training image.
+        step_patience: evaluations without a better AP after which the rates fall to a tenth.
+        stop_patience: evaluations with a worse AP after which tuning ends.
+        min_lr: rates do not fall below this.
+        eval_every: epochs between evaluations on the validation split.
+        few_shot_validation: select on k shots of the validation split rather than on all of it.
+    """
+
+    lr: float
+    weight_decay: float
+    epochs: int
+    copies: int
+    step_patience: int
+    stop_patience: int
+    language_lr: float = 1e-5
+    batch: int = 4
+    clip: float = 1.0
+    scales: tuple[float, ...] = (0.6, 0.7, 0.8, 0.9, 1.0)
+    flip: float = 0.5
+    min_lr: float = 1e-6
+    eval_every: int = 1
+    few_shot_validation: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As a record holds it."""
+        return asdict(self) | {"scales": list(self.scales)}
+
+
+#                      learning rate  weight decay
+_OFFICIAL = {
+    "prompt":          (0.05,         0.25),
+    "prompt+linear":   (1e-4,         0.05),
+    "linear":          (1e-4,         0.05),
+    "language":        (1e-4,         0.05),
+    "language+linear": (1e-4,         0.05),
+    "full":            (1e-4,         0.05),
+}  # fmt: skip
+_OFFICIAL_COPIES: Mapping[Shots, int] = {1: 8, 3: 4, 5: 2, 10: 1, "all": 1}
+
+#                      learning rate  language  weight decay
+_MINI = {
+    "prompt":          (0.05,         1e-5,     0.05),
+    "prompt+linear":   (0.01,         1e-5,     0.05),
+    "linear":          (3e-3,         1e-5,     0.05),
+    "language":        (3e-4,         3e-4,     0.05),
+    "language+linear": (3e-4,         3e-4,     0.05),
+    "full":            (3e-4,         3e-4,     0.05),
+}  # fmt: skip
+_MINI_COPIES: Mapping[Shots, int] = {1: 8, 3: 4, 5: 2, 10: 1, "all": 1}
+
+PROTOCOLS: Mapping[str, str] = {
+    "odinw-glip-1": "the official recipe: up to 200 epochs, early stop, multi-scale and flip",
+    "mini-1": "for the nano models: few epochs, one scale and flip",
+}
+
+
+def hyperparameters(
+    protocol: str, mode: str, shots: Shots, overrides: Mapping[str, Any] | None = None
+) -> Hyperparameters:
+    """The numbers of a protocol for a mode and a number of shots.
+
+    Args:
+        protocol: a key of :data:`PROTOCOLS`.
+        mode: a mode that tunes something.
+        shots: images per class or ``"all"``; numbers without an official row take the next smaller row's copies.
+        overrides: values that replace the protocol's, by field name.
+
+    Raises:
+        InputError: unknown protocol, mode or field, or a value of the wrong kind.
+    """
+    if protocol not in PROTOCOLS:
+        raise InputError(f"unknown protocol '{protocol}'{nearest(protocol, PROTOCOLS)}")
+    if mode not in _OFFICIAL:
+        raise InputError(f"mode '{mode}' tunes nothing and has no hyper-parameters")
+    few = shots != "all"
+    if protocol == "odinw-glip-1":
+        lr, decay = _OFFICIAL[mode]
+        chosen = Hyperparameters(
+            lr=lr,
+            weight_decay=decay,
+            epochs=200,
+            copies=_copies(_OFFICIAL_COPIES, shots),
+            step_patience=3 if few else 2,
+            stop_patience=8 if few else 4,
+        )
+    else:
+        lr, language, decay = _MINI[mode]
+        chosen = Hyperparameters(
+            lr=lr,
+            language_lr=language,
+            weight_decay=decay,
+            epochs=12,
+            copies=_copies(_MINI_COPIES, shots),
+            step_patience=1,
+            stop_patience=3,
+            scales=(1.0,),
+            eval_every=2,
+        )
+    return _override(chosen, overrides or {})
+
+
+def _copies(table: Mapping[Shots, int], shots: Shots) -> int:
+    if shots in table:
+        return table[shots]
+    assert isinstance(shots, int)
+    return table[max((k for k in table if isinstance(k, int) and k <= shots), default=1)]
+
+
+def _override(base: Hyperparameters, overrides: Mapping[str, Any]) -> Hyperparameters:
+    known = {f.name: getattr(base, f.name) for f in fields(base)}
+    values = {}
+    for name, value in overrides.items():
+        if name not in known:
+            raise InputError(f"unknown hyper-parameter '{name}'{nearest(name, known)}")
+        values[name] = _convert(name, value, known[name])
+    return replace(base, **values)
+
+
+def _convert(name: str, value: Any, like: Any) -> Any:
+    try:
+        if isinstance(like, bool):
+            if str(value).lower() not in ("true", "false", "1", "0"):
+                raise ValueError(value)
+            return str(value).lower() in ("true", "1")
+        if isinstance(like, tuple):
+            parts = value if isinstance(value, list | tuple) else str(value).replace("/", " ").split()
+            scales = tuple(float(part) for part in parts)
+            if not scales or min(scales) <= 0:
+                raise ValueError(value)
+            return scales
+        number = type(like)(value)
+        if number < 0 or (name in ("batch", "epochs", "copies", "eval_every") and number < 1):
+            raise ValueError(value)
+        return number
+    except (TypeError, ValueError):
+        kind = "numbers like 0.8/1.0" if isinstance(like, tuple) else type(like).__name__
+        raise InputError(f"hyper-parameter '{name}' wants {kind}, not '{value}'") from None

@@ -1,0 +1,134 @@
+"""What a task is: classes, splits, where the data come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+BUILT_IN_SUITES = ("mini", "odinw13", "odinw35")
+"""The suites that come with the program: the drawn miniature, and ODinW's two official lists."""
+
+
+@dataclass(frozen=True)
+class TaskClass:
+    """A class of a task.
+
+    Attributes:
+        name: as the official task calls it; the prompt of the ``zero-shot`` mode.
+        category_id: its id in the annotations.
+        manual: hand-written prompt ``{"prefix", "name", "suffix"}``, spaces included; None: none was written.
+    """
+
+    name: str
+    category_id: int
+    manual: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class SplitPaths:
+    """Where a split lies, relative to the data root.
+
+    Attributes:
+        annotations: the COCO annotation file; empty for the miniature, which is drawn.
+        images: the folder of its pictures.
+        count: number of images as published; None: not known.
+    """
+
+    annotations: str
+    images: str
+    count: int | None = None
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A zip on the Hugging Face hub."""
+
+    repo: str
+    file: str
+
+    @property
+    def url(self) -> str:
+        """Where it can be downloaded."""
+        return f"https://huggingface.co/{self.repo}/resolve/main/{self.file}"
+
+
+@dataclass(frozen=True)
+class Roboflow:
+    """An export of Roboflow; None where a part is not known."""
+
+    workspace: str
+    project: str
+    version: int | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a task's data come from.
+
+    Attributes:
+        kind: ``official`` (files under a data root), ``folder`` (a folder of the user's) or ``miniature`` (drawn).
+        hub: the official zip.
+        roboflow: the export it was made from.
+        page: its public web page.
+    """
+
+    kind: Literal["official", "folder", "miniature"] = "official"
+    hub: HubFile | None = None
+    roboflow: Roboflow | None = None
+    page: str | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One data set of a suite: its classes, its splits and where they come from.
+
+    Attributes:
+        name: short name, used in commands and folders.
+        title: name for tables.
+        suite: the suite it was loaded for.
+        classes: in the order of their ids, which is the order of labels and of the prompt.
+        splits: by name: ``train``, ``val``, ``test``, for some ``minival``.
+        eval_split: the split that the official task file evaluates on, and that tuning selects on.
+        config: name of the official task file; None for the user's own.
+        aliases: further names it answers to.
+        licence: of the data; None: not known.
+        source: where the data come from.
+        fewshot: by split: path of the ready-made subsets, with ``{shots}`` and ``{seed}`` to fill in.
+        root: the folder that paths are relative to, for the user's own; None: the data root.
+        notes: what to know about the data.
+    """
+
+    name: str
+    title: str
+    suite: str
+    classes: tuple[TaskClass, ...]
+    splits: Mapping[str, SplitPaths]
+    eval_split: str
+    config: str | None = None
+    aliases: tuple[str, ...] = ()
+    licence: str | None = None
+    source: Source = field(default_factory=Source)
+    fewshot: Mapping[str, str] = field(default_factory=dict)
+    root: Path | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes, in the order of their ids."""
+        return [entry.name for entry in self.classes]
+
+    @property
+    def has_manual(self) -> bool:
+        """Whether a hand-written prompt exists for any class."""
+        return any(entry.manual is not None for entry in self.classes)
+
+    def prompt_parts(self) -> list[dict[str, str]]:
+        """The parts for ``Prompt.from_parts``: hand-written where given, else the plain name."""
+        return [{"prefix": "", "name": entry.name, "suffix": "", **(entry.manual or {})} for entry in self.classes]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everything it answers to, in any case."""
+        return (self.name, self.title, *self.aliases, *([self.config] if self.config else []))

@@ -1,0 +1,71 @@
+"""Images on their way into the network: decoded, resized, mirrored, padded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from glip_core import Detector, Targets
+from glip_core.preprocess import flip_boxes, pad_batch, resized_hw, scale_boxes, to_tensor
+from odinw_bench.annotations import ImageId
+from odinw_bench.coco import Split
+
+
+@dataclass(frozen=True)
+class View:
+    """One way of showing an image to the network.
+
+    Attributes:
+        image_id: which image.
+        scale: length of the shorter side, in parts of the model's own.
+        flip: mirrored left to right.
+    """
+
+    image_id: ImageId
+    scale: float = 1.0
+    flip: bool = False
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An image ready for the network.
+
+    Attributes:
+        pixels: ``[1, 3, H, W]``, padded.
+        hw: (height, width) before padding.
+    """
+
+    pixels: Tensor
+    hw: tuple[int, int]
+
+    @property
+    def padded_hw(self) -> tuple[int, int]:
+        """(height, width) after padding."""
+        return self.pixels.shape[-2], self.pixels.shape[-1]
+
+
+def load_view(split: Split, view: View, detector: Detector) -> Loaded:
+    """Bring an image into the form the detector takes.
+
+    Only the shorter side's length scales; the limit of the longer one stays, as in the official recipe.
+
+    Raises:
+        InputError: the image cannot be read.
+    """
+    picture = split.image(view.image_id)
+    short = round(detector.config.image_short * view.scale)
+    hw = resized_hw(picture.size, short, detector.config.image_long)
+    pixels, _ = pad_batch([to_tensor(picture, hw, flip=view.flip)])
+    return Loaded(pixels.to(detector.device), hw)
+
+
+def view_targets(split: Split, view: View, hw: tuple[int, int], device: torch.device) -> Targets:
+    """The ground truth of a view whose image was resized to (height, width) ``hw``."""
+    boxes, labels = split.targets(view.image_id)
+    width, height = split.size(view.image_id)
+    scaled = scale_boxes(torch.from_numpy(boxes), (height, width), hw)
+    if view.flip:
+        scaled = flip_boxes(scaled, hw[1])
+    return Targets(scaled.to(device), torch.from_numpy(labels).to(device))

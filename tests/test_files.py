@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from glip_core.errors import InputError
+from odinw_bench import files
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "run.json"
+    files.write_json(path, {"b": 1, "a": "ü"})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"b": 1, "a": "ü"}
+    with pytest.raises(RuntimeError), files.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("interrupted")
+    assert files.read_json(path) == {"b": 1, "a": "ü"}
+    assert [entry.name for entry in path.parent.iterdir()] == ["run.json"]
+
+
+def test_a_new_file_has_ordinary_permissions(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    files.write_text(tmp_path / "written", "text\n")
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "written")]
+    assert modes[0] == modes[1]
+
+
+def test_json_refuses_what_json_does_not_know(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(tmp_path / "a.json", [float("nan")])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_canonical_json_has_one_form() -> None:
+    assert files.canonical_json({"b": [1, 2.5], "a": "é"}) == files.canonical_json({"a": "é", "b": [1, 2.5]})
+    assert files.canonical_json({"b": 1, "a": "é"}).decode() == '{"a":"é","b":1}'
+
+
+def test_hashes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert files.sha256_file(tmp_path / "a") == files.sha256_bytes(b"abc")
+    assert files.sha256_bytes(b"abc").startswith("ba7816bf8f01cfea")
+
+
+def test_too_large_a_file_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[1, 2, 3]")
+    with pytest.raises(InputError, match="has 9 bytes; at most 8 are read"):
+        files.read_json(tmp_path / "a.json", limit=8)
+
+
+def test_shorten_keeps_one_short_line() -> None:
+    assert files.shorten("a\nb") == r"'a\nb'"
+    assert len(files.shorten(list(range(1000)))) == 60
