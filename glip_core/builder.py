@@ -17,6 +17,7 @@ from glip_core.language import BERT_VOCABULARY, NANO_VOCABULARY, LanguageBackbon
 from glip_core.vision import FeaturePyramid, Swin, VisionBackbone
 
 DEFAULT_CLASSES = 80
+RANDOM = "random"
 
 
 def build(name: str, vocab: str | Path | None = None, *, num_classes: int | None = None) -> Detector:
@@ -88,8 +89,9 @@ def load(
     Args:
         name: a preset.
         weights: a ``.pth`` or ``.safetensors`` file, or the name of another preset whose matching parts are taken
-            (``dyhead-t`` from ``glip-t-a``, with a fresh class layer). By default the embedded weights of the nano
-            models, or the official ones from the hub's cache, downloaded on first use.
+            (``dyhead-t`` from ``glip-t-a``, with a fresh class layer), or ``"random"`` (seed 0) to try the path and
+            its cost without a download. By default the embedded weights of the nano models, or the official ones
+            from the hub's cache, downloaded on first use.
         vocab: see :func:`build`.
         num_classes: classes of a DyHead; where the file has another number the class layer starts fresh.
         device: where to put the detector.
@@ -97,6 +99,10 @@ def load(
     Raises:
         InputError: no such model or file, no network for a download, or a checkpoint of another model.
     """
+    if weights == RANDOM:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return assemble(get_config(name), vocab, num_classes=num_classes).to(device)
     detector = assemble(get_config(name), vocab, num_classes=num_classes)
     path = checkpoint.find_weights(detector.config, weights)
     state = checkpoint.read_state_dict(path)

@@ -46,9 +46,7 @@ DataRoot = Annotated[
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Weights = Annotated[
     str | None,
-    typer.Option(
-        "--weights", help="A .pth or .safetensors file, another model's name, or 'random'. Default: the model's own."
-    ),
+    typer.Option("--weights", help="A .pth or .safetensors file, or another model's name. Default: the model's own."),
 ]
 
 
@@ -155,7 +153,9 @@ def predict(
         Path | None, typer.Option("--run", help="Folder of a run record: use its model, prompt and what it tuned.")
     ] = None,
     model: Annotated[str, typer.Option("--model", help="The detector, without --run.")] = "glip-nano",
-    weights: Weights = None,
+    weights: Annotated[
+        str | None, typer.Option("--weights", help="A checkpoint, another model's name, or 'random' to try the cost.")
+    ] = None,
     threshold: Annotated[
         float, typer.Option("--threshold", min=0, max=1, help="Draw detections from this score on.")
     ] = 0.3,

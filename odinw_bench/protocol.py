@@ -65,7 +65,7 @@ _OFFICIAL_COPIES: Mapping[Shots, int] = {1: 8, 3: 4, 5: 2, 10: 1, "all": 1}
 
 #                      learning rate  language  weight decay
 _MINI = {
-    "prompt":          (0.05,         1e-5,     0.05),
+    "prompt":          (0.1,          1e-5,     0.05),
     "prompt+linear":   (0.01,         1e-5,     0.05),
     "linear":          (3e-3,         1e-5,     0.05),
     "language":        (3e-4,         3e-4,     0.05),
@@ -115,7 +115,7 @@ def hyperparameters(
             lr=lr,
             language_lr=language,
             weight_decay=decay,
-            epochs=12,
+            epochs=8,
             copies=_copies(_MINI_COPIES, shots),
             step_patience=1,
             stop_patience=3,

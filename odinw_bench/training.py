@@ -233,7 +233,7 @@ def _step(
         losses = detector.losses_from_raw(raw, targets[size], prompt, normalisers=total)
         loss = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(loss):
-            raise DivergedError(f"the loss became {float(loss)}: lower the learning rate (--set lr=...)")
+            raise DivergedError(f"the loss became {float(loss.detach())}: lower the learning rate (--set lr=...)")
         scaler.scale(loss).backward()
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + float(value.detach())

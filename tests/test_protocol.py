@@ -1,0 +1,77 @@
+"""The official recipe in numbers, and overriding it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from glip_core import InputError
+from odinw_bench.protocol import hyperparameters
+
+
+def test_the_official_recipe(shared):
+    """Against the recipe as published."""
+    recipe = json.loads((shared / "odinw" / "published.json").read_text())["recipe"]
+    repository = recipe["repository"]
+    for shots, copies in repository["copies_by_shots"].items():
+        for mode, key in (("full", "full"), ("linear", "linear"), ("prompt", "prompt")):
+            settings = hyperparameters("odinw-glip-1", mode, shots if shots == "all" else int(shots))
+            assert settings.copies == copies
+            assert settings.epochs == repository["epochs"]
+            assert settings.batch == recipe[key]["batch"]
+            assert settings.lr == recipe[key]["lr"]
+            assert settings.weight_decay == recipe[key]["weight_decay"]
+            few = "all" if shots == "all" else "few"
+            assert settings.step_patience == repository["step_patience"][few]
+            assert settings.stop_patience == repository["auto_terminate_patience"][few]
+    assert hyperparameters("odinw-glip-1", "full", 5).language_lr == recipe["full"]["lr_text_encoder"]
+
+
+def test_the_rest_of_the_official_recipe():
+    """Numbers of training_spec.md that published.json does not repeat."""
+    settings = hyperparameters("odinw-glip-1", "full", 5)
+    assert settings.clip == 1.0
+    assert settings.min_lr == 1e-6
+    assert settings.flip == 0.5
+    assert [round(800 * scale) for scale in settings.scales] == [480, 560, 640, 720, 800]
+
+
+def test_shots_between_the_official_ones():
+    assert hyperparameters("odinw-glip-1", "full", 2).copies == 8
+    assert hyperparameters("odinw-glip-1", "full", 7).copies == 2
+    assert hyperparameters("odinw-glip-1", "full", 50).copies == 1
+
+
+def test_overrides_take_the_fields_kind():
+    settings = hyperparameters(
+        "mini-1", "prompt", 5, {"lr": "0.2", "epochs": "3", "scales": "0.5/1", "few_shot_validation": "true"}
+    )
+    assert (settings.lr, settings.epochs, settings.scales, settings.few_shot_validation) == (0.2, 3, (0.5, 1.0), True)
+    again = hyperparameters("mini-1", "prompt", 5, settings.to_json())
+    assert again == settings
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"learning_rate": 1}, "unknown hyper-parameter 'learning_rate'"),
+        ({"epoch": 1}, "did you mean 'epochs'"),
+        ({"lr": "fast"}, "'lr' wants float, not 'fast'"),
+        ({"lr": "-1"}, "'lr' wants float"),
+        ({"epochs": "0"}, "'epochs' wants int"),
+        ({"epochs": "1.5"}, "'epochs' wants int"),
+        ({"scales": ""}, "'scales' wants numbers"),
+        ({"few_shot_validation": "maybe"}, "wants bool"),
+    ],
+)
+def test_bad_overrides(overrides, message):
+    with pytest.raises(InputError, match=message):
+        hyperparameters("mini-1", "prompt", 5, overrides)
+
+
+def test_bad_names():
+    with pytest.raises(InputError, match="did you mean 'mini-1'"):
+        hyperparameters("mini", "prompt", 5)
+    with pytest.raises(InputError, match="tunes nothing"):
+        hyperparameters("mini-1", "zero-shot", 0)
