@@ -100,9 +100,7 @@ def load(
         InputError: no such model or file, no network for a download, or a checkpoint of another model.
     """
     if weights == RANDOM:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            return assemble(get_config(name), vocab, num_classes=num_classes).to(device)
+        return _random(name, vocab, num_classes).to(device)
     detector = assemble(get_config(name), vocab, num_classes=num_classes)
     path = checkpoint.find_weights(detector.config, weights)
     state = checkpoint.read_state_dict(path)
@@ -110,3 +108,14 @@ def load(
     checkpoint.load_official_state_dict(detector, state, source=str(path), may_differ=fresh)
     detector.weights_sha256 = checkpoint.file_sha256(path)
     return detector.to(device).eval()
+
+
+def _random(name: str, vocab: str | Path | None, num_classes: int | None) -> Detector:
+    """Random weights that find things: without the prior every score is near 0.5, so post-processing has its work."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        detector = assemble(get_config(name), vocab, num_classes=num_classes)
+        head = detector.get_submodule("head")
+        prior = head.bias0 if isinstance(head, AlignmentHead) else head.get_parameter("cls_logits.bias")
+        prior.zero_()
+    return detector

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from glip_core.errors import InputError
-from odinw_bench.files import nearest
+from odinw_bench.files import nearest, shorten
 from odinw_bench.spec import Shots
 
 
@@ -18,6 +19,7 @@ class Hyperparameters:
     Attributes:
         lr: base learning rate of AdamW; biases move at twice that.
         language_lr: learning rate of the language backbone.
+        offset_factor: learning rate of the tuned prompt offset, in parts of ``lr``.
         weight_decay: of everything but biases.
         batch: images a step; each is padded on its own.
         epochs: at most so many.
@@ -39,6 +41,7 @@ class Hyperparameters:
     step_patience: int
     stop_patience: int
     language_lr: float = 1e-5
+    offset_factor: float = 1.0
     batch: int = 4
     clip: float = 1.0
     scales: tuple[float, ...] = (0.6, 0.7, 0.8, 0.9, 1.0)
@@ -52,25 +55,25 @@ class Hyperparameters:
         return asdict(self) | {"scales": list(self.scales)}
 
 
-#                      learning rate  weight decay
+#                      learning rate  weight decay  offset factor
 _OFFICIAL = {
-    "prompt":          (0.05,         0.25),
-    "prompt+linear":   (1e-4,         0.05),
-    "linear":          (1e-4,         0.05),
-    "language":        (1e-4,         0.05),
-    "language+linear": (1e-4,         0.05),
-    "full":            (1e-4,         0.05),
+    "prompt":          (0.05,         0.25,         1.0),
+    "prompt+linear":   (1e-4,         0.05,         500.0),  # heads as in linear, the offset as in prompt
+    "linear":          (1e-4,         0.05,         1.0),
+    "language":        (1e-4,         0.05,         1.0),
+    "language+linear": (1e-4,         0.05,         1.0),
+    "full":            (1e-4,         0.05,         1.0),
 }  # fmt: skip
 _OFFICIAL_COPIES: Mapping[Shots, int] = {1: 8, 3: 4, 5: 2, 10: 1, "all": 1}
 
-#                      learning rate  language  weight decay
+#                      learning rate  language  weight decay  offset factor
 _MINI = {
-    "prompt":          (0.1,          1e-5,     0.05),
-    "prompt+linear":   (0.01,         1e-5,     0.05),
-    "linear":          (3e-3,         1e-5,     0.05),
-    "language":        (3e-4,         3e-4,     0.05),
-    "language+linear": (3e-4,         3e-4,     0.05),
-    "full":            (3e-4,         3e-4,     0.05),
+    "prompt":          (0.1,          1e-5,     0.05,         1.0),
+    "prompt+linear":   (0.01,         1e-5,     0.05,         10.0),
+    "linear":          (3e-3,         1e-5,     0.05,         1.0),
+    "language":        (3e-4,         3e-4,     0.05,         1.0),
+    "language+linear": (3e-4,         3e-4,     0.05,         1.0),
+    "full":            (3e-4,         3e-4,     0.05,         1.0),
 }  # fmt: skip
 _MINI_COPIES: Mapping[Shots, int] = {1: 8, 3: 4, 5: 2, 10: 1, "all": 1}
 
@@ -100,21 +103,23 @@ def hyperparameters(
         raise InputError(f"mode '{mode}' tunes nothing and has no hyper-parameters")
     few = shots != "all"
     if protocol == "odinw-glip-1":
-        lr, decay = _OFFICIAL[mode]
+        lr, decay, offset = _OFFICIAL[mode]
         chosen = Hyperparameters(
             lr=lr,
             weight_decay=decay,
+            offset_factor=offset,
             epochs=200,
             copies=_copies(_OFFICIAL_COPIES, shots),
             step_patience=3 if few else 2,
             stop_patience=8 if few else 4,
         )
     else:
-        lr, language, decay = _MINI[mode]
+        lr, language, decay, offset = _MINI[mode]
         chosen = Hyperparameters(
             lr=lr,
             language_lr=language,
             weight_decay=decay,
+            offset_factor=offset,
             epochs=8,
             copies=_copies(_MINI_COPIES, shots),
             step_patience=1,
@@ -125,11 +130,29 @@ def hyperparameters(
     return _override(chosen, overrides or {})
 
 
+def check_overrides(protocol: str, overrides: Mapping[str, Any]) -> None:
+    """Check a protocol's name and overrides where nothing is tuned, so that a slip is not passed over in silence.
+
+    Raises:
+        InputError: see :func:`hyperparameters`.
+    """
+    hyperparameters(protocol, "full", "all", overrides)
+
+
 def _copies(table: Mapping[Shots, int], shots: Shots) -> int:
     if shots in table:
         return table[shots]
     assert isinstance(shots, int)
     return table[max((k for k in table if isinstance(k, int) and k <= shots), default=1)]
+
+
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "batch": (1, math.inf),
+    "epochs": (1, math.inf),
+    "copies": (1, math.inf),
+    "eval_every": (1, math.inf),
+    "flip": (0, 1),
+}
 
 
 def _override(base: Hyperparameters, overrides: Mapping[str, Any]) -> Hyperparameters:
@@ -151,13 +174,23 @@ def _convert(name: str, value: Any, like: Any) -> Any:
         if isinstance(like, tuple):
             parts = value if isinstance(value, list | tuple) else str(value).replace("/", " ").split()
             scales = tuple(float(part) for part in parts)
-            if not scales or min(scales) <= 0:
+            if not scales or not all(0 < scale < math.inf for scale in scales):
                 raise ValueError(value)
             return scales
         number = type(like)(value)
-        if number < 0 or (name in ("batch", "epochs", "copies", "eval_every") and number < 1):
+        low, high = _RANGES.get(name, (0, math.inf))
+        if isinstance(value, bool) or not low <= number <= high or not math.isfinite(number):
             raise ValueError(value)
         return number
     except (TypeError, ValueError):
-        kind = "numbers like 0.8/1.0" if isinstance(like, tuple) else type(like).__name__
-        raise InputError(f"hyper-parameter '{name}' wants {kind}, not '{value}'") from None
+        raise InputError(f"hyper-parameter '{name}' wants {_wanted(name, like)}, not {shorten(value)}") from None
+
+
+def _wanted(name: str, like: Any) -> str:
+    if isinstance(like, bool):
+        return "true or false"
+    if isinstance(like, tuple):
+        return "numbers above 0, such as 0.8/1.0"
+    low, high = _RANGES.get(name, (0, math.inf))
+    kind = "a whole number" if isinstance(like, int) else "a number"
+    return f"{kind} of at least {low}" if high == math.inf else f"{kind} from {low} to {high}"

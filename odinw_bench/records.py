@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
-import os
 import shutil
-import socket
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
 from odinw_bench.files import read_json, write_json
+from odinw_bench.locks import BusyError, exclusive
+
+__all__ = [
+    "RECORD",
+    "SCHEMA",
+    "BusyError",
+    "claim",
+    "find_records",
+    "is_done",
+    "read_record",
+    "resume_path",
+    "write_lines",
+    "write_record",
+    "writing",
+]
 
 SCHEMA = 1
 RECORD = "run.json"
-_LOCK = ".lock"
-_FOREIGN_LOCK_SECONDS = 24 * 3600  # a lock of another computer is believed this long
 
-
-class BusyError(RuntimeError):
-    """Another process is doing this very run."""
+_REFUSED = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def read_record(folder: Path | str) -> dict[str, Any]:
@@ -56,96 +67,77 @@ def find_records(results: Path | str) -> Iterator[tuple[Path, dict[str, Any]]]:
 def is_done(folder: Path) -> bool:
     """Whether a folder holds a finished run."""
     try:
-        return read_record(folder)["status"] == "done"
+        return bool(read_record(folder).get("status") == "done")
     except InputError:
         return False
 
 
 @contextmanager
+def claim(folder: Path) -> Iterator[None]:
+    """Be the only one at work on a record while the block runs.
+
+    Raises:
+        BusyError: another living process is.
+        InputError: the results folder cannot be written to.
+    """
+    with contextlib.ExitStack() as held:
+        with _write_errors(folder.parent, *_REFUSED, *_FULL):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(exclusive(_beside(folder, "lock")))
+        yield
+
+
+@contextmanager
 def writing(folder: Path) -> Iterator[Path]:
-    """A scratch folder that takes the place of ``folder`` when the block ends well.
+    """A scratch folder that takes the place of ``folder`` when the block ends well; call it under :func:`claim`.
 
     A run that dies leaves the scratch folder behind, never half a record; the next run of the same cell clears it.
 
     Raises:
-        BusyError: another living process writes this record.
         InputError: the results folder cannot be written to.
     """
-    scratch = folder.with_name(f".{folder.name}.part")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
+    scratch = _beside(folder, "part")
+    with _write_errors(folder.parent, *_FULL):
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        try:
+            yield scratch
+            _swap(scratch, folder)
+        finally:
             shutil.rmtree(scratch, ignore_errors=True)
-            scratch.mkdir()
-            try:
-                yield scratch
-                _swap(scratch, folder)
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
-    except OSError as error:
-        if isinstance(error, PermissionError) or error.errno in (28, 30):  # no space left, read-only
-            raise InputError(f"cannot write to the results folder '{folder.parent}': {error.strerror}") from error
-        raise
+
+
+def resume_path(folder: Path) -> Path:
+    """Where an unfinished run keeps what it needs to go on."""
+    return _beside(folder, "resume")
+
+
+def _beside(folder: Path, kind: str) -> Path:
+    """A hidden neighbour of a record's folder, which no search for records finds."""
+    return folder.with_name(f".{folder.name}.{kind}")
 
 
 def _swap(new: Path, old: Path) -> None:
     """Put a folder in the place of another; a crash in between leaves the old one under a hidden name at worst."""
-    if old.exists():
-        away = old.with_name(f".{old.name}.old")
-        shutil.rmtree(away, ignore_errors=True)
-        old.rename(away)
+    if not old.exists():
         new.rename(old)
-        shutil.rmtree(away, ignore_errors=True)
-    else:
-        new.rename(old)
+        return
+    away = _beside(old, "old")
+    shutil.rmtree(away, ignore_errors=True)
+    old.rename(away)
+    new.rename(old)
+    shutil.rmtree(away, ignore_errors=True)
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    lock = folder.with_name(f".{folder.name}{_LOCK}")
-    mine = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "time": time.time()})
-    for _ in range(2):
-        try:
-            handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
-            if _alive(lock):
-                raise BusyError(f"another process is at work on '{folder}'") from None
-            lock.unlink(missing_ok=True)
-            continue
-        with os.fdopen(handle, "w") as stream:
-            stream.write(mine)
-        break
-    else:
-        raise BusyError(f"another process is at work on '{folder}'")
+def _write_errors(results: Path, *remediable: int) -> Iterator[None]:
+    """Turn what a user can remedy about the results folder into one line."""
     try:
         yield
-    finally:
-        lock.unlink(missing_ok=True)
-
-
-def _alive(lock: Path) -> bool:
-    """Whether the process that holds a lock still runs."""
-    try:
-        owner = json.loads(lock.read_text())
-        pid, host, since = int(owner["pid"]), owner["host"], float(owner["time"])
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError, KeyError, TypeError):
-        try:  # being written this very moment, or left half-written by a crash
-            return time.time() - lock.stat().st_mtime < 10
-        except FileNotFoundError:
-            return False
-    if host != socket.gethostname():
-        return time.time() - since < _FOREIGN_LOCK_SECONDS
-    if pid == os.getpid():
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    except OSError as error:
+        if error.errno in remediable:
+            raise InputError(f"cannot write to the results folder '{results}': {error.strerror}") from error
+        raise
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
@@ -153,6 +145,6 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     write_json(folder / RECORD, dict(record))
 
 
-def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
+def write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     """Write JSON lines."""
     path.write_text("".join(json.dumps(line, allow_nan=False) + "\n" for line in lines), encoding="utf-8")

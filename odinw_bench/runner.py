@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import platform
-import resource
-import subprocess
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,8 +16,8 @@ from safetensors.torch import save_file
 import glip_core
 from glip_core import Detector, InputError, Prompt, checkpoint, tuning
 from glip_core.config import get_config
-from odinw_bench import __version__
 from odinw_bench.coco import Split
+from odinw_bench.environment import environment, now, peak_memory
 from odinw_bench.evaluation import evaluate
 from odinw_bench.features import DEFAULT_BUDGET, FeatureCache
 from odinw_bench.files import sha256_file, write_json
@@ -172,7 +168,7 @@ def execute(
         },
         "weights_sha256": _file_hash(str(prepared.weights)),
         "environment": environment(device),
-        "started": _now(),
+        "started": now(),
         "finished": None,
         "error": None,
     }
@@ -184,11 +180,11 @@ def execute(
             record["error"] = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
             if not isinstance(error, InputError):
                 (scratch / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
-            record["finished"] = _now()
+            record["finished"] = now()
             write_record(scratch, record)
             failure: Exception | None = error
         else:
-            record["finished"] = _now()
+            record["finished"] = now()
             write_record(scratch, record)
             failure = None
     if failure is not None:
@@ -268,50 +264,3 @@ def _data_facts(prepared: Prepared) -> dict[str, Any]:
         "few_shot": prepared.few_shot,
         "annotations_sha256": {name: split.sha256 for name, split in splits.items() if split is not None},
     }
-
-
-def peak_memory(device: str) -> int:
-    """Largest memory of this process so far, in bytes: on the GPU where there is one, else resident."""
-    if device.startswith("cuda"):
-        return int(torch.cuda.max_memory_allocated(device))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if platform.system() == "Darwin" else peak * 1024
-
-
-def environment(device: str) -> dict[str, Any]:
-    """Versions and hardware, for the record."""
-    name = (
-        torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.processor() or platform.machine()
-    )
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "device": device,
-        "device_name": name,
-        "threads": torch.get_num_threads(),
-        "odinw_bench": __version__,
-        "git_revision": _git_revision(),
-    }
-
-
-@lru_cache(maxsize=1)
-def _git_revision() -> str | None:
-    """The checkout's revision, with ``-dirty`` where files differ; None outside a checkout."""
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return None
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

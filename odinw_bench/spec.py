@@ -32,7 +32,7 @@ class RunSpec:
         mode: a tuning mode.
         shots: images per class, or ``"all"``; 0 for the modes that tune nothing.
         seed: of the subset, the data order and the augmentation.
-        protocol: named hyper-parameters; None: ``mini-1`` for the nano models, else the official ones.
+        protocol: named hyper-parameters; None: ``mini-1`` for the nano models, else ``odinw-glip-1``, the official.
         weights: a file or another preset's name; None: the model's own.
         attributes: a file with prompt parts for the ``manual`` mode; None: those of the task.
         overrides: hyper-parameters that differ from the protocol's.
@@ -49,12 +49,13 @@ class RunSpec:
     protocol: str | None = None
     weights: str | None = None
     attributes: str | None = None
-    overrides: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)
     precision: str = "fp32"
     eval_split: str = "test"
 
     def __post_init__(self) -> None:
         config = get_config(self.model)
+        object.__setattr__(self, "overrides", dict(self.overrides))
         if self.mode not in MODES:
             raise InputError(f"unknown mode '{self.mode}'{nearest(self.mode, MODES)}")
         if self.mode in UNTUNED:
@@ -63,6 +64,8 @@ class RunSpec:
             raise InputError(f"mode '{self.mode}' tunes on labelled images: shots must be 1 or more, or 'all'")
         if self.shots != "all" and (isinstance(self.shots, bool) or not isinstance(self.shots, int) or self.shots < 0):
             raise InputError(f"shots must be a number of images per class or 'all', not {shorten(self.shots)}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise InputError(f"seed must be a whole number of at least 0, not {shorten(self.seed)}")
         if self.mode in TEXT_MODES and not config.has_text:
             raise InputError(f"'{self.model}' has a class head and no prompt: mode '{self.mode}' needs a GLIP model")
         if self.precision not in PRECISIONS:
@@ -80,12 +83,17 @@ class RunSpec:
         return asdict(self) | {"protocol": self.protocol_name, "overrides": dict(self.overrides)}
 
     def digest(self, identities: Mapping[str, Any]) -> str:
-        """Hex digest of everything that can change the numbers.
+        """Hex digest of everything that can change the numbers, and of nothing else.
+
+        What a spec only *names* counts by what it stands for: not the path of the weights but their hash, not the
+        overrides but the hyper-parameters in force. So one run keeps its digest however it was asked for.
 
         Args:
-            identities: what names stand for: hyper-parameters, hashes of weights, data and attributes.
+            identities: what the names stand for: suite, dataset, data hashes, weights, prompt, hyper-parameters.
         """
-        return sha256_bytes(canonical_json([self.to_json(), dict(identities)]))
+        named = {"dataset", "suite", "weights", "attributes", "overrides"}
+        facts = {name: value for name, value in self.to_json().items() if name not in named}
+        return sha256_bytes(canonical_json([facts, dict(identities)]))
 
     def folder_name(self, suite: str, dataset: str, digest: str) -> str:
         """Where the record lies below the results folder."""
@@ -108,19 +116,30 @@ def expand_grid(
     several models or modes, combinations that cannot be (a class head without prompts, tuning on 0 shots) are left
     out with a note; asked for alone they are errors.
 
+    Args:
+        models: detectors.
+        suite: of all datasets.
+        datasets: tasks or folders.
+        modes: tuning modes.
+        shots: images per class.
+        seeds: of subset and training.
+        base: other fields of the specs, the same for all; ``attributes`` goes to the ``manual`` cells alone.
+
     Raises:
         InputError: an unknown model or mode, or nothing that can be run.
     """
     cells: dict[bytes, RunSpec] = {}
     notes: list[str] = []
     alone = len(models) == len(modes) == len(shots) == 1
+    common = dict(base or {})
+    if common.get("attributes") is not None and "manual" not in modes:
+        raise InputError("an attributes file is for the mode 'manual'")
     for model, mode, shot, seed in itertools.product(models, modes, shots, seeds):
         if mode in UNTUNED and seed != seeds[0]:
             continue
+        fields = common | {"attributes": common.get("attributes") if mode == "manual" else None}
         try:
-            blueprint = RunSpec(
-                dataset="", model=model, suite=suite, mode=mode, shots=shot, seed=seed, **dict(base or {})
-            )
+            blueprint = RunSpec(dataset="", model=model, suite=suite, mode=mode, shots=shot, seed=seed, **fields)
         except InputError as error:
             if alone or model not in PRESETS or mode not in MODES:
                 raise

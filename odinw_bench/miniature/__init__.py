@@ -3,7 +3,8 @@
 Its numbers are its own; they say nothing about the real datasets.
 """
 
+from odinw_bench.miniature.export import contact_sheet, write_suite
 from odinw_bench.miniature.recipes import Recipe, RecipeClass, load_recipe, task_names
-from odinw_bench.miniature.suite import contact_sheet, render_split, write_suite
+from odinw_bench.miniature.suite import render_split
 
 __all__ = ["Recipe", "RecipeClass", "contact_sheet", "load_recipe", "render_split", "task_names", "write_suite"]

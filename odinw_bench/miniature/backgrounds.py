@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -67,7 +68,9 @@ def paint_background(kind: str, height: int, width: int, rng: np.random.Generato
         horizon = rng.uniform(0.35, 0.7)
         mix = np.where(down < horizon, 0.2, 0.8).astype(np.float32) + noise * 0.2
     else:
-        rows = np.sin(np.linspace(0, rng.uniform(40, 60), height, dtype=np.float32))[:, None]
+        phases = np.linspace(0, rng.uniform(40, 60), height).tolist()
+        # math.sin: numpy's rounds differently from processor to processor
+        rows = np.array([math.sin(phase) for phase in phases], np.float32)[:, None]
         mix = 0.5 + 0.25 * rows + noise * 0.25
     low, high = np.array(style.low, np.float32), np.array(style.high, np.float32)
     canvas = low + mix[..., None] * (high - low)
@@ -96,7 +99,9 @@ class Camera:
 def develop(canvas: Canvas, camera: Camera) -> Image.Image:
     """The canvas as the camera sees it."""
     if camera.thermal:
-        canvas = np.repeat(canvas @ np.array([0.299, 0.587, 0.114], np.float32)[:, None], 3, axis=2)
+        # Not a matrix product: how those round depends on the processor.
+        grey = canvas[..., 0] * 0.299 + canvas[..., 1] * 0.587 + canvas[..., 2] * 0.114
+        canvas = np.repeat(grey[..., None], 3, axis=2)
     else:
         canvas = canvas * np.array(camera.tint, np.float32)
     canvas = (canvas - 128) * np.float32(camera.contrast) + np.float32(128 * camera.brightness)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,9 +30,19 @@ COLOURS: Mapping[str, tuple[int, int, int]] = {
 }
 
 
+# Only sums, products, roots and floors of arrays: these are rounded alike everywhere, whereas numpy's sine or arc
+# tangent differ between processors in the last digit, which could move a pixel, and with it a box.
+
+
+def _radius(x: Field, y: Field) -> Field:
+    return np.sqrt(x * x + y * y)
+
+
 def _star(x: Field, y: Field) -> NDArray[np.bool_]:
-    angle = np.arctan2(x, -y)
-    return np.hypot(x, y) < 0.66 + 0.34 * np.cos(5 * angle)
+    radius = _radius(x, y)
+    c = -y / np.maximum(radius, 1e-6)  # the cosine of the angle from the top
+    c2 = c * c
+    return radius < 0.66 + 0.34 * (c * ((16 * c2 - 20) * c2 + 5))  # cos 5t = 16 c^5 - 20 c^3 + 5 c
 
 
 def _heart(x: Field, y: Field) -> NDArray[np.bool_]:
@@ -43,8 +54,8 @@ def _heart(x: Field, y: Field) -> NDArray[np.bool_]:
 SHAPES: Mapping[str, Callable[[Field, Field], NDArray[np.bool_]]] = {
     "round": lambda x, y: x * x + y * y < 1,
     "oval": lambda x, y: x * x + (y / 0.55) ** 2 < 1,
-    "ring": lambda x, y: np.abs(np.hypot(x, y) - 0.76) < 0.24,
-    "arch": lambda x, y: (np.abs(np.hypot(x, y - 0.5) - 1.0) < 0.3) & (y < 0.5),
+    "ring": lambda x, y: np.abs(_radius(x, y) - 0.76) < 0.24,
+    "arch": lambda x, y: (np.abs(_radius(x, y - 0.5) - 1.0) < 0.3) & (y < 0.5),
     "square": lambda x, y: np.maximum(np.abs(x), np.abs(y)) < 0.88,
     "bar": lambda x, y: (np.abs(x) < 1) & (np.abs(y) < 0.26),
     "triangle": lambda x, y: (y < 0.85) & (y > 1.9 * np.abs(x) - 0.95),
@@ -56,9 +67,19 @@ SHAPES: Mapping[str, Callable[[Field, Field], NDArray[np.bool_]]] = {
 }
 """Inside or outside, for coordinates where the object fills -1..1; y points down."""
 
+_STRIPE_START = (math.asin(0.15) - 0.8) / (2 * math.pi)
+_STRIPE_WIDTH = (math.pi - 2 * math.asin(0.15)) / (2 * math.pi)
+
+
+def _stripes(y: Field) -> NDArray[np.bool_]:
+    """Where sin(9.5 y + 0.8) > 0.15, told from the phase."""
+    phase = y * (9.5 / (2 * math.pi)) - _STRIPE_START
+    return phase - np.floor(phase) < _STRIPE_WIDTH
+
+
 TEXTURES: Mapping[str, Callable[[Field, Field], NDArray[np.bool_] | None]] = {
     "plain": lambda x, y: None,
-    "striped": lambda x, y: np.sin(9.5 * y + 0.8) > 0.15,
+    "striped": lambda x, y: _stripes(y),
     "dotted": lambda x, y: (((x * 2.2) % 1 - 0.5) ** 2 + ((y * 2.2) % 1 - 0.5) ** 2) < 0.09,
     "checkered": lambda x, y: (np.floor(x * 2.5) + np.floor(y * 2.5)) % 2 == 0,
 }
@@ -152,26 +173,36 @@ def stamp(look: Look, size: float, angle: float, jitter: NDArray[np.float32]) ->
     Returns:
         Colours ``[n, n, 3]`` (0..255) and coverage ``[n, n]`` (0..1), the object's centre in the middle.
     """
-    n = int(np.ceil(size * 1.25)) + 2
+    n = math.ceil(size * 1.25) + 2
     n += n % 2
     fine = n * _OVERSAMPLING
     axis = ((np.arange(fine, dtype=np.float32) + 0.5) / _OVERSAMPLING - n / 2) / np.float32(size / 2)
-    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    cos, sin = np.float32(math.cos(angle)), np.float32(math.sin(angle))
     x = axis[None, :] * cos + axis[:, None] * sin
     y = axis[:, None] * cos - axis[None, :] * sin
-    colours = np.zeros((fine, fine, 3), np.float32)
-    covered = np.zeros((fine, fine), bool)
+    palette: list[NDArray[np.float32]] = []
+    painted = np.zeros((fine, fine), np.uint8)  # 0: nothing; k: palette[k - 1]
     for part in look.parts:
         u, v = (x - np.float32(part.x)) / np.float32(part.w), (y - np.float32(part.y)) / np.float32(part.h)
         inside = SHAPES[part.shape](u, v)
         colour = np.clip(np.array(COLOURS[part.colour], np.float32) + jitter, 0, 255)
+        palette.append(colour)
+        np.copyto(painted, len(palette), where=inside)
         pattern = TEXTURES[part.texture](u, v)
-        if pattern is None:
-            colours[inside] = colour
-        else:
-            colours[inside & ~pattern] = colour
-            colours[inside & pattern] = second_colour(colour)
-        covered |= inside
-    coverage = covered.reshape(n, _OVERSAMPLING, n, _OVERSAMPLING).mean((1, 3), dtype=np.float32)
-    total = (colours * covered[..., None]).reshape(n, _OVERSAMPLING, n, _OVERSAMPLING, 3).mean((1, 3), dtype=np.float32)
-    return total / np.maximum(coverage, 1e-6)[..., None], coverage
+        if pattern is not None:
+            palette.append(second_colour(colour))
+            np.copyto(painted, len(palette), where=inside & pattern)
+    samples = np.zeros((n, n), np.uint8)
+    total = np.zeros((n, n, 3), np.float32)
+    for k, colour in enumerate(palette, start=1):
+        count = _pooled(painted == k)
+        samples += count
+        total += count[..., None] * colour
+    return total / np.maximum(samples, 1)[..., None], samples * np.float32(1 / _OVERSAMPLING**2)
+
+
+def _pooled(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """How many of a pixel's samples are set: ``[2n, 2n]`` to ``[n, n]``."""
+    values = mask.view(np.uint8)
+    rows = values[0::2] + values[1::2]
+    return rows[:, 0::2] + rows[:, 1::2]

@@ -13,7 +13,8 @@ from PIL import Image
 from odinw_bench.miniature.backgrounds import Camera, develop, paint_background
 from odinw_bench.miniature.draw import Look, stamp
 
-_LEAST_VISIBLE = 0.4  # an object that is hidden by more is taken away again
+_OPAQUE = 0.5  # coverage from which a pixel counts as the object's
+_LEAST_VISIBLE = 0.4  # an object of which less is left to see gets no box
 _MOST_OVERLAP = 0.25  # of two boxes, in parts of the smaller, when placing
 
 
@@ -77,6 +78,10 @@ def compose(
         rng: decides places, turns and shades.
         turn: largest turn of an object, in radians.
         overlap: how much two objects' boxes may overlap, in parts of the smaller one.
+
+    Returns:
+        The scene. A thing's box spans all that was drawn of it inside the picture, hidden or not, as annotators do;
+        a thing that later ones hide almost wholly is not listed.
     """
     width, height = size
     canvas = paint_background(background, height, width, rng)
@@ -87,7 +92,9 @@ def compose(
         jitter = rng.uniform(-16, 16, 3).astype(np.float32)
         length = min(wish.size, 0.9 * min(width, height))
         colours, coverage = stamp(wish.look, length, angle, jitter)
-        place = _find_place(coverage, length, size, [box for _, box, _ in placed], overlap, rng)
+        if not (coverage >= _OPAQUE).any():
+            continue  # too thin for a box
+        place = _find_place(len(coverage), length, size, [box for _, box, _ in placed], overlap, rng)
         if place is None:
             continue
         box, pixels = _paint(canvas, owner, colours, coverage, place, len(placed))
@@ -102,15 +109,15 @@ def compose(
 
 
 def _find_place(
-    coverage: NDArray[np.float32],
+    n: int,
     length: float,
     size: tuple[int, int],
     taken: Sequence[tuple[int, int, int, int]],
     overlap: float,
     rng: np.random.Generator,
 ) -> tuple[int, int] | None:
-    """Top left corner for a stamp so that the object lies inside and covers others little; None: no room."""
-    n, half = len(coverage), length / 2
+    """Top left corner for a stamp of n pixels so that the object lies inside and covers others little; None: no room."""
+    half = length / 2
     (width, height) = size
     for _ in range(12):
         x, y = rng.uniform(half + 1, width - half - 1), rng.uniform(half + 1, height - half - 1)
@@ -144,7 +151,7 @@ def _paint(
     here = (slice(y1, y2), slice(x1, x2))
     alpha = coverage[cut][..., None]
     canvas[here] += alpha * (colours[cut] - canvas[here])
-    mask = coverage[cut] >= 0.5
+    mask = coverage[cut] >= _OPAQUE
     owner[here][mask] = index
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     box = (x1 + int(columns[0]), y1 + int(rows[0]), x1 + int(columns[-1]) + 1, y1 + int(rows[-1]) + 1)

@@ -1,29 +1,24 @@
-"""The miniature tasks as COCO data: drawn in memory, or written as ordinary folders."""
+"""The miniature tasks as COCO data, drawn in memory: the same pixels and boxes on every machine."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from glip_core.errors import InputError
 from odinw_bench.miniature.draw import Look
-from odinw_bench.miniature.recipes import Recipe, load_recipe, task_names
+from odinw_bench.miniature.recipes import SPLITS, Recipe, load_recipe
 from odinw_bench.miniature.scenes import Scene, Wish, compose, generator
 from odinw_bench.miniature.world import random_look
 
 VERSION = 1
 """Part of every scene's seed; a new number is a new suite."""
-
-SPLITS = ("train", "val", "test")
-_FOLDERS = {"train": "train", "val": "valid", "test": "test"}
 
 
 def draw_scene(recipe: Recipe, split: str, index: int) -> Scene:
@@ -31,19 +26,20 @@ def draw_scene(recipe: Recipe, split: str, index: int) -> Scene:
     rng = generator("mini", VERSION, recipe.name, split, index)
     classes = recipe.classes
     weights = np.array([c.weight for c in classes])
-    wishes = []
+    objects = []
     for i in range(int(rng.integers(recipe.count[0], recipe.count[1] + 1))):
         # The first object goes round the classes, so that rare ones have enough pictures for ten shots.
         chosen = (
             classes[index % len(classes)] if i == 0 else classes[rng.choice(len(classes), p=weights / weights.sum())]
         )
-        wishes.append(Wish(chosen.look, chosen.name, _length(recipe, rng)))
-    clutter = int(rng.integers(recipe.clutter[0], recipe.clutter[1] + 1))
-    wishes += [Wish(_clutter(recipe, rng), None, _length(recipe, rng)) for _ in range(clutter)]
-    wishes.sort(key=lambda wish: -wish.size)  # large things find room first, and lie behind small ones
+        objects.append(Wish(chosen.look, chosen.name, _length(recipe.length, rng)))
+    amount = int(rng.integers(recipe.clutter[0], recipe.clutter[1] + 1))
+    clutter = [Wish(_clutter(recipe, rng), None, _length(recipe.clutter_length, rng)) for _ in range(amount)]
     background = recipe.backgrounds[int(rng.integers(len(recipe.backgrounds)))]
     return compose(
-        wishes,
+        # Large things find room first, and lie behind small ones; clutter takes the room that is left, or no picture
+        # could be sure of an object.
+        [*sorted(objects, key=_shorter_last), *sorted(clutter, key=_shorter_last)],
         background=background,
         size=recipe.size,
         camera=recipe.camera,
@@ -53,8 +49,12 @@ def draw_scene(recipe: Recipe, split: str, index: int) -> Scene:
     )
 
 
-def _length(recipe: Recipe, rng: np.random.Generator) -> float:
-    low, high = recipe.length
+def _shorter_last(wish: Wish) -> float:
+    return -wish.size
+
+
+def _length(bounds: tuple[float, float], rng: np.random.Generator) -> float:
+    low, high = bounds
     return float(math.exp(rng.uniform(math.log(low), math.log(high))))
 
 
@@ -66,18 +66,23 @@ def _clutter(recipe: Recipe, rng: np.random.Generator) -> Look:
             return look
 
 
-@lru_cache(maxsize=64)
-def _annotations(name: str, split: str) -> str:
+@lru_cache(maxsize=4)  # the splits of the task at hand; a split's pictures take 3 to 10 MB
+def _rendered(name: str, split: str) -> tuple[str, dict[str, Image.Image]]:
+    """The annotations as JSON and the pictures by file name: boxes are only known once all is drawn."""
     recipe = load_recipe(name)
-    if split not in recipe.images:
-        raise InputError(f"miniature task '{name}' has no split '{split}'; it has {', '.join(recipe.images)}")
+    if split not in SPLITS:
+        raise InputError(f"miniature task '{name}' has no split '{split}'; it has {', '.join(SPLITS)}")
     ids = {c.name: i for i, c in enumerate(recipe.classes, start=1)}
+    width, height = recipe.size
     images: list[dict[str, Any]] = []
     boxes: list[dict[str, Any]] = []
+    pictures = {}
     for index in range(recipe.images[split]):
-        width, height = recipe.size
-        images.append({"id": index + 1, "file_name": f"{split}_{index + 1:04d}.png", "width": width, "height": height})
-        for thing in draw_scene(recipe, split, index).things:
+        file_name = f"{split}_{index + 1:04d}.png"
+        images.append({"id": index + 1, "file_name": file_name, "width": width, "height": height})
+        scene = draw_scene(recipe, split, index)
+        pictures[file_name] = scene.image
+        for thing in scene.things:
             if thing.key is None:
                 continue
             x1, y1, x2, y2 = thing.box
@@ -91,14 +96,13 @@ def _annotations(name: str, split: str) -> str:
                     "iscrowd": 0,
                 }
             )
-    return json.dumps(
-        {
-            "info": {"description": f"{recipe.title}: drawn by odinw-bench, not real data", "version": str(VERSION)},
-            "images": images,
-            "annotations": boxes,
-            "categories": [{"id": i, "name": name, "supercategory": "miniature"} for name, i in ids.items()],
-        }
-    )
+    annotations = {
+        "info": {"description": f"{recipe.title}: drawn by odinw-bench, not real data", "version": str(VERSION)},
+        "images": images,
+        "annotations": boxes,
+        "categories": [{"id": i, "name": name, "supercategory": "miniature"} for name, i in ids.items()],
+    }
+    return json.dumps(annotations), pictures
 
 
 def render_split(name: str, split: str) -> tuple[dict[str, Any], Callable[[str], Image.Image]]:
@@ -109,74 +113,18 @@ def render_split(name: str, split: str) -> tuple[dict[str, Any], Callable[[str],
         split: ``train``, ``val`` or ``test``.
 
     Returns:
-        Its COCO annotations, and a function that draws the picture of a file name.
+        Its COCO annotations, and a function that gives the RGB picture of a file name. Both are the caller's own:
+        changing them changes nothing here.
 
     Raises:
-        InputError: no such task, split or picture.
+        InputError: no such task or split; from the function: no such picture.
     """
-    annotations = json.loads(_annotations(name, split))
-    recipe = load_recipe(name)
-    indices = {image["file_name"]: image["id"] - 1 for image in annotations["images"]}
+    annotations, _ = _rendered(name, split)
 
     def draw(file_name: str) -> Image.Image:
-        if file_name not in indices:
+        _, pictures = _rendered(name, split)  # looked up anew, so that a caller who keeps this keeps no pictures
+        if file_name not in pictures:
             raise InputError(f"miniature task '{name}', split '{split}', has no picture '{file_name}'")
-        return draw_scene(recipe, split, indices[file_name]).image
+        return pictures[file_name].copy()
 
-    return annotations, draw
-
-
-def write_suite(
-    out: Path, tasks: Sequence[str] | None = None, *, progress: Callable[[str], None] | None = None
-) -> list[Path]:
-    """Write tasks as ordinary COCO folders, ``<out>/<task>/{train,valid,test}/``, with the embedded suite's pixels.
-
-    Args:
-        out: where to.
-        tasks: which ones; by default all.
-        progress: told the folder of every finished split.
-
-    Returns:
-        The annotation files; each is written after its pictures, so a folder that has one is whole.
-    """
-    written = []
-    for name in task_names() if tasks is None else tasks:
-        for split in SPLITS:
-            annotations, draw = render_split(name, split)
-            folder = out / name / _FOLDERS[split]
-            folder.mkdir(parents=True, exist_ok=True)
-            for image in annotations["images"]:
-                draw(image["file_name"]).save(folder / image["file_name"], compress_level=1)
-            path = folder / "annotations_without_background.json"
-            temporary = path.with_suffix(f".{os.getpid()}.part")
-            temporary.write_text(json.dumps(annotations))
-            temporary.replace(path)
-            written.append(path)
-            if progress:
-                progress(str(folder))
-    return written
-
-
-def contact_sheet(tasks: Sequence[str] | None = None, columns: int = 6, *, split: str = "train") -> Image.Image:
-    """A picture of some scenes of each task, with their boxes: a row a task."""
-    names = task_names() if tasks is None else list(tasks)
-    tile, label, gap = 200, 26, 6
-    sheet = Image.new("RGB", (columns * (tile + gap) + gap, len(names) * (tile + label + gap)), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
-    for row, name in enumerate(names):
-        recipe = load_recipe(name)
-        annotations, draw = render_split(name, split)
-        top = row * (tile + label + gap)
-        words = ", ".join(f"{c.name}{'' if c.seen else '*'}" for c in recipe.classes)
-        pen.text((gap, top + 4), f"{recipe.title}: {words}"[:170], fill="black", font=font)
-        for column, image in enumerate(annotations["images"][:columns]):
-            picture = draw(image["file_name"])
-            scale = tile / max(picture.size)
-            picture = picture.resize((round(picture.width * scale), round(picture.height * scale)))
-            boxes = ImageDraw.Draw(picture)
-            for box in annotations["annotations"]:
-                if box["image_id"] == image["id"]:
-                    x, y, w, h = (scale * v for v in box["bbox"])
-                    boxes.rectangle((x, y, x + w, y + h), outline=(0, 255, 90))
-            sheet.paste(picture, (gap + column * (tile + gap), top + label))
-    return sheet
+    return json.loads(annotations), draw

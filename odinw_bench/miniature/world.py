@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,10 +26,17 @@ _SYLLABLES = tuple(
 _ENDINGS = ("", "", "n", "x", "k", "p", "sh", "ck", "ll", "m")
 
 
+INVENTED = re.compile(f"(?:{'|'.join(_SYLLABLES)}){{2,3}}(?:{'|'.join(_ENDINGS)})")
+"""What an invented word can be (and, by chance, a few common names: "sofa", "kite")."""
+
+
 def invented_word(rng: np.random.Generator) -> str:
     """A word of two or three syllables that means nothing."""
-    count = int(rng.integers(2, 4))
-    return "".join(_SYLLABLES[i] for i in rng.integers(0, len(_SYLLABLES), count)) + str(rng.choice(_ENDINGS))
+    while True:
+        count = int(rng.integers(2, 4))
+        word = "".join(_SYLLABLES[i] for i in rng.integers(0, len(_SYLLABLES), count)) + str(rng.choice(_ENDINGS))
+        if word not in COMMON:
+            return word
 
 
 def random_look(rng: np.random.Generator) -> Look:

@@ -132,3 +132,12 @@ def test_without_network_the_error_says_what_to_fetch(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(InputError, match=r"https://\S+/glip_a_tiny_o365.pth by hand and pass --weights"):
         find_weights(PRESETS["glip-t-a"], None)
+
+
+def test_random_weights_find_things_and_are_the_same_each_time():
+    prompt = glip_core.Prompt.from_classes(["fish", "boat"])
+    first, second = (glip_core.load("glip-nano", "random") for _ in range(2))
+    assert all(a.equal(b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert first.weights_sha256 is None
+    found = first.detect(torch.randn(1, 3, 160, 160), [(160, 160)], prompt)[0]
+    assert len(found) > 0
