@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ SHAPES: Mapping[str, Callable[[Field, Field], NDArray[np.bool_]]] = {
     "crescent": lambda x, y: (x * x + y * y < 1) & ((x - 0.5) ** 2 + y * y > 0.62),
     "heart": _heart,
 }
-"""Inside or outside, for coordinates where the object fills -1..1; y points down."""
+"""Inside or outside, for coordinates where the object fills about -1..1 (an arch 1.3 of it); y points down."""
 
 _STRIPE_START = (math.asin(0.15) - 0.8) / (2 * math.pi)
 _STRIPE_WIDTH = (math.pi - 2 * math.asin(0.15)) / (2 * math.pi)
@@ -125,40 +126,58 @@ def parse_look(text: str) -> Look:
     """A look from words, ``"gray dotted diamond"``; parts separated by ``;`` may add ``@ x y w h``.
 
     Raises:
-        InputError: an unknown word, with those that are known.
+        InputError: an unknown word (with those that are known), or a part that lacks something or has it twice.
     """
-    parts = []
-    for piece in text.split(";"):
-        words, _, place = piece.partition("@")
+    return Look(tuple(_parse_part(piece, text) for piece in text.split(";")))
+
+
+def _parse_part(piece: str, text: str) -> Part:
+    words, _, place = piece.partition("@")
+    try:
         numbers = [float(number) for number in place.split()]
-        if len(numbers) not in (0, 4):
-            raise InputError(f"look '{text}': '@' wants four numbers, x y w h")
-        found = {"colour": "", "texture": "plain", "shape": ""}
-        for word in words.split():
-            kind = next(
-                (
-                    kind
-                    for kind, known in (("colour", COLOURS), ("texture", TEXTURES), ("shape", SHAPES))
-                    if word in known
-                ),
-                None,
-            )
-            if kind is None:
-                raise InputError(
-                    f"look '{text}': unknown word '{word}'; colours: {', '.join(COLOURS)}; textures: "
-                    f"{', '.join(TEXTURES)}; shapes: {', '.join(SHAPES)}"
-                )
-            found[kind] = word
-        if not found["colour"] or not found["shape"]:
-            raise InputError(f"look '{text}': a part needs a colour and a shape")
-        parts.append(Part(found["colour"], found["texture"], found["shape"], *numbers))
-    return Look(tuple(parts))
+    except ValueError:
+        numbers = [math.nan]
+    if len(numbers) not in (0, 4):
+        raise InputError(f"look '{text}': '@' wants four numbers, x y w h")
+    if any(not half > 0 for half in numbers[2:]):
+        raise InputError(f"look '{text}': the half sizes must be positive")
+    known: dict[str, Mapping[str, Any]] = {"colour": COLOURS, "texture": TEXTURES, "shape": SHAPES}
+    found: dict[str, str] = {}
+    for word in words.split():
+        kind = next((kind for kind, words_of_kind in known.items() if word in words_of_kind), None)
+        if kind is None:
+            lists = "; ".join(f"{kind}s: {', '.join(words_of_kind)}" for kind, words_of_kind in known.items())
+            raise InputError(f"look '{text}': unknown word '{word}'; {lists}")
+        if kind in found:
+            raise InputError(f"look '{text}': a part has two {kind}s, '{found[kind]}' and '{word}'")
+        found[kind] = word
+    if "colour" not in found or "shape" not in found:
+        raise InputError(f"look '{text}': a part needs a colour and a shape")
+    return Part(found["colour"], found.get("texture", "plain"), found["shape"], *numbers)
 
 
 def second_colour(colour: NDArray[np.float32]) -> NDArray[np.float32]:
     """What a texture adds: a light tone on dark colours, a dark one on light colours."""
     target = np.float32(235.0 if colour.mean() < 120 else 25.0)
     return colour + (target - colour) * np.float32(0.7)
+
+
+def _local(part: Part, x: Field, y: Field) -> tuple[Field, Field]:
+    """Coordinates in which a part fills -1..1."""
+    return (x - np.float32(part.x)) / np.float32(part.w), (y - np.float32(part.y)) / np.float32(part.h)
+
+
+@lru_cache(maxsize=4096)
+def _reach(look: Look) -> float:
+    """How far a look reaches from its centre, in half lengths, whichever way it is turned."""
+    cells = 96
+    axis = np.linspace(-2, 2, cells, dtype=np.float32)
+    x, y = np.broadcast_arrays(axis[None, :], axis[:, None])
+    covered = np.zeros((cells, cells), bool)
+    for part in look.parts:
+        covered |= SHAPES[part.shape](*_local(part, x, y))
+    furthest = float(_radius(x, y)[covered].max(initial=0))
+    return furthest + 4 / cells  # it may go on until the next cell of the grid
 
 
 def stamp(look: Look, size: float, angle: float, jitter: NDArray[np.float32]) -> tuple[Field, Field]:
@@ -173,8 +192,7 @@ def stamp(look: Look, size: float, angle: float, jitter: NDArray[np.float32]) ->
     Returns:
         Colours ``[n, n, 3]`` (0..255) and coverage ``[n, n]`` (0..1), the object's centre in the middle.
     """
-    n = math.ceil(size * 1.25) + 2
-    n += n % 2
+    n = 2 * math.ceil(size / 2 * _reach(look)) + 2
     fine = n * _OVERSAMPLING
     axis = ((np.arange(fine, dtype=np.float32) + 0.5) / _OVERSAMPLING - n / 2) / np.float32(size / 2)
     cos, sin = np.float32(math.cos(angle)), np.float32(math.sin(angle))
@@ -183,7 +201,7 @@ def stamp(look: Look, size: float, angle: float, jitter: NDArray[np.float32]) ->
     palette: list[NDArray[np.float32]] = []
     painted = np.zeros((fine, fine), np.uint8)  # 0: nothing; k: palette[k - 1]
     for part in look.parts:
-        u, v = (x - np.float32(part.x)) / np.float32(part.w), (y - np.float32(part.y)) / np.float32(part.h)
+        u, v = _local(part, x, y)
         inside = SHAPES[part.shape](u, v)
         colour = np.clip(np.array(COLOURS[part.colour], np.float32) + jitter, 0, 255)
         palette.append(colour)

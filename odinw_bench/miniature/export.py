@@ -141,6 +141,6 @@ def _boxes(picture: Image.Image, recipe: Recipe, boxes: Sequence[dict[str, Any]]
         if len(boxes) <= _MOST_LABELS:
             left, upper, right, lower = pen.textbbox((0, 0), recipe.classes[label].name, font)
             x = min(x, picture.width - right - 2)
-            y = y - lower - 2 if y > lower + 2 else y
+            y = y - lower - 2 if y > lower + 2 else y + h  # above the box, or below it at the picture's edge
             pen.rectangle((x + left, y + upper, x + right + 2, y + lower + 1), fill="#23262b")
             pen.text((x + 1, y), recipe.classes[label].name, fill=_ink(label), font=font)

@@ -9,7 +9,7 @@ import numpy as np
 
 from odinw_bench.miniature.draw import Look
 from odinw_bench.miniature.scenes import Scene, Thing
-from odinw_bench.miniature.world import NOUNS, SHAPE_ADJECTIVES, invented_word, shape_adjective
+from odinw_bench.miniature.world import COMMON, NOUNS, SHAPE_ADJECTIVES, invented_word, shape_adjective
 
 SMALL, LARGE = 22.0, 50.0
 """Lengths in pixels under and over which a thing is called small or large."""
@@ -103,30 +103,67 @@ def attribute_phrase(look: Look | tuple[str, str, str], rng: np.random.Generator
 
 
 _COUNTS = ("", "a", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_SIDES = {"across": (" left of ", " right of "), "down": (" above ", " below ")}
+_NOTHING = "nothing to see here"
+
+# What captions from the web have around them. A blank is as good as the words: most have only some.
+_OPENERS = ("", "", "", "a photo of ", "picture with ", "here is ", "we saw ", "look, ")
+_CLOSERS = ("", "", "", " in the morning", " at night", ", so nice", " on our way home", " for sale")
+
+GLUE = frozenset(
+    f"{' '.join((*_COUNTS, *_OPENERS, *_CLOSERS, *_SIDES['across'], *_SIDES['down'], _NOTHING))} "
+    "a an and is shaped small large some that which".replace(",", " ").split()
+)
+"""The words of prompts and captions that name nothing."""
 
 
-def _noun_phrase(thing: Thing, number: int, rng: np.random.Generator, colourless: bool) -> tuple[str, Phrase]:
-    """How a sentence speaks of things of one look, and what exactly it claims."""
+def plural(noun: str) -> str:
+    """More than one of a noun."""
+    if noun.endswith("sheep"):
+        return noun
+    return noun + ("es" if noun.endswith(("s", "sh", "ch", "x")) else "s")
+
+
+def _claim(thing: Thing, *, colourless: bool, web: np.random.Generator | None) -> Phrase:
+    """What a sentence says of a thing: its common name, or its attributes.
+
+    Writers of web captions (``web`` decides for them) leave attributes out, and now and then tell the size.
+    """
     if thing.key is not None:
-        noun, claim = thing.key, Phrase(thing.key, common=thing.key)
-    else:
-        colour, texture, shape = thing.look.words()
-        said_colour = None if colourless else colour
-        said_texture = None if texture == "plain" else texture
-        noun = f"{shape} thing" if shape in SHAPE_ADJECTIVES else shape
-        noun = " ".join(w for w in (said_colour, said_texture, noun) if w)
-        claim = Phrase(noun, colour=said_colour, texture=said_texture, shape=shape)
+        return Phrase(thing.key, common=thing.key)
+    colour, texture, shape = thing.look.words()
+    said_colour = None if colourless else colour
+    said_texture = None if texture == "plain" else texture
+    extent = None
+    if web is not None:
+        said_colour = None if web.random() < 0.25 else said_colour
+        said_texture = None if web.random() < 0.4 else said_texture
+        if web.random() < 0.4:
+            longer = max(thing.box[2] - thing.box[0], thing.box[3] - thing.box[1])
+            extent = "small" if longer < SMALL else "large" if longer > LARGE else None
+    noun = f"{shape} thing" if shape in SHAPE_ADJECTIVES else shape
+    words = " ".join(w for w in (extent, said_colour, said_texture, noun) if w)
+    return Phrase(words, colour=said_colour, texture=said_texture, shape=shape, extent=extent)
+
+
+def _counted(noun: str, number: int, rng: np.random.Generator) -> str:
+    """The noun with its article, its number, or "some"."""
     if number == 1:
-        return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}", claim
-    plural = noun if noun == "sheep" else noun + ("es" if noun.endswith(("s", "sh", "ss", "ch", "x")) else "s")
+        return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
     counted = _COUNTS[number] if number < len(_COUNTS) and rng.random() < 0.7 else "some"
-    return f"{counted} {plural}", claim
+    return f"{counted} {plural(noun)}"
 
 
 def caption_of(
-    scene: Scene, rng: np.random.Generator, *, colourless: bool
+    scene: Scene, rng: np.random.Generator, *, colourless: bool, web: bool = False
 ) -> tuple[str, tuple[tuple[int, int], ...], list[list[int]]]:
     """A sentence about a scene.
+
+    Args:
+        scene: what it is about.
+        rng: decides what is said.
+        colourless: whether the picture is grey, so that nobody could tell colours.
+        web: as found on the web: vaguer, with words around it, and now and then naming what is not there.
 
     Returns:
         The sentence, the spans of its noun phrases, and per phrase the things it speaks of.
@@ -134,26 +171,28 @@ def caption_of(
     groups: list[tuple[str, list[int]]] = []
     taken: set[int] = set()
     for i in rng.permutation(len(scene.things)):
-        thing = scene.things[int(i)]
         if int(i) in taken or len(groups) == 5:
             continue
-        _, claim = _noun_phrase(thing, 1, rng, colourless)
+        claim = _claim(scene.things[int(i)], colourless=colourless, web=rng if web else None)
         found = matching(claim, scene.things)
         if not found:
             continue
-        text, _ = _noun_phrase(thing, len(found), rng, colourless)
-        groups.append((text, found))
+        groups.append((_counted(claim.name, len(found), rng), found))
         taken.update(found)
+    if web and rng.random() < 0.15:
+        present = {thing.key for thing in scene.things}
+        absent = [name for name in COMMON if name not in present]
+        groups.append((_counted(absent[int(rng.integers(len(absent)))], 1, rng), []))
     if not groups:
-        return "nothing to see here", ((0, 7),), [[]]
-    caption, spans, owners = "", [], []
+        return _NOTHING, ((0, len("nothing")),), [[]]
+    caption, spans, owners = str(rng.choice(_OPENERS)) if web else "", [], []
     for n, (text, found) in enumerate(groups):
         if n:
             caption += _joint(scene, groups[n - 1][1], found, rng, last=n == len(groups) - 1)
         spans.append((len(caption), len(caption) + len(text)))
         owners.append(found)
         caption += text
-    return caption, tuple(spans), owners
+    return caption + (str(rng.choice(_CLOSERS)) if web else ""), tuple(spans), owners
 
 
 def _joint(scene: Scene, before: Sequence[int], now: Sequence[int], rng: np.random.Generator, *, last: bool) -> str:
@@ -161,7 +200,6 @@ def _joint(scene: Scene, before: Sequence[int], now: Sequence[int], rng: np.rand
     if len(before) == 1 and len(now) == 1 and rng.random() < 0.6:
         a, b = scene.things[before[0]].box, scene.things[now[0]].box
         across, down = (b[0] + b[2] - a[0] - a[2]) / 2, (b[1] + b[3] - a[1] - a[3]) / 2
-        if abs(across) > abs(down):
-            return " left of " if across > 0 else " right of "
-        return " above " if down > 0 else " below "
+        direction, distance = ("across", across) if abs(across) > abs(down) else ("down", down)
+        return _SIDES[direction][0 if distance > 0 else 1]
     return " and " if last else ", "

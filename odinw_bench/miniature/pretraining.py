@@ -6,7 +6,7 @@ Item ``index`` depends on (kind, seed, index) alone, so that any part of the str
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,7 +16,7 @@ from PIL import Image
 
 from odinw_bench.miniature.backgrounds import BACKGROUNDS, Camera
 from odinw_bench.miniature.draw import COLOURS, SHAPES, TEXTURES
-from odinw_bench.miniature.phrases import Phrase, attribute_phrase, caption_of, matching
+from odinw_bench.miniature.phrases import GLUE, Phrase, attribute_phrase, caption_of, matching, plural
 from odinw_bench.miniature.scenes import Scene, Wish, compose, generator
 from odinw_bench.miniature.world import COMMON, NOUNS, invented_word, random_look
 
@@ -31,17 +31,18 @@ MOST_PHRASES = 14
 
 @dataclass(frozen=True)
 class PretrainSample:
-    """One training item; either ``prompt_parts`` (detection) or ``caption`` and ``spans`` (grounding) are set.
+    """One training item; either ``prompt_parts`` (detection) or ``caption`` and ``spans`` (the others) are set.
 
     Attributes:
         image: RGB.
         boxes: float32 ``[M, 4]``, inclusive corners.
-        labels: int64 ``[M]``, indices into the prompt's classes or the caption's phrases.
+        labels: int64 ``[M]``, indices into the prompt's classes or the caption's phrases; -1 where none speaks of
+            the box.
         class_labels: int64 ``[M]``, indices into :data:`DETECTION_CLASSES`; -1 where a box repeats an object that
             an earlier box has (several phrases may speak of one object).
         prompt_parts: prefix, name and suffix per class.
         caption: a sentence.
-        spans: where its phrases stand.
+        spans: where its noun phrases stand in it, (first character, one past the last).
     """
 
     image: Image.Image
@@ -54,12 +55,16 @@ class PretrainSample:
 
 
 def sample(kind: Kind, seed: int, index: int) -> PretrainSample:
-    """Item ``index`` of a stream (see :class:`PretrainSample`)."""
+    """Item ``index`` of a stream.
+
+    Args:
+        kind: ``detection`` (a prompt of names and phrases, present and absent), ``grounding`` (a sentence with the
+            boxes of its phrases) or ``captions`` (a sentence as the web has them, without boxes).
+        seed: of the stream.
+        index: from 0, without end.
+    """
     rng = generator("pretraining", kind, seed, index)
-    scene = random_scene(rng)
-    if kind == "detection":
-        return _detection(scene, rng)
-    return _grounding(scene, rng, with_boxes=kind == "grounding")
+    return _KINDS[kind](random_scene(rng), rng)
 
 
 def random_scene(rng: np.random.Generator) -> Scene:
@@ -165,28 +170,37 @@ def _boxes(
     return boxes, np.array([label for _, label in rows], np.int64), np.array(classes, np.int64)
 
 
-def _grounding(scene: Scene, rng: np.random.Generator, *, with_boxes: bool) -> PretrainSample:
-    """A sentence about some of the things, with its noun phrases; without boxes for the teacher to label."""
+def _grounding(scene: Scene, rng: np.random.Generator) -> PretrainSample:
+    """A sentence about some of the things, with its noun phrases and their boxes."""
     caption, spans, owners = caption_of(scene, rng, colourless=_is_grey(scene.image))
-    if not with_boxes:
-        nothing = np.zeros(0, np.int64)
-        return PretrainSample(scene.image, np.zeros((0, 4), np.float32), nothing, nothing, [], caption, spans)
     owned = [(Phrase(name=caption[a:b]), things) for (a, b), things in zip(spans, owners, strict=True)]
     boxes, labels, classes = _boxes(scene, owned)
     return PretrainSample(scene.image, boxes, labels, classes, [], caption, spans)
 
 
+def _captions(scene: Scene, rng: np.random.Generator) -> PretrainSample:
+    """A sentence as the web has them, with its noun phrases; the boxes are for a teacher to find."""
+    caption, spans, _ = caption_of(scene, rng, colourless=_is_grey(scene.image), web=True)
+    nothing = np.zeros(0, np.int64)
+    return PretrainSample(scene.image, np.zeros((0, 4), np.float32), nothing, nothing, [], caption, spans)
+
+
+_KINDS: Mapping[Kind, Callable[[Scene, np.random.Generator], PretrainSample]] = {
+    "detection": _detection,
+    "grounding": _grounding,
+    "captions": _captions,
+}
+
+
 def pretraining_texts(count: int, seed: int) -> Iterator[str]:
-    """Captions and prompts of the stream, for training the vocabulary."""
+    """Captions and prompts of the stream, for training a vocabulary: ``count`` of them, of each kind in turn."""
+    kinds = tuple(_KINDS)
     for index in range(count):
-        drawn = sample("detection" if index % 2 else "grounding", seed, index)
-        if drawn.caption:
-            yield drawn.caption
-        yield ". ".join(p.get("prefix", "") + p["name"] + p.get("suffix", "") for p in drawn.prompt_parts)
+        drawn = sample(kinds[index % len(kinds)], seed, index)
+        yield drawn.caption or ". ".join(p["prefix"] + p["name"] + p["suffix"] for p in drawn.prompt_parts)
 
 
 def vocabulary_words() -> set[str]:
-    """Every meaningful word that pre-training can contain (invented words aside)."""
-    words = {word for name in COMMON for word in name.split()}
-    words |= set(COLOURS) | set(SHAPES) | (set(TEXTURES) - {"plain"}) | set(NOUNS)
-    return words
+    """Every word that pre-training can say, invented ones aside: what the models can have learnt by name."""
+    nouns = {*COMMON, *SHAPES, *NOUNS}
+    return nouns | {plural(noun) for noun in nouns} | set(COLOURS) | (set(TEXTURES) - {"plain"}) | GLUE

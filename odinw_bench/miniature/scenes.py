@@ -116,7 +116,7 @@ def _find_place(
     overlap: float,
     rng: np.random.Generator,
 ) -> tuple[int, int] | None:
-    """Top left corner for a stamp of n pixels so that the object lies inside and covers others little; None: no room."""
+    """Top left corner for a stamp of n by n pixels, its object inside and over others little; None: no room."""
     half = length / 2
     (width, height) = size
     for _ in range(12):

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from tokenizers import BertWordPieceTokenizer
 
+from odinw_bench.files import write_text
 from odinw_bench.miniature.pretraining import pretraining_texts
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def train_vocabulary(out: Path, *, size: int = 1024, texts: int = 4000, seed: int = 0) -> None:
-    """Write a ``vocab.txt``.
+    """Write a ``vocab.txt``: the same bytes for the same arguments.
 
     Args:
         out: where to.
@@ -22,20 +23,18 @@ def train_vocabulary(out: Path, *, size: int = 1024, texts: int = 4000, seed: in
         seed: of those texts.
     """
     tokenizer = BertWordPieceTokenizer(lowercase=True)
-    # Every letter, digit and sign is a token of its own, so a word that was never seen is spelt, not unknown.
-    alphabet = list(string.ascii_lowercase + string.digits + string.punctuation)
+    # Every letter, digit and sign is a token of its own, so a word that was never seen is spelt, not unknown. The
+    # trainer numbers what it meets inside words in the order of a hash map, and breaks ties by these numbers: to name
+    # them all beforehand, with the special tokens, is what makes its result the same each time.
+    alphabet = sorted(string.ascii_lowercase + string.digits)
+    signs = sorted(string.punctuation)  # BERT splits at these: they stand alone
     tokenizer.train_from_iterator(
         pretraining_texts(texts, seed),
         vocab_size=size,
         min_frequency=2,
-        special_tokens=list(SPECIAL),
-        initial_alphabet=alphabet,
+        special_tokens=[*SPECIAL, *signs, *alphabet, *(f"##{letter}" for letter in alphabet)],
+        initial_alphabet=[],
         show_progress=False,
     )
     by_id = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    tokens = [token for token, _ in by_id]
-    # The trainer adds continuations only of letters it saw inside a word.
-    tokens += [f"##{letter}" for letter in alphabet if letter.isalnum() and f"##{letter}" not in tokenizer.get_vocab()]
-    temporary = out.with_suffix(".part")
-    temporary.write_text("\n".join(tokens) + "\n", encoding="utf-8")
-    temporary.replace(out)
+    write_text(out, "".join(f"{token}\n" for token, _ in by_id))
