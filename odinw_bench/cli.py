@@ -94,7 +94,14 @@ def run(
     precision: Annotated[str, typer.Option("--precision", help="fp32, bf16 or fp16.")] = "fp32",
     eval_split: Annotated[str, typer.Option("--eval-split", help="The split that is reported.")] = "test",
     override: Annotated[Listed, typer.Option("--set", help="Hyper-parameters, such as lr=0.01.")] = [],
-    cache_gb: Annotated[float, typer.Option("--cache-gb", help="Memory for frozen features while tuning.")] = 2.0,
+    cache_gb: Annotated[
+        float, typer.Option("--cache-gb", min=0, help="Memory for frozen features while tuning, of each worker.")
+    ] = 2.0,
+    engine: Annotated[str, typer.Option("--engine", help="local (one after the other) or processes.")] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", help="Processes at a time; more than 1 means --engine processes."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Do finished runs again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the table.")] = False,
@@ -133,6 +140,8 @@ def run(
                 eval_split=eval_split,
                 overrides=_pairs(override),
                 cache_gb=cache_gb,
+                engine="processes" if engine == "local" and (workers or 1) > 1 else engine,
+                workers=workers,
                 force=force,
                 dry_run=dry_run,
                 quiet=quiet,

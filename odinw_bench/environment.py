@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import resource
 import subprocess
@@ -14,11 +15,28 @@ import torch
 
 from odinw_bench import __version__
 
+_PROCESS = Path("/proc/self")
+
+
+def reset_peak_memory(device: str) -> None:
+    """Begin to measure :func:`peak_memory` anew, where the system can."""
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+    with contextlib.suppress(OSError):
+        (_PROCESS / "clear_refs").write_text("5")
+
 
 def peak_memory(device: str) -> int:
-    """Largest memory of this process so far, in bytes: on the GPU where there is one, else resident."""
+    """Largest memory since :func:`reset_peak_memory`, in bytes: allocated on the GPU if there is one, else resident.
+
+    Where the system cannot begin anew (it can on Linux), the largest of this process so far.
+    """
     if device.startswith("cuda"):
         return int(torch.cuda.max_memory_allocated(device))
+    with contextlib.suppress(OSError):
+        for line in (_PROCESS / "status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if platform.system() == "Darwin" else peak * 1024
 

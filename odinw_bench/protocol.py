@@ -177,9 +177,9 @@ def _convert(name: str, value: Any, like: Any) -> Any:
             if not scales or not all(0 < scale < math.inf for scale in scales):
                 raise ValueError(value)
             return scales
-        number = type(like)(value)
+        number = type(like)(str(value))  # so that 1.5 is no whole number, and True none at all
         low, high = _RANGES.get(name, (0, math.inf))
-        if isinstance(value, bool) or not low <= number <= high or not math.isfinite(number):
+        if not low <= number <= high or not math.isfinite(number):
             raise ValueError(value)
         return number
     except (TypeError, ValueError):

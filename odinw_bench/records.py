@@ -99,7 +99,7 @@ def writing(folder: Path) -> Iterator[Path]:
     scratch = _beside(folder, "part")
     with _write_errors(folder.parent, *_FULL):
         shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir()
+        scratch.mkdir(parents=True)
         try:
             yield scratch
             _swap(scratch, folder)

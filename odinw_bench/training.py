@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -13,16 +12,15 @@ from torch import Tensor, nn
 
 from glip_core import Detector, Prompt
 from glip_core.losses import Normalisers
-from glip_core.tuning import TuningMode, parameter_groups
-from odinw_bench.annotations import ImageId
+from glip_core.tuning import PROMPT_OFFSET, TuningMode, parameter_groups
 from odinw_bench.coco import Split
 from odinw_bench.evaluation import evaluate
 from odinw_bench.features import FeatureCache, Features, FrozenPart
 from odinw_bench.inference import autocast, detect_split
 from odinw_bench.protocol import Hyperparameters
+from odinw_bench.resume import Resume
+from odinw_bench.schedule import DataOrder, Patience
 from odinw_bench.views import Loaded, View, load_view, view_targets
-
-_BETTER_BY = 1e-4  # relative gain in AP that counts for the plateau schedule
 
 
 class DivergedError(RuntimeError):
@@ -34,57 +32,20 @@ class Tuned:
     """What came out of tuning.
 
     Attributes:
-        best_ap: AP on the validation split, in percent, of the weights that were kept.
-        best_epoch: from 1; 0 where no epoch was evaluated.
-        seconds: wall-clock time, validation included.
-        steps: optimiser steps.
-        history: one line per evaluation.
         parameters: values that moved.
+        best_ap: AP on the validation split, in percent, of the weights that were kept.
+        best_epoch: from 1.
+        seconds: wall-clock time, validation included, interruptions not.
+        steps: optimiser steps.
+        history: one line per epoch.
     """
 
-    best_ap: float
-    best_epoch: int
-    seconds: float
-    steps: int
     parameters: int
+    best_ap: float = 0.0
+    best_epoch: int = 0
+    seconds: float = 0.0
+    steps: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass
-class Patience:
-    """When rates fall and when to stop, from validation AP alone (training_spec: plateau schedule, early stop).
-
-    Attributes:
-        step_patience: evaluations without a better AP before the rates fall.
-        stop_patience: evaluations with a worse AP before the end.
-    """
-
-    step_patience: int
-    stop_patience: int
-    best: float = 0.0
-    worse: int = 0
-    plateau_best: float = 0.0
-    plateau_bad: int = 0
-
-    def judge(self, ap: float) -> tuple[bool, bool, bool]:
-        """(keep these weights, lower the rates, stop), after an evaluation.
-
-        Ties with the best are kept, and the best begins at 0, so the first evaluation is always kept. An AP of
-        exactly 0 does not count for the plateau.
-        """
-        keep = ap >= self.best
-        if keep:
-            self.best, self.worse = ap, 0
-        else:
-            self.worse += 1
-        lower = False
-        if ap > self.plateau_best * (1 + _BETTER_BY):
-            self.plateau_best, self.plateau_bad = ap, 0
-        elif ap > 0:
-            self.plateau_bad += 1
-            if self.plateau_bad > self.step_patience:
-                lower, self.plateau_bad = True, 0
-        return keep, lower, self.worse >= self.stop_patience
 
 
 def tune(
@@ -98,12 +59,13 @@ def tune(
     seed: int,
     precision: str = "fp32",
     cache: FeatureCache | None = None,
+    resume: Resume | None = None,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> Tuned:
-    """Tune a detector in place; it ends with the weights of the best validation AP.
+    """Tune a detector in place; it ends with the weights of the best validation AP, in evaluation mode.
 
     Every image is padded on its own. Images of one padded size share a pass; the losses of a batch are normalised
-    over the whole batch either way.
+    over the whole batch either way. Torch's own random state is the same afterwards as before.
 
     Args:
         detector: the model to tune.
@@ -115,138 +77,193 @@ def tune(
         seed: of data order and augmentation.
         precision: ``fp32``, ``bf16`` or ``fp16``.
         cache: for frozen features.
-        on_epoch: told each line of the history.
+        resume: where the state is kept; a run that was interrupted goes on from there, with the same numbers.
+        on_epoch: told each new line of the history.
 
     Raises:
         DivergedError: a loss became infinite or not a number.
         InputError: an image cannot be read.
     """
-    torch.manual_seed(seed)
-    moving = mode.prepare(detector, prompt)
-    groups = parameter_groups(
-        moving, lr=settings.lr, language_lr=settings.language_lr, weight_decay=settings.weight_decay
-    )
-    optimiser = torch.optim.AdamW([{k: v for k, v in group.items() if k != "names"} for group in groups])
-    scaler = torch.amp.GradScaler(detector.device.type, enabled=precision == "fp16")
-    frozen = FrozenPart(detector, mode, prompt, cache or FeatureCache()) if mode.frozen_vision else None
-    batches = _batches(train.trainable_ids(), settings, seed)
-    per_epoch = max(1, len(train.trainable_ids()) * settings.copies // settings.batch)
-    patience = Patience(settings.step_patience, settings.stop_patience)
-    result = Tuned(0.0, 0, 0.0, 0, sum(p.numel() for p in moving.values()))
-    best: dict[str, Tensor] = {}
-    started = time.perf_counter()
-    for epoch in range(1, settings.epochs + 1):
+    resume = resume or Resume()
+    gpus = [detector.device] if detector.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        torch.manual_seed(seed)
+        loop = _Loop(detector, mode, prompt, train, validation, settings, seed, precision, cache or FeatureCache())
+        if (state := resume.load()) is not None:
+            loop.restore(state)
+        while not loop.finished:
+            line = loop.epoch()
+            if on_epoch:
+                on_epoch(line)
+            resume.offer(loop.state)
+        loop.keep_best()
+    return loop.tuned
+
+
+class _Loop:
+    """A tuning run between two epochs."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        mode: TuningMode,
+        prompt: Prompt,
+        train: Split,
+        validation: Split,
+        settings: Hyperparameters,
+        seed: int,
+        precision: str,
+        cache: FeatureCache,
+    ) -> None:
+        self.detector, self.mode, self.prompt = detector, mode, prompt
+        self.train, self.validation = train, validation
+        self.settings, self.precision = settings, precision
+        self.moving = mode.prepare(detector, prompt)
+        self.optimiser = torch.optim.AdamW(_groups(self.moving, settings))
+        self.scaler = torch.amp.GradScaler(detector.device.type, enabled=precision == "fp16")
+        self.frozen = FrozenPart(detector, mode, prompt, cache) if mode.frozen_vision else None
+        self.order = DataOrder(train.trainable_ids(), settings, seed)
+        self.patience = Patience(settings.step_patience, settings.stop_patience)
+        self.tuned = Tuned(parameters=sum(p.numel() for p in self.moving.values()))
+        self.best: dict[str, Tensor] = {}
+        self.stopped = False
+
+    @property
+    def finished(self) -> bool:
+        """No epoch is left to do."""
+        return self.stopped or len(self.tuned.history) >= self.settings.epochs
+
+    def epoch(self) -> dict[str, Any]:
+        """One epoch, and the evaluation after it where one is due; returns the history's line."""
+        started = time.perf_counter()
+        number = len(self.tuned.history) + 1
         sums: dict[str, float] = {}
-        for _ in range(per_epoch):
-            mode.train(detector)
-            losses = _step(
-                detector, prompt, train, next(batches), moving, optimiser, scaler, settings, precision, frozen
-            )
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + value / per_epoch
-            result.steps += 1
-        if epoch % settings.eval_every and epoch < settings.epochs:
-            continue
-        ap = _validate(detector, prompt, validation, precision, frozen)
-        keep, lower, stop = patience.judge(ap)
-        line = {
-            "epoch": epoch,
-            "steps": result.steps,
-            "lr": max(group["lr"] for group in optimiser.param_groups),
+        for _ in range(self.order.steps):
+            for name, value in self.step(self.order.batch()).items():
+                sums[name] = sums.get(name, 0.0) + value / self.order.steps
+        line: dict[str, Any] = {
+            "epoch": number,
+            "steps": self.tuned.steps,
+            "lr": max(group["lr"] for group in self.optimiser.param_groups),
             "losses": {name: round(value, 6) for name, value in sums.items()},
-            "validation_AP": ap,
-            "best": keep,
-            "seconds": round(time.perf_counter() - started, 3),
+            "validation_AP": None,
+            "best": False,
         }
-        result.history.append(line)
-        if on_epoch:
-            on_epoch(line)
-        if keep:
-            best = {name: p.detach().clone() for name, p in moving.items()}
-            result.best_ap, result.best_epoch = ap, epoch
-        if lower:
-            for group in optimiser.param_groups:
-                group["lr"] = max(group["lr"] * 0.1, min(settings.min_lr, group["lr"]))
-        if stop:
-            break
-    with torch.no_grad():
-        for name, kept in best.items():
-            moving[name].copy_(kept)
-    result.seconds = time.perf_counter() - started
-    detector.eval()
-    return result
+        if number % self.settings.eval_every == 0 or number == self.settings.epochs:
+            line["validation_AP"] = ap = self.evaluate()
+            line["best"], lower, self.stopped = self.patience.judge(ap)
+            if line["best"]:
+                self.best = {name: p.detach().clone() for name, p in self.moving.items()}
+                self.tuned.best_ap, self.tuned.best_epoch = ap, number
+            if lower:
+                self.lower_rates()
+        self.tuned.seconds += time.perf_counter() - started
+        line["seconds"] = round(self.tuned.seconds, 3)
+        self.tuned.history.append(line)
+        return line
+
+    def step(self, views: Sequence[View]) -> dict[str, float]:
+        """One optimiser step over a batch; returns its losses."""
+        self.mode.train(self.detector)
+        groups: dict[tuple[int, int], list[tuple[View, Loaded | Features]]] = {}
+        with autocast(self.detector.device, self.precision):
+            for view in views:
+                item = self.load(view)
+                groups.setdefault(item.padded_hw, []).append((view, item))
+        targets = {
+            size: [view_targets(self.train, view, item.hw, self.detector.device) for view, item in members]
+            for size, members in groups.items()
+        }
+        total = Normalisers(0.0, 0.0)
+        for size, found in targets.items():
+            for target in found:
+                total = total + self.detector.normalisers(size, target)
+        self.optimiser.zero_grad(set_to_none=True)
+        sums: dict[str, float] = {}
+        for size, members in groups.items():
+            with autocast(self.detector.device, self.precision):
+                if self.frozen is None:
+                    pixels = torch.cat([item.pixels for _, item in members if isinstance(item, Loaded)])
+                    raw = self.detector.forward_raw(pixels, self.prompt)
+                else:
+                    raw = self.frozen.outputs([item for _, item in members if isinstance(item, Features)])
+            losses = self.detector.losses_from_raw(raw, targets[size], self.prompt, normalisers=total)
+            loss = torch.stack(list(losses.values())).sum()
+            if not torch.isfinite(loss):
+                raise DivergedError(f"the loss became {float(loss.detach())}: lower the learning rate (--set lr=...)")
+            self.scaler.scale(loss).backward()
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach())
+        self.scaler.unscale_(self.optimiser)
+        nn.utils.clip_grad_norm_(list(self.moving.values()), self.settings.clip)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.tuned.steps += 1
+        return sums
+
+    def load(self, view: View) -> Loaded | Features:
+        """An image of the batch, or its frozen features."""
+        if self.frozen is None:
+            return load_view(self.train, view, self.detector)
+        return self.frozen.of((self.train.sha256, view), lambda: load_view(self.train, view, self.detector))
+
+    def evaluate(self) -> float:
+        """AP on the validation split in percent; 0 where it has nothing to find."""
+        predictions = detect_split(
+            self.detector, self.prompt, self.validation, precision=self.precision, frozen=self.frozen
+        )
+        return float(evaluate(self.validation.annotations, predictions)["AP"] or 0.0)
+
+    def lower_rates(self) -> None:
+        """Ten times slower, within the limit."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = max(group["lr"] * 0.1, min(self.settings.min_lr, group["lr"]))
+
+    def keep_best(self) -> None:
+        """Back to the weights of the best evaluation."""
+        with torch.no_grad():
+            for name, kept in self.best.items():
+                self.moving[name].copy_(kept)
+        self.detector.eval()
+
+    def state(self) -> dict[str, Any]:
+        """Everything that changes while tuning."""
+        cuda = self.detector.device.type == "cuda"
+        return {
+            "moving": {name: p.detach() for name, p in self.moving.items()},
+            "best": self.best,
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "order": self.order.state(),
+            "patience": self.patience.state(),
+            "tuned": asdict(self.tuned),
+            "stopped": self.stopped,
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state(self.detector.device) if cuda else None,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state of the same run."""
+        with torch.no_grad():
+            for name, kept in state["moving"].items():
+                self.moving[name].copy_(kept)
+        self.best = {name: kept.to(self.detector.device) for name, kept in state["best"].items()}
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.order.restore(state["order"])
+        self.patience.restore(state["patience"])
+        self.tuned = Tuned(**state["tuned"])
+        self.stopped = state["stopped"]
+        torch.set_rng_state(state["random"])
+        if state["random_cuda"] is not None and self.detector.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random_cuda"], self.detector.device)
 
 
-def _batches(ids: Sequence[ImageId], settings: Hyperparameters, seed: int) -> Iterator[list[View]]:
-    """Endless batches of views: every image ``copies`` times before any comes again, in shuffled order."""
-    draw = random.Random(f"{seed}/order")
-    waiting: list[ImageId] = []
-    while True:
-        views = []
-        for _ in range(settings.batch):
-            if not waiting:
-                waiting = list(ids) * settings.copies
-                draw.shuffle(waiting)
-            views.append(View(waiting.pop(), scale=draw.choice(settings.scales), flip=draw.random() < settings.flip))
-        yield views
-
-
-def _step(
-    detector: Detector,
-    prompt: Prompt,
-    train: Split,
-    views: Sequence[View],
-    moving: Mapping[str, nn.Parameter],
-    optimiser: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    settings: Hyperparameters,
-    precision: str,
-    frozen: FrozenPart | None,
-) -> dict[str, float]:
-    """One optimiser step over a batch; returns its losses."""
-    groups: dict[tuple[int, int], list[tuple[View, Loaded | Features]]] = {}
-    with autocast(detector.device, precision):
-        for view in views:
-
-            def load(view: View = view) -> Loaded:
-                return load_view(train, view, detector)
-
-            item = load() if frozen is None else frozen.of((train.sha256, view), load)
-            groups.setdefault(item.padded_hw, []).append((view, item))
-    targets = {
-        size: [view_targets(train, view, item.hw, detector.device) for view, item in members]
-        for size, members in groups.items()
-    }
-    total = Normalisers(0.0, 0.0)
-    for size, found in targets.items():
-        for target in found:
-            total = total + detector.normalisers(size, target)
-    optimiser.zero_grad(set_to_none=True)
-    sums: dict[str, float] = {}
-    for size, members in groups.items():
-        with autocast(detector.device, precision):
-            if frozen is None:
-                pixels = torch.cat([item.pixels for _, item in members if isinstance(item, Loaded)])
-                raw = detector.forward_raw(pixels, prompt)
-            else:
-                raw = frozen.outputs([item for _, item in members if isinstance(item, Features)])
-        losses = detector.losses_from_raw(raw, targets[size], prompt, normalisers=total)
-        loss = torch.stack(list(losses.values())).sum()
-        if not torch.isfinite(loss):
-            raise DivergedError(f"the loss became {float(loss.detach())}: lower the learning rate (--set lr=...)")
-        scaler.scale(loss).backward()
-        for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + float(value.detach())
-    scaler.unscale_(optimiser)
-    nn.utils.clip_grad_norm_(list(moving.values()), settings.clip)
-    scaler.step(optimiser)
-    scaler.update()
-    return sums
-
-
-def _validate(
-    detector: Detector, prompt: Prompt, validation: Split, precision: str, frozen: FrozenPart | None
-) -> float:
-    """AP in percent; 0 where the split has nothing to find."""
-    predictions = detect_split(detector, prompt, validation, precision=precision, frozen=frozen)
-    return float(evaluate(validation.annotations, predictions)["AP"] or 0.0)
+def _groups(moving: dict[str, nn.Parameter], settings: Hyperparameters) -> list[dict[str, Any]]:
+    """The optimiser's groups; a tuned offset has a rate of its own."""
+    offset = {name: p for name, p in moving.items() if name == PROMPT_OFFSET}
+    weights = {name: p for name, p in moving.items() if name != PROMPT_OFFSET}
+    rates = {"language_lr": settings.language_lr, "weight_decay": settings.weight_decay}
+    groups = parameter_groups(offset, lr=settings.lr * settings.offset_factor, **rates)
+    groups += parameter_groups(weights, lr=settings.lr, **rates)
+    return [{name: value for name, value in group.items() if name != "names"} for group in groups]

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from glip_core import InputError
-from odinw_bench.protocol import hyperparameters
+from odinw_bench.protocol import PROTOCOLS, check_overrides, hyperparameters
 
 
 def test_the_official_recipe(shared):
@@ -57,12 +57,18 @@ def test_overrides_take_the_fields_kind():
     [
         ({"learning_rate": 1}, "unknown hyper-parameter 'learning_rate'"),
         ({"epoch": 1}, "did you mean 'epochs'"),
-        ({"lr": "fast"}, "'lr' wants float, not 'fast'"),
-        ({"lr": "-1"}, "'lr' wants float"),
-        ({"epochs": "0"}, "'epochs' wants int"),
-        ({"epochs": "1.5"}, "'epochs' wants int"),
+        ({"lr": "fast"}, "'lr' wants a number of at least 0, not 'fast'"),
+        ({"lr": "-1"}, "'lr' wants a number"),
+        ({"lr": "nan"}, "'lr' wants a number"),
+        ({"lr": "inf"}, "'lr' wants a number"),
+        ({"lr": True}, "'lr' wants a number"),
+        ({"flip": "1.5"}, "'flip' wants a number from 0 to 1"),
+        ({"epochs": "0"}, "'epochs' wants a whole number of at least 1"),
+        ({"epochs": "1.5"}, "'epochs' wants a whole number"),
+        ({"epochs": 1.5}, "'epochs' wants a whole number"),
+        ({"scales": "0.5/0"}, "'scales' wants numbers"),
         ({"scales": ""}, "'scales' wants numbers"),
-        ({"few_shot_validation": "maybe"}, "wants bool"),
+        ({"few_shot_validation": "maybe"}, "wants true or false"),
     ],
 )
 def test_bad_overrides(overrides, message):
@@ -75,3 +81,15 @@ def test_bad_names():
         hyperparameters("mini", "prompt", 5)
     with pytest.raises(InputError, match="tunes nothing"):
         hyperparameters("mini-1", "zero-shot", 0)
+
+
+def test_overrides_are_checked_where_nothing_is_tuned():
+    check_overrides("mini-1", {"lr": "0.1"})
+    with pytest.raises(InputError, match="did you mean 'epochs'"):
+        check_overrides("mini-1", {"epoch": 1})
+
+
+def test_a_prompt_tuned_with_the_heads_moves_at_the_prompts_rate():
+    for protocol in PROTOCOLS:
+        alone, both = (hyperparameters(protocol, mode, 5) for mode in ("prompt", "prompt+linear"))
+        assert both.lr * both.offset_factor == pytest.approx(alone.lr * alone.offset_factor)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import pytest
 
 from glip_core import InputError
-from odinw_bench.records import BusyError, find_records, is_done, read_record, write_record, writing
+from odinw_bench.records import BusyError, claim, find_records, is_done, read_record, write_record, writing
 
 
 def record(**changes):
@@ -49,60 +46,35 @@ def test_an_error_leaves_the_old_record(tmp_path):
     assert read_record(folder)["number"] == 3
 
 
-def test_two_writers_at_once(tmp_path):
-    def second():
-        with writing(tmp_path / "run"):
-            pass
-
-    with writing(tmp_path / "run"), pytest.raises(BusyError, match="another process"):
-        second()
-
-
 def test_a_killed_writer_leaves_nothing_half(tmp_path):
     """SIGKILL in the middle: no record; the next writer takes the lock of the dead process."""
     code = f"""
-        import sys, time
+        import time
         from pathlib import Path
-        from odinw_bench.records import writing, write_record
-        with writing(Path({str(tmp_path / "run")!r})) as scratch:
+        from odinw_bench.records import claim, writing, write_record
+        folder = Path({str(tmp_path / "run")!r})
+        with claim(folder), writing(folder) as scratch:
             write_record(scratch, {{"schema": 1, "status": "done"}})
             print("ready", flush=True)
             time.sleep(60)
     """
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout.readline() == "ready\n"
-        with pytest.raises(BusyError), writing(tmp_path / "run"):
+        with pytest.raises(BusyError, match=f"process {child.pid} on"), claim(tmp_path / "run"):
             pass
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
+        child.kill()
     assert list(find_records(tmp_path)) == []
-    with writing(tmp_path / "run") as scratch:
+    with claim(tmp_path / "run"), writing(tmp_path / "run") as scratch:
         assert not list(scratch.iterdir())
         write_record(scratch, record())
     assert is_done(tmp_path / "run")
+    assert {p.name for p in tmp_path.iterdir()} == {"run"}
 
 
-@pytest.mark.parametrize("age", [0, 3600])
-def test_a_damaged_lock_is_taken_over_when_it_is_old(tmp_path, age):
-    lock = tmp_path / ".run.lock"
-    lock.write_text("{")
-    os.utime(lock, (time.time() - age,) * 2)
-    if age:
-        with writing(tmp_path / "run"):
-            pass
-    else:
-        with pytest.raises(BusyError), writing(tmp_path / "run"):
-            pass
-
-
-def test_a_lock_of_another_computer_is_believed_for_a_day(tmp_path):
-    lock = tmp_path / ".run.lock"
-    lock.write_text(json.dumps({"pid": 1, "host": "elsewhere", "time": time.time()}))
-    with pytest.raises(BusyError), writing(tmp_path / "run"):
-        pass
-    lock.write_text(json.dumps({"pid": 1, "host": "elsewhere", "time": time.time() - 2 * 86400}))
-    with writing(tmp_path / "run"):
-        pass
+def test_a_claim_leaves_nothing(tmp_path):
+    with claim(tmp_path / "suite" / "run"):
+        assert [p.name for p in (tmp_path / "suite").iterdir()] == [".run.lock"]
+    assert not list((tmp_path / "suite").iterdir())
 
 
 def test_what_is_no_record(tmp_path):
@@ -118,5 +90,10 @@ def test_what_is_no_record(tmp_path):
 
 def test_a_results_folder_that_cannot_be(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises((InputError, NotADirectoryError, FileExistsError)), writing(tmp_path / "file" / "run"):
+    with pytest.raises(InputError, match="cannot write to the results folder"), claim(tmp_path / "file" / "run"):
         pass
+
+
+def test_errors_of_the_work_itself_are_not_taken_for_the_folders(tmp_path):
+    with pytest.raises(FileExistsError), claim(tmp_path / "run"), writing(tmp_path / "run"):
+        tmp_path.mkdir()

@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 import odinw_bench
 from glip_core import InputError
 from odinw_bench import RunSpec, evaluate, load_task
-from odinw_bench.runner import execute, prepare
+from odinw_bench.preparation import prepare
+from odinw_bench.runner import execute
 from odinw_bench.sources import open_split
 
 QUICK = {"epochs": 1, "copies": 1}

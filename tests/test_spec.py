@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from glip_core import InputError
 from odinw_bench import RunSpec
-from odinw_bench.spec import expand_grid
+from odinw_bench.spec import MODES, TEXT_MODES, UNTUNED, expand_grid
 
 IDENTITY = {"weights": "abc", "data": {"test": "1"}}
 
@@ -14,12 +16,11 @@ IDENTITY = {"weights": "abc", "data": {"test": "1"}}
 def test_the_digest_changes_with_everything_that_can_change_numbers():
     base = RunSpec(dataset="aquarium")
     others = [
-        RunSpec(dataset="raccoon"),
+        RunSpec(dataset="aquarium", model="glip-t", protocol="mini-1"),
         RunSpec(dataset="aquarium", seed=30),
         RunSpec(dataset="aquarium", shots="all"),
         RunSpec(dataset="aquarium", mode="full"),
         RunSpec(dataset="aquarium", precision="bf16"),
-        RunSpec(dataset="aquarium", overrides={"lr": "0.1"}),
         RunSpec(dataset="aquarium", protocol="odinw-glip-1"),
         RunSpec(dataset="aquarium", eval_split="val"),
     ]
@@ -29,13 +30,38 @@ def test_the_digest_changes_with_everything_that_can_change_numbers():
     assert base.digest(IDENTITY) != base.digest(IDENTITY | {"weights": "abd"})
 
 
+def test_the_digest_is_of_what_names_stand_for():
+    """However weights, data and hyper-parameters are named: they count as the identities."""
+    base = RunSpec(dataset="aquarium", mode="manual")
+    named = RunSpec(
+        dataset="./Aquarium", suite="./mini", mode="manual", weights="w.pth", attributes="a.yaml", overrides={"lr": 1}
+    )
+    assert base.digest(IDENTITY) == named.digest(IDENTITY)
+
+
+def test_a_spec_can_be_a_key():
+    spec = RunSpec(dataset="x", overrides={"lr": 0.1})
+    assert {spec: 1}[RunSpec(dataset="x", overrides={"lr": 0.1})] == 1
+    assert spec != RunSpec(dataset="x")
+    assert pickle.loads(pickle.dumps(spec)) == spec
+
+
+def test_modes_are_those_of_the_core():
+    """They are listed twice, because the core's list comes with torch."""
+    from glip_core.tuning import MODES as CORE
+
+    assert tuple(CORE) == MODES
+    assert {name for name, mode in CORE.items() if not mode.tunes} == set(UNTUNED)
+    assert {name for name, mode in CORE.items() if mode.needs_text} == set(TEXT_MODES)
+
+
 def test_the_digest_is_the_same_tomorrow():
     """Records of earlier versions must be found again: this value may change only with a new protocol or schema."""
     digest = RunSpec(dataset="aquarium").digest(IDENTITY)
     assert digest.startswith(DIGEST), digest
 
 
-DIGEST = "69ae6bdcf5b04ae6"
+DIGEST = "1f84ec301d1c2500"
 
 
 def test_modes_that_tune_nothing_have_no_shots():
@@ -52,6 +78,8 @@ def test_modes_that_tune_nothing_have_no_shots():
         ({"shots": -1}, "shots must be a number"),
         ({"shots": True}, "shots must be a number"),
         ({"shots": "some"}, "shots must be a number"),
+        ({"seed": -3}, "seed must be a whole number"),
+        ({"seed": "3"}, "seed must be a whole number"),
         ({"precision": "int8"}, "unknown precision"),
         ({"model": "dyhead-nano"}, "has a class head and no prompt"),
         ({"attributes": "a.yaml"}, "for the mode 'manual'"),
@@ -97,6 +125,14 @@ def test_what_cannot_be_is_left_out_of_a_grid_with_a_note():
     }
     assert all(c.shots == 5 for c in cells)
     assert any("class head" in note for note in notes)
+
+
+def test_attributes_are_for_the_manual_cells():
+    cells, notes = grid(modes=["manual", "prompt"], base={"attributes": "a.yaml"})
+    assert {(c.mode, c.attributes) for c in cells} == {("manual", "a.yaml"), ("prompt", None)}
+    assert not notes
+    with pytest.raises(InputError, match="for the mode 'manual'"):
+        grid(base={"attributes": "a.yaml"})
 
 
 def test_the_same_asked_for_alone_is_an_error():

@@ -12,9 +12,10 @@ from glip_core import Prompt, tuning
 from odinw_bench.features import FeatureCache
 from odinw_bench.inference import detect_split
 from odinw_bench.protocol import hyperparameters
+from odinw_bench.schedule import Patience
 from odinw_bench.sources import open_split
 from odinw_bench.tasks import load_task
-from odinw_bench.training import DivergedError, Patience, tune
+from odinw_bench.training import DivergedError, tune
 from tests.core.test_detector import SMALL
 
 TINY = dataclasses.replace(

@@ -1,0 +1,92 @@
+"""How a grid is coming along: a bar on a terminal, plain lines when piped."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from odinw_bench.commands.output import number
+from odinw_bench.engines import Outcome
+
+LINE_SECONDS = 30.0
+"""When piped, a run in progress says where it is this often at most."""
+
+
+class GridProgress:
+    """Watches an engine; see :class:`odinw_bench.engines.base.Watcher`.
+
+    Args:
+        names: of the cells.
+        show: whether anything is shown.
+    """
+
+    def __init__(self, names: Sequence[str], *, show: bool) -> None:
+        self.names, self.ended = names, 0
+        self.errors: dict[str, list[str]] = {}
+        terminal = sys.stderr.isatty()
+        self.lines = show and not terminal
+        self.last_line = time.monotonic()
+        self.bar: Progress | None = None
+        if show and terminal:
+            self.bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+
+    def __enter__(self) -> GridProgress:
+        if self.bar:
+            self.bar.start()
+            self.task = self.bar.add_task("", total=len(self.names))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def begin(self, index: int) -> None:
+        """Work on a cell begins."""
+        self.say(index, "")
+
+    def say(self, index: int, text: str) -> None:
+        """Something happened within a cell."""
+        if self.bar:
+            self.bar.update(self.task, description=f"{self.names[index]} {text}".strip())
+        elif self.lines and text and time.monotonic() > self.last_line + LINE_SECONDS:
+            self._line(f"      {self.names[index]}: {text}")
+
+    def end(self, index: int, outcome: Outcome) -> None:
+        """A cell is done or has failed."""
+        self.ended += 1
+        if self.bar:
+            self.bar.update(self.task, advance=1)
+        if outcome.error is not None:
+            names = self.errors.setdefault(outcome.error, [])
+            names.append(self.names[index])
+            if self.lines and len(names) == 1:  # at once, so that a grid that runs for days can be mended
+                self._line(f"error: {self.names[index]}: {outcome.error}")
+            elif self.lines:
+                self._line(f"[{self.ended}/{len(self.names)}] {self.names[index]}: failed like {names[0]}")
+        elif self.lines and outcome.record is not None:
+            self._line(
+                f"[{self.ended}/{len(self.names)}] {self.names[index]}: AP {number(outcome.record['metrics']['AP'])}"
+            )
+
+    def tell_errors(self) -> None:
+        """Say at the end what was not said at once."""
+        if self.lines:
+            return
+        for error, (first, *others) in self.errors.items():
+            more = f" and {len(others)} more" if others else ""
+            print(f"error: {first}{more}: {error}", file=sys.stderr)
+
+    def _line(self, text: str) -> None:
+        self.last_line = time.monotonic()
+        print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,95 @@
+"""The table at the end of ``odinw-bench run``."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from odinw_bench.commands.output import console, number, print_json, table
+from odinw_bench.plan import Cell
+
+_NUMBERS = ("AP", "AP50", "tune s", "test s", "tuned values")
+_COLUMNS = ("model", "dataset", "mode", "shots", "seed", *_NUMBERS)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A cell and what became of it.
+
+    Attributes:
+        cell: the cell.
+        record: its record; None where it failed.
+        error: one line; None where it did not.
+    """
+
+    cell: Cell
+    record: dict[str, Any] | None
+    error: str | None = None
+
+
+def cell_name(cell: Cell) -> str:
+    """A cell for people."""
+    spec = cell.spec
+    shots = "" if spec.shots == 0 else f" {spec.shots}-shot seed {spec.seed}"
+    return f"{spec.model} {cell.dataset} {spec.mode}{shots}"
+
+
+def print_results(results: Sequence[Result], *, eval_split: str, as_json: bool) -> None:
+    """Print a row per cell and the means over datasets."""
+    if as_json:
+        print_json([_json(result) for result in results])
+        return
+    suites = sorted({result.cell.suite for result in results})
+    title = f"{', '.join(suites)}: AP in percent on '{eval_split}'"
+    if suites == ["mini"]:
+        title += " (drawn miniature; not comparable with ODinW's numbers)"
+    rows = [_row(result) for result in results] + _means(results)
+    console().print(table(title, _COLUMNS, rows, numbers=_NUMBERS))
+
+
+def _json(result: Result) -> dict[str, Any]:
+    record = result.record
+    brief = {key: record[key] for key in ("spec", "status", "metrics", "cost")} if record else None
+    return {"folder": str(result.cell.folder), "error": result.error, "record": brief}
+
+
+def _row(result: Result) -> list[str]:
+    spec, record = result.cell.spec, result.record
+    start = [spec.model, result.cell.dataset, spec.mode, str(spec.shots), str(spec.seed)]
+    if record is None:
+        return [*start, "failed", "", "", "", ""]
+    metrics, cost = record["metrics"], record["cost"]
+    return [
+        *start,
+        number(metrics["AP"]),
+        number(metrics["AP50"]),
+        number(cost["tune_seconds"]),
+        number(cost["test_seconds"]),
+        f"{cost['tuned_parameters']:,}",
+    ]
+
+
+def _means(results: Sequence[Result]) -> list[list[str]]:
+    """A mean row per model, mode, shots and seed that has several datasets, all of them done."""
+    groups: dict[tuple[str, ...], list[Result]] = defaultdict(list)
+    for result in results:
+        spec = result.cell.spec
+        groups[spec.model, spec.mode, str(spec.shots), str(spec.seed)].append(result)
+    rows = []
+    for (model, mode, shots, seed), members in groups.items():
+        records = [result.record for result in members if result.record is not None]
+        if len(members) < 2 or len(records) < len(members):
+            continue
+        values = [("metrics", "AP"), ("metrics", "AP50"), ("cost", "tune_seconds"), ("cost", "test_seconds")]
+        means = [_mean([record[kind][name] for record in records]) for kind, name in values]
+        rows.append([model, f"mean of {len(members)}", mode, shots, seed, *means, ""])
+    return rows
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    """A mean; a dash where a dataset has no such number."""
+    known = [value for value in values if value is not None]
+    return number(statistics.fmean(known)) if len(known) == len(values) else "-"

@@ -1,0 +1,152 @@
+"""From a spec's names to what they stand for: task, images, prompt, recipe, weights, and the run's identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from glip_core import InputError, Prompt
+from glip_core.checkpoint import find_weights
+from glip_core.config import get_config
+from odinw_bench.coco import Split
+from odinw_bench.files import sha256_file
+from odinw_bench.prompts import prompt_to_json, task_prompt
+from odinw_bench.protocol import Hyperparameters, check_overrides, hyperparameters
+from odinw_bench.sources import few_shot_subset, open_split
+from odinw_bench.spec import UNTUNED, RunSpec
+from odinw_bench.task import Task
+from odinw_bench.tasks import load_task
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A spec whose names have been looked up: everything but the work itself.
+
+    Attributes:
+        spec: the cell.
+        task: its dataset.
+        prompt: its classes as the model is given them.
+        settings: hyper-parameters, None where nothing is tuned.
+        train: images to learn from; None where nothing is tuned.
+        validation: images to select on; None where nothing is tuned.
+        test: images to report on.
+        few_shot: how the training subset was made, ``official-file`` or ``rule``; None where nothing is tuned.
+        weights: the weights' file.
+        weights_sha256: its hash.
+        digest: of everything that can change the numbers.
+        folder: of the record.
+    """
+
+    spec: RunSpec
+    task: Task
+    prompt: Prompt
+    settings: Hyperparameters | None
+    train: Split | None
+    validation: Split | None
+    test: Split
+    few_shot: str | None
+    weights: Path
+    weights_sha256: str
+    digest: str
+    folder: Path
+
+
+class SplitStore:
+    """Opens splits, and keeps those of one task: cells of one dataset that follow each other share them.
+
+    Args:
+        data_root: see :func:`odinw_bench.sources.open_split`.
+    """
+
+    def __init__(self, data_root: Path | str | None = None) -> None:
+        self.data_root = data_root
+        self._task: tuple[str, str, Path | None] | None = None
+        self._splits: dict[str, Split] = {}
+
+    def open(self, task: Task, name: str) -> Split:
+        """A whole split; see :func:`odinw_bench.sources.open_split`."""
+        key = (task.suite, task.name, task.root)
+        if key != self._task:
+            self._task, self._splits = key, {}
+        if name not in self._splits:
+            self._splits[name] = open_split(task, name, self.data_root)
+        return self._splits[name]
+
+    def subset(self, task: Task, name: str, spec: RunSpec) -> tuple[Split, str]:
+        """The k-shot subset that a spec asks for, and how it was made."""
+        return few_shot_subset(task, name, self.open(task, name), spec.shots, spec.seed, self.data_root)
+
+
+def prepare(
+    spec: RunSpec,
+    results: Path | str = "results",
+    *,
+    data_root: Path | str | None = None,
+    splits: SplitStore | None = None,
+) -> Prepared:
+    """Look up everything a spec names, read the annotations, and give the run its identity.
+
+    Args:
+        spec: the cell.
+        results: folder of the records.
+        data_root: folder of the official data.
+        splits: opened splits to share between cells; its data root counts.
+
+    Raises:
+        InputError: a name, file or value that cannot be used.
+    """
+    splits = splits or SplitStore(data_root)
+    task = load_task(spec.dataset, spec.suite)
+    prompt = task_prompt(task, spec.mode, spec.attributes)
+    train = validation = few_shot = settings = None
+    if spec.mode in UNTUNED:
+        check_overrides(spec.protocol_name, spec.overrides)
+    else:
+        settings = hyperparameters(spec.protocol_name, spec.mode, spec.shots, spec.overrides)
+        train, few_shot = splits.subset(task, "train", spec)
+        if settings.few_shot_validation:
+            validation, _ = splits.subset(task, task.eval_split, spec)
+        else:
+            validation = splits.open(task, task.eval_split)
+        if not train.trainable_ids():
+            raise InputError(f"the training split of '{task.name}' has no image with a usable box")
+    test = splits.open(task, spec.eval_split)
+    weights = find_weights(get_config(spec.model), spec.weights)
+    weights_sha256 = _hash(weights)
+    used = {"train": train, "validation": validation, "test": test}
+    identities: dict[str, Any] = {
+        "suite": task.suite,
+        "dataset": task.name,
+        "data": {name: split.sha256 for name, split in used.items() if split is not None},
+        "weights": weights_sha256,
+        "prompt": prompt_to_json(prompt),
+        "hyperparameters": settings.to_json() if settings else None,
+    }
+    digest = spec.digest(identities)
+    return Prepared(
+        spec=spec,
+        task=task,
+        prompt=prompt,
+        settings=settings,
+        train=train,
+        validation=validation,
+        test=test,
+        few_shot=few_shot,
+        weights=weights,
+        weights_sha256=weights_sha256,
+        digest=digest,
+        folder=Path(results) / spec.folder_name(task.suite, task.name, digest),
+    )
+
+
+def _hash(path: Path) -> str:
+    """Of the file as it is now: weights of gigabytes are not read again for every cell."""
+    facts = path.stat()
+    return _hash_of_version(path, facts.st_mtime_ns, facts.st_size)
+
+
+@lru_cache(maxsize=64)
+def _hash_of_version(path: Path, _mtime: int, _size: int) -> str:
+    return sha256_file(path)
