@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from glip_core.errors import InputError
 from odinw_bench import __version__
+from odinw_bench.commands.options import DataRoot, Debug, Device, Json, Listed, Weights, split_list, split_pairs
 
 app = typer.Typer(
     name="odinw-bench",
@@ -34,20 +36,7 @@ data_app = typer.Typer(no_args_is_help=True, help="The datasets: list them, rend
 app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")
 
-Listed = list[str]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-DataRoot = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-root", help="Folder of the official data (holds Aquarium/, Raccoon/ ...).", envvar="ODINW_DATA_ROOT"
-    ),
-]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-Weights = Annotated[
-    str | None,
-    typer.Option("--weights", help="A .pth or .safetensors file, or another model's name. Default: the model's own."),
-]
+_MENDABLE = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 
 
 def _version(value: bool) -> None:
@@ -113,7 +102,8 @@ def run(
     Lists are separated by commas, or the option is repeated. A finished run is never done twice; a run that fails is
     recorded and the others go on. Exit code 0: all done; 1: some run failed; 2: unusable input.
 
-    Examples:
+    For example:
+
         odinw-bench run --mode prompt --shots 5
         odinw-bench run --dataset aquarium,raccoon --mode zero-shot,prompt,full --shots 1,5,all --seed all
         odinw-bench run --suite odinw13 --data-root DATA --model glip-t --mode prompt --shots 5 --device cuda
@@ -124,12 +114,12 @@ def run(
     raise typer.Exit(
         command(
             RunArguments(
-                models=_split(model),
+                models=split_list(model),
                 suite=suite,
-                datasets=_split(dataset),
-                modes=_split(mode),
-                shots=_split(shots),
-                seeds=_split(seed),
+                datasets=split_list(dataset),
+                modes=split_list(mode),
+                shots=split_list(shots),
+                seeds=split_list(seed),
                 protocol=protocol,
                 weights=weights,
                 attributes=None if attributes is None else str(attributes),
@@ -138,7 +128,7 @@ def run(
                 device=device,
                 precision=precision,
                 eval_split=eval_split,
-                overrides=_pairs(override),
+                overrides=split_pairs(override),
                 cache_gb=cache_gb,
                 engine="processes" if engine == "local" and (workers or 1) > 1 else engine,
                 workers=workers,
@@ -154,10 +144,13 @@ def run(
 
 @app.command()
 def predict(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photos.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Photos.")],
     prompt: Annotated[
         str | None, typer.Option("--prompt", help="Classes separated by '. '; words after a comma are attributes.")
     ] = None,
+    classes: Annotated[
+        Listed, typer.Option("--class", help="A class by its plain name, dots and commas included; may be repeated.")
+    ] = [],
     run_folder: Annotated[
         Path | None, typer.Option("--run", help="Folder of a run record: use its model, prompt and what it tuned.")
     ] = None,
@@ -179,13 +172,25 @@ def predict(
 
     The JSON holds every detection of the model (scores over 0.05); the picture those from --threshold on.
 
-    Examples:
+    For example:
+
         odinw-bench predict photo.jpg --prompt "fish. stingray, which is flat and round" --model glip-t
         odinw-bench predict photo.jpg --run results/odinw13/glip-nano/raccoon/full-5shot-seed3-1a2b3c4d
     """
     from odinw_bench.commands.predict import command
 
-    command(images, prompt, run_folder, model, weights, threshold, out, device, as_json)
+    command(
+        images,
+        prompt=prompt,
+        classes=classes,
+        run_folder=run_folder,
+        model=model,
+        weights=weights,
+        threshold=threshold,
+        out=out,
+        device=device,
+        as_json=as_json,
+    )
 
 
 @models_app.command("list")
@@ -227,7 +232,7 @@ def data_render(
     """
     from odinw_bench.commands.data import render_command
 
-    render_command(out, _split(dataset), sheet)
+    render_command(out, split_list(dataset), sheet)
 
 
 @app.command()
@@ -267,27 +272,17 @@ def doctor(as_json: Json = False) -> None:
     command(as_json)
 
 
-def _split(values: list[str]) -> list[str]:
-    return [part.strip() for value in values for part in value.split(",") if part.strip()]
-
-
-def _pairs(values: list[str]) -> dict[str, Any]:
-    pairs = {}
-    for text in _split(values):
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise InputError(f"--set wants NAME=VALUE, not '{text}'")
-        pairs[name.strip()] = value.strip()
-    return pairs
-
-
 def main() -> None:
-    """Run the program; an error of the user's is one line and exit code 2."""
+    """Run the program; what the user can mend is one line and exit code 2."""
+    from odinw_bench.commands.output import fail
+
     try:
         app()
     except InputError as error:
         if "--debug" in sys.argv:
             raise
-        from odinw_bench.commands.output import fail
-
         sys.exit(fail(error))
+    except OSError as error:
+        if "--debug" in sys.argv or error.errno not in _MENDABLE:
+            raise
+        sys.exit(fail(InputError(f"cannot write '{error.filename}': {error.strerror}")))

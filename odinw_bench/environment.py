@@ -43,9 +43,7 @@ def peak_memory(device: str) -> int:
 
 def environment(device: str) -> dict[str, Any]:
     """Versions and hardware, for the record."""
-    name = (
-        torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.processor() or platform.machine()
-    )
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -55,6 +53,16 @@ def environment(device: str) -> dict[str, Any]:
         "odinw_bench": __version__,
         "git_revision": _git_revision(),
     }
+
+
+@lru_cache(maxsize=1)
+def _processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 @lru_cache(maxsize=1)

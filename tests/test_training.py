@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 import pytest
@@ -9,13 +10,17 @@ import torch
 
 import glip_core
 from glip_core import Prompt, tuning
+from glip_core.losses import Normalisers
+from odinw_bench import training
 from odinw_bench.features import FeatureCache
 from odinw_bench.inference import detect_split
 from odinw_bench.protocol import hyperparameters
-from odinw_bench.schedule import Patience
+from odinw_bench.resume import Resume
+from odinw_bench.schedule import DataOrder, Patience
 from odinw_bench.sources import open_split
 from odinw_bench.tasks import load_task
 from odinw_bench.training import DivergedError, tune
+from odinw_bench.views import View, load_view, view_targets
 from tests.core.test_detector import SMALL
 
 TINY = dataclasses.replace(
@@ -89,6 +94,135 @@ def test_losses_fall_when_tuning_everything(data):
     first, last = tuned.history[0]["losses"], tuned.history[-1]["losses"]
     assert sum(last.values()) < 0.9 * sum(first.values())
     assert tuned.parameters > 100_000
+
+
+class Interruption(Exception):
+    """Stands in for a kill."""
+
+
+@pytest.mark.parametrize("mode", ["prompt", "full"])
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(data, tmp_path, mode):
+    """With dropout, so that the random state matters; to the last bit."""
+    prompt, train, validation = data
+    chosen, recipe = tuning.get_mode(mode), settings(epochs=5, eval_every=2, lr=0.01)
+
+    def attempt(resume, stop_after=None):
+        torch.manual_seed(0)
+        model, lines = glip_core.assemble(dataclasses.replace(SMALL, image_long=128)), []
+
+        def on_epoch(line):
+            lines.append(line)
+            if line["epoch"] == stop_after:
+                raise Interruption
+
+        tuned = None
+        with contextlib.suppress(Interruption):
+            tuned = tune(model, chosen, prompt, train, validation, recipe, seed=3, resume=resume, on_epoch=on_epoch)
+        return tuned, tuning.tuned_state(model, chosen), [line["epoch"] for line in lines]
+
+    whole, expected, _ = attempt(None)
+    path = tmp_path / "state"
+    assert attempt(Resume(path, "run", overhead=1.0), stop_after=2)[2] == [1, 2]
+    assert attempt(Resume(path, "run", overhead=1.0), stop_after=4)[2] == [2, 3, 4]  # killed before 2 was saved
+    tuned, state, epochs = attempt(Resume(path, "run", overhead=1.0))
+    assert epochs == [4, 5]
+    strip = lambda history: [{k: v for k, v in line.items() if k != "seconds"} for line in history]  # noqa: E731
+    assert strip(tuned.history) == strip(whole.history)
+    assert (tuned.best_ap, tuned.best_epoch, tuned.steps) == (whole.best_ap, whole.best_epoch, whole.steps)
+    assert all(state[name].equal(expected[name]) for name in expected)
+    assert attempt(Resume(path, "run"))[2] == []  # all epochs were done: only the best weights are put back
+
+
+def test_tuning_leaves_the_random_state_alone(data):
+    prompt, train, validation = data
+    model = detector()
+    before = torch.get_rng_state()
+    tune(model, tuning.get_mode("full"), prompt, train, validation, settings(epochs=1), seed=3)
+    assert torch.get_rng_state().equal(before)
+
+
+def test_every_epoch_has_a_line_and_some_are_evaluated(data):
+    prompt, train, validation = data
+    recipe = settings(epochs=3, eval_every=2)
+    tuned = tune(detector(), tuning.get_mode("prompt"), prompt, train, validation, recipe, seed=3)
+    assert [line["epoch"] for line in tuned.history] == [1, 2, 3]
+    assert [line["validation_AP"] is not None for line in tuned.history] == [False, True, True]
+    assert tuned.steps == 3 * (len(train) // 4)
+
+
+def test_a_batch_is_one_batch_whatever_the_sizes_of_its_images(data):
+    """One step on images of two padded sizes: the gradient of the sum of their losses over common normalisers."""
+    prompt, train, validation = data
+    mode, recipe = tuning.get_mode("full"), settings(epochs=1, batch=2)
+    views = [View(train.image_ids[0], 0.7), View(train.image_ids[1], 1.0, flip=True)]
+    model = detector()
+    loop = training._Loop(model, mode, prompt, train, validation, recipe, 3, "fp32", FeatureCache())
+    items = [load_view(train, view, model) for view in views]
+    assert items[0].padded_hw != items[1].padded_hw
+    mode.train(model)
+    targets = [view_targets(train, v, i.hw, model.device) for v, i in zip(views, items, strict=True)]
+    total = sum((model.normalisers(i.padded_hw, t) for i, t in zip(items, targets, strict=True)), Normalisers(0, 0))
+    loss = sum(
+        sum(model.losses_from_raw(model.forward_raw(i.pixels, prompt), [t], prompt, normalisers=total).values())
+        for i, t in zip(items, targets, strict=True)
+    )
+    loss.backward()
+    expected = {name: p.grad.clone() for name, p in loop.moving.items() if p.grad is not None}
+    norm = torch.sqrt(sum(g.square().sum() for g in expected.values()))
+    losses = loop.step(views)
+    assert sum(losses.values()) == pytest.approx(float(loss.detach()), rel=1e-6)
+    for name, gradient in expected.items():  # what the optimiser saw: clipped to a norm of 1
+        torch.testing.assert_close(
+            loop.moving[name].grad, gradient * min(1.0, 1.0 / float(norm)), atol=1e-6, rtol=1e-4, msg=name
+        )
+
+
+def test_the_offset_has_its_own_rate(data):
+    prompt, train, validation = data
+    recipe = settings(lr=1e-3, offset_factor=30.0)
+    loop = training._Loop(
+        detector(), tuning.get_mode("prompt+linear"), prompt, train, validation, recipe, 3, "fp32", FeatureCache()
+    )
+    rates = {p: group["lr"] for group in loop.optimiser.param_groups for p in group["params"]}
+    assert rates[loop.moving[tuning.PROMPT_OFFSET]] == pytest.approx(0.03)
+    assert rates[loop.moving["rpn.head.bbox_pred.weight"]] == pytest.approx(1e-3)
+    assert rates[loop.moving["rpn.head.bbox_pred.bias"]] == pytest.approx(2e-3)
+
+
+def test_rates_fall_to_the_limit_and_no_further(data):
+    prompt, train, validation = data
+    recipe = settings(lr=1e-5, language_lr=1e-7)
+    loop = training._Loop(
+        detector(), tuning.get_mode("full"), prompt, train, validation, recipe, 3, "fp32", FeatureCache()
+    )
+    for _ in range(3):
+        loop.lower_rates()
+    rates = {round(group["lr"], 12) for group in loop.optimiser.param_groups}
+    assert rates == {1e-6, 1e-7, 2e-7}  # a rate that began below the limit stays
+
+
+def test_the_order_of_images():
+    """Every image as often before any comes again; the same from the same seed; going on from a state."""
+    recipe = settings(batch=4, copies=2)
+    order = DataOrder(list(range(6)), recipe, seed=3)
+    assert order.steps == 3
+    epoch = [view for _ in range(order.steps) for view in order.batch()]
+    assert sorted(view.image_id for view in epoch) == sorted([*range(6)] * 2)
+    assert {view.scale for view in epoch} <= {0.7, 1.0}
+    assert {view.flip for view in epoch} == {True, False}
+    again = DataOrder(list(range(6)), recipe, seed=3)
+    assert [view for _ in range(3) for view in again.batch()] == epoch
+    assert DataOrder(list(range(6)), recipe, seed=30).batch() != epoch[:4]
+    state = order.state()
+    following = [order.batch() for _ in range(5)]
+    again.restore(state)
+    assert [again.batch() for _ in range(5)] == following
+
+
+def test_a_subset_smaller_than_a_batch_trains_all_the_same():
+    order = DataOrder([7], settings(batch=4, copies=1), seed=3)
+    assert order.steps == 1
+    assert [view.image_id for view in order.batch()] == [7] * 4
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(data):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from odinw_bench.visualize import draw_detections
 
 
 def command(
-    images: list[Path],
+    images: Sequence[Path],
+    *,
     prompt: str | None,
+    classes: Sequence[str],
     run_folder: Path | None,
     model: str,
     weights: str | None,
@@ -35,13 +38,13 @@ def command(
             raise InputError(f"image '{image}' not found")
     where = pick_device(device)
     if run_folder is not None:
+        if prompt is not None or classes:
+            raise InputError("--run brings the prompt that was tuned: leave --prompt and --class out")
         detector, words = load_run(run_folder, where)
     else:
-        if prompt is None:
-            raise InputError('say what to look for: --prompt "fish. stingray", or --run FOLDER of a tuned run')
+        words = _typed(prompt, classes)
         if not get_config(model).has_text:
             raise InputError(f"'{model}' reads no prompts; give --run FOLDER of a run that tuned it")
-        words = typed_prompt(prompt)
         detector = glip_core.load(model, weights, device=where)
     written = []
     for image, name in zip(images, _names(images), strict=True):
@@ -57,6 +60,16 @@ def command(
             print(f"{image}: {len(shown)} of {len(found)} detections score {threshold:g} or more -> {picture}, {data}")
     if as_json:
         print_json(written)
+
+
+def _typed(prompt: str | None, classes: Sequence[str]) -> Prompt:
+    if prompt is not None and classes:
+        raise InputError("give --prompt or --class, not both")
+    if classes:
+        return Prompt.from_classes(classes)
+    if prompt is None:
+        raise InputError('say what to look for: --prompt "fish. stingray", or --run FOLDER of a tuned run')
+    return typed_prompt(prompt)
 
 
 def load_run(folder: Path, device: str) -> tuple[Detector, Prompt]:
@@ -81,7 +94,7 @@ def load_run(folder: Path, device: str) -> tuple[Detector, Prompt]:
     return detector, words
 
 
-def _names(images: list[Path]) -> list[str]:
+def _names(images: Sequence[Path]) -> list[str]:
     """A file name per photo; photos of one name from different folders are numbered."""
     counts: dict[str, int] = {}
     names = []

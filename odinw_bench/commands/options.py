@@ -1,0 +1,46 @@
+"""Options that several commands share, and how lists of values are written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from glip_core.errors import InputError
+
+Listed = list[str]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-root", help="Folder of the official data (holds Aquarium/, Raccoon/ ...).", envvar="ODINW_DATA_ROOT"
+    ),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Weights = Annotated[
+    str | None,
+    typer.Option("--weights", help="A .pth or .safetensors file, or another model's name. Default: the model's own."),
+]
+
+
+def split_list(values: Sequence[str]) -> list[str]:
+    """The parts of list options: separated by commas, or the option given again."""
+    return [part.strip() for value in values for part in value.split(",") if part.strip()]
+
+
+def split_pairs(values: Sequence[str]) -> dict[str, str]:
+    """``NAME=VALUE`` parts of list options.
+
+    Raises:
+        InputError: a part without ``=`` or name.
+    """
+    pairs = {}
+    for text in split_list(values):
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise InputError(f"--set wants NAME=VALUE, not '{text}'")
+        pairs[name.strip()] = value.strip()
+    return pairs

@@ -1,0 +1,154 @@
+"""Engines: the same records, whoever does the work, and whatever dies meanwhile."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import threading
+
+import pytest
+
+from glip_core import InputError
+from odinw_bench import RunSpec
+from odinw_bench.engines import HowToRun, make_engine
+from odinw_bench.engines import base as engines_base
+from odinw_bench.engines import local as engines_local
+from odinw_bench.preparation import prepare
+from odinw_bench.records import claim, find_records
+
+QUICK = {"epochs": 1, "copies": 1}
+SPECS = [
+    RunSpec(dataset="packages", mode="zero-shot"),
+    RunSpec(dataset="pothole", mode="prompt", shots=1, overrides=QUICK),
+    RunSpec(dataset="packages", mode="manual", attributes="nowhere.yaml"),
+]
+
+
+class Log:
+    """Writes down what it is told."""
+
+    def __init__(self, on_begin=None):
+        self.began, self.said, self.ended, self.on_begin = [], [], [], on_begin
+
+    def begin(self, index):
+        self.began.append(index)
+        if self.on_begin:
+            self.on_begin(index)
+
+    def say(self, index, text):
+        self.said.append((index, text))
+
+    def end(self, index, outcome):
+        self.ended.append(index)
+
+
+@pytest.fixture(scope="module")
+def locally(tmp_path_factory):
+    log, results = Log(), tmp_path_factory.mktemp("local")
+    return make_engine("local").run(SPECS, HowToRun(results), log), log, results
+
+
+def test_a_failing_cell_does_not_stop_the_others(locally):
+    outcomes, log, results = locally
+    assert [o.error is None for o in outcomes] == [True, True, False]
+    assert outcomes[2].unusable
+    assert outcomes[2].error == "attributes file 'nowhere.yaml' not found"
+    assert log.began == log.ended == [0, 1, 2]
+    assert any("epoch 1/1" in text for _, text in log.said)
+    assert [o.spec for o in outcomes] == SPECS
+    assert len(list(find_records(results))) == 2
+
+
+def test_processes_give_the_same_records(locally, tmp_path):
+    log = Log()
+    outcomes = make_engine("processes", 2).run(SPECS, HowToRun(tmp_path), log)
+    for here, there in zip(locally[0], outcomes, strict=True):
+        assert here.error == there.error
+        if here.record:
+            assert here.record["metrics"] == there.record["metrics"]
+            assert here.record["digest"] == there.record["digest"]
+    assert sorted(log.ended) == [0, 1, 2]
+    assert not multiprocessing.active_children()
+
+
+def test_a_cell_whose_process_dies_is_done_again(tmp_path):
+    killed = []
+
+    def kill_once(index):
+        if not killed:
+            (child,) = multiprocessing.active_children()
+            child.kill()
+            killed.append(child.pid)
+
+    log = Log(on_begin=kill_once)
+    outcomes = make_engine("processes", 1).run(SPECS[:1], HowToRun(tmp_path), log)
+    assert log.began == [0, 0]
+    assert outcomes[0].record["status"] == "done"
+    assert any("killed by signal 9" in text for _, text in log.said)
+
+
+def test_a_cell_whose_process_always_dies_is_a_recorded_failure(tmp_path):
+    def kill(index):
+        if index == 0:
+            for child in multiprocessing.active_children():
+                child.kill()
+
+    outcomes = make_engine("processes", 1).run(SPECS[:1], HowToRun(tmp_path), Log(on_begin=kill))
+    assert "killed by signal 9 (out of memory?)" in outcomes[0].error
+    assert not outcomes[0].unusable
+    (folder,) = tmp_path.glob("mini/*/*/*")
+    record = json.loads((folder / "run.json").read_text())
+    assert (record["status"], record["error"]) == ("failed", outcomes[0].error)
+
+
+def test_a_cell_that_another_process_does_is_waited_for(tmp_path, monkeypatch):
+    """It comes last, and is not done twice."""
+    monkeypatch.setattr(engines_local, "PATIENCE_SECONDS", 0.05)
+    specs = [SPECS[0], RunSpec(dataset="raccoon", mode="zero-shot")]
+    folder = prepare(specs[0], tmp_path).folder
+    released = threading.Event()
+    held = claim(folder)
+    held.__enter__()
+
+    class Releasing(Log):
+        def end(self, index, outcome):
+            super().end(index, outcome)
+            if index == 1:
+                held.__exit__(None, None, None)
+                released.set()
+
+    log = Releasing()
+    outcomes = make_engine("local").run(specs, HowToRun(tmp_path), log)
+    assert released.is_set()
+    assert log.ended == [1, 0]
+    assert log.began.count(0) >= 2
+    assert any("waiting: process" in text for _, text in log.said)
+    assert all(o.record["status"] == "done" for o in outcomes)
+
+
+def test_what_another_process_finished_meanwhile_is_read_and_not_done_again(tmp_path, monkeypatch):
+    """Between the look and the lock: the record counts."""
+    from odinw_bench import runner
+
+    done = runner.run(SPECS[0], tmp_path)
+    first_looks, real = iter([False]), runner.is_done
+    monkeypatch.setattr(runner, "is_done", lambda folder: next(first_looks, real(folder)))
+    assert runner.run(SPECS[0], tmp_path)["started"] == done["started"]
+
+
+@pytest.mark.parametrize(
+    ("name", "workers", "message"),
+    [
+        ("locla", None, "did you mean 'local'"),
+        ("local", 2, "has one worker"),
+        ("processes", 0, "must be 1 or more"),
+    ],
+)
+def test_engines_that_cannot_be(name, workers, message):
+    with pytest.raises(InputError, match=message):
+        make_engine(name, workers)
+
+
+def test_a_busy_cell_is_not_an_outcome(tmp_path):
+    with claim(prepare(SPECS[0], tmp_path).folder), pytest.raises(engines_base.BusyError):
+        engines_base.do_cell(SPECS[0], HowToRun(tmp_path), print)

@@ -1,0 +1,100 @@
+"""What a spec stands for, and its identity."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from glip_core import InputError
+from glip_core.checkpoint import EMBEDDED
+from odinw_bench import RunSpec
+from odinw_bench.preparation import SplitStore, prepare
+
+
+def digest(**changes) -> str:
+    return prepare(RunSpec(**({"dataset": "packages", "shots": 1} | changes))).digest
+
+
+def test_one_run_has_one_digest_however_it_is_asked_for(tmp_path):
+    weights = tmp_path / "copy.safetensors"
+    shutil.copy(EMBEDDED / "glip-nano.safetensors", weights)
+    default = digest()
+    assert digest(dataset="Packages") == default
+    assert digest(overrides={"lr": "0.1"}) == digest(overrides={"lr": 0.1})
+    assert digest(overrides={"copies": prepare(RunSpec(dataset="packages", shots=1)).settings.copies}) == default
+    assert digest(weights=str(weights)) == default
+    assert digest(protocol="mini-1") == default
+
+
+def test_what_can_change_the_numbers_changes_the_digest(tmp_path):
+    weights = tmp_path / "other.safetensors"
+    shutil.copy(EMBEDDED / "glip-nano.safetensors", weights)
+    with weights.open("ab") as stream:
+        stream.write(b" ")
+    attributes = tmp_path / "a.yaml"
+    attributes.write_text("package: {suffix: ', a box'}")
+    digests = [
+        digest(),
+        digest(dataset="pothole"),
+        digest(shots=3),
+        digest(seed=30),
+        digest(mode="full"),
+        digest(mode="zero-shot"),
+        digest(mode="manual"),
+        digest(mode="manual", attributes=str(attributes)),
+        digest(weights=str(weights)),
+        digest(overrides={"lr": 0.05}),
+        digest(eval_split="val"),
+        digest(precision="bf16"),
+    ]
+    assert len(set(digests)) == len(digests)
+
+
+def test_weights_that_were_replaced_are_hashed_again(tmp_path):
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes(b"one")
+    first = digest(weights=str(weights))
+    weights.write_bytes(b"two")
+    os.utime(weights, (1, 1))
+    assert digest(weights=str(weights)) != first
+
+
+def test_untuned_modes_need_neither_training_nor_validation_data():
+    prepared = prepare(RunSpec(dataset="packages", mode="manual"))
+    assert (prepared.settings, prepared.train, prepared.validation, prepared.few_shot) == (None, None, None, None)
+    assert "package" in prepared.prompt.caption
+    assert prepared.prompt.caption != "package"
+
+
+def test_selection_on_k_shots_of_the_validation_split():
+    whole = prepare(RunSpec(dataset="packages", shots=1))
+    few = prepare(RunSpec(dataset="packages", shots=1, overrides={"few_shot_validation": True}))
+    assert len(few.validation) < len(whole.validation)
+    assert len(few.train) == len(whole.train) == 1
+
+
+def test_the_store_shares_splits_of_one_task():
+    store = SplitStore()
+    first = prepare(RunSpec(dataset="packages", shots=1), splits=store)
+    second = prepare(RunSpec(dataset="packages", shots=3), splits=store)
+    assert first.test is second.test
+    other = prepare(RunSpec(dataset="pothole", shots=1), splits=store)
+    assert other.test.class_names == ["pothole"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": "package"}, "did you mean 'packages'"),
+        ({"mode": "zero-shot", "overrides": {"epoch": 1}}, "did you mean 'epochs'"),
+        ({"protocol": "mini-2"}, "did you mean 'mini-1'"),
+        ({"weights": "nowhere.pth"}, "checkpoint 'nowhere.pth' not found"),
+        ({"eval_split": "tset"}, "has no split 'tset'"),
+        ({"mode": "manual", "attributes": "nowhere.yaml"}, "attributes file 'nowhere.yaml' not found"),
+    ],
+)
+def test_slips(changes, message):
+    with pytest.raises(InputError, match=message):
+        digest(**changes)

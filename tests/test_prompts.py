@@ -1,0 +1,87 @@
+"""Prompts: typed, from attribute files, and as records hold them."""
+
+from __future__ import annotations
+
+import pytest
+
+from glip_core import InputError, Prompt
+from odinw_bench.prompts import prompt_from_json, prompt_to_json, read_attributes, task_prompt, typed_prompt
+from odinw_bench.tasks import load_task
+
+
+def test_a_typed_prompt():
+    prompt = typed_prompt("stingray, which is flat and round. fish")
+    assert prompt.names == ("stingray", "fish")
+    assert prompt.caption == "stingray, which is flat and round. fish"
+    assert [prompt.caption[a:b] for a, b in prompt.spans] == ["stingray", "fish"]
+    assert typed_prompt(" cat ;dog. ").names == ("cat", "dog")
+    assert typed_prompt("one thing").names == ("one thing",)
+
+
+@pytest.mark.parametrize("text", ["", " ", ".", " ; . ", ", which is red"])
+def test_a_typed_prompt_without_a_class(text):
+    with pytest.raises(InputError, match="names no class"):
+        typed_prompt(text)
+
+
+def test_there_and_back():
+    for prompt in (typed_prompt("stingray, flat. fish"), Prompt.from_classes(["a_b", "c (d)"])):
+        assert prompt_from_json(prompt_to_json(prompt)) == prompt
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"caption": "a", "spans": [[0, 1]]},
+        {"caption": "a", "spans": [[0, 9]], "names": ["a"]},
+        {"caption": "a", "spans": [[0]], "names": ["a"]},
+        {"caption": "a", "spans": 3, "names": ["a"]},
+    ],
+)
+def test_a_damaged_prompt(data):
+    with pytest.raises(InputError):
+        prompt_from_json(data)
+
+
+def test_modes_choose_the_words():
+    task = load_task("aquarium", "mini")
+    plain, manual = task_prompt(task, "prompt"), task_prompt(task, "manual")
+    assert plain.names == manual.names == tuple(task.class_names)
+    assert plain.caption == ". ".join(task.class_names)
+    assert len(manual.caption) > len(plain.caption)
+    assert [manual.caption[a:b] for a, b in manual.spans] == task.class_names
+
+
+def test_attributes_of_some_classes(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("fish: {prefix: 'small ', suffix: ', which swims'}\n")
+    assert read_attributes(path, ["fish", "crab"]) == [
+        {"prefix": "small ", "name": "fish", "suffix": ", which swims"},
+        {"prefix": "", "name": "crab", "suffix": ""},
+    ]
+
+
+def test_attributes_as_a_list_of_parts(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"parts": [{"name": "flat fish"}, {"prefix": "red "}]}')
+    assert [part["name"] for part in read_attributes(path, ["stingray", "crab"])] == ["flat fish", "crab"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[a", "is not YAML"),
+        ("3", "must map class names"),
+        ("whale: {suffix: x}", "unknown class 'whale'; classes: fish, crab"),
+        ("fish: {sufix: x}", "unknown key 'sufix' of 'fish'"),
+        ("fish: {suffix: 3}", "suffix of 'fish' must be text, not 3"),
+        ("fish: grey", "'fish' must be a mapping"),
+        ("parts: [{name: fish}]", "has 1 parts for 2 classes"),
+    ],
+)
+def test_attribute_files_that_cannot_be_used(tmp_path, content, message):
+    path = tmp_path / "a.yaml"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_attributes(path, ["fish", "crab"])
