@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -276,6 +277,8 @@ def main() -> None:
     """Run the program; what the user can mend is one line and exit code 2."""
     from odinw_bench.commands.output import fail
 
+    # Threads that wait for each other by spinning are five times slower as soon as anything else needs a core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except InputError as error:

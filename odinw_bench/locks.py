@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
-import secrets
 import socket
 import threading
 import time
@@ -66,29 +66,35 @@ def _take(lock: Path) -> None:
 def _bury(lock: Path) -> None:
     """Remove the lock of a dead process; return without doing anything where it has vanished meanwhile.
 
+    Judging and removing are one step, under a guard that the system takes back when its holder dies: of many who
+    find a dead lock one removes it, and none removes the fresh lock that follows (its process lives; its inode may
+    well be the dead one's).
+
     Raises:
         BusyError: its process lives.
     """
+    with _guard(lock.parent):
+        try:
+            touched = lock.stat().st_mtime
+            owner = _owner(lock)
+        except FileNotFoundError:
+            return
+        if _alive(owner, touched=touched):
+            who = "another process" if owner is None else f"process {owner[0]} on {owner[1]}"
+            raise BusyError(f"{who} is at work there; if it is gone, delete '{lock}'")
+        lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def _guard(folder: Path) -> Iterator[None]:
+    """The system's own lock on a folder; where the file system has none (some network shares) nothing is held."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        judged = lock.stat()
-        owner = _owner(lock)
-    except FileNotFoundError:
-        return
-    if _alive(owner, touched=judged.st_mtime):
-        who = "another process" if owner is None else f"process {owner[0]} on {owner[1]}"
-        raise BusyError(f"{who} is at work there; if it is gone, delete '{lock}'")
-    grave = lock.with_name(f"{lock.name}.{secrets.token_hex(4)}")
-    try:
-        lock.rename(grave)
-    except FileNotFoundError:
-        return
-    try:
-        if grave.stat().st_ino != judged.st_ino:  # a third process was quicker, and this is its fresh lock
-            with contextlib.suppress(FileExistsError):
-                os.link(grave, lock)
-            raise BusyError(f"another process has just taken '{lock}'")
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
     finally:
-        grave.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def _owner(lock: Path) -> tuple[int, str] | None:
