@@ -40,10 +40,10 @@ class PretrainRecipe:
     """
 
     model: str = "glip-nano"
-    steps: int = 4000
+    steps: int = 2000
     batch: int = 16
     lr: float = 8e-4
-    warmup: int = 200
+    warmup: int = 100
     weight_decay: float = 0.05
     seed: int = 0
     mix: Mapping[Kind, float] = field(default_factory=lambda: {"detection": 0.65, "grounding": 0.35})
