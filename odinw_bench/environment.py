@@ -6,6 +6,7 @@ import contextlib
 import platform
 import resource
 import subprocess
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 
+from glip_core.config import get_config
 from odinw_bench import __version__
 
 _PROCESS = Path("/proc/self")
@@ -39,6 +41,22 @@ def peak_memory(device: str) -> int:
                 return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if platform.system() == "Darwin" else peak * 1024
+
+
+@contextlib.contextmanager
+def threads_for(model: str, device: str) -> Iterator[None]:
+    """One thread for a small model on a CPU, while the block runs.
+
+    Its sums are then the same on every number of cores and beside any number of other processes; a second thread
+    would save it a fifth of the time, and cost it a multiple where cores are shared.
+    """
+    before = torch.get_num_threads()
+    if device == "cpu" and get_config(model).family == "nano":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def environment(device: str) -> dict[str, Any]:

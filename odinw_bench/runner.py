@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 import glip_core
 from glip_core import Detector, InputError, tuning
 from glip_core.config import get_config
-from odinw_bench.environment import environment, now, peak_memory, reset_peak_memory
+from odinw_bench.environment import environment, now, peak_memory, reset_peak_memory, threads_for
 from odinw_bench.evaluation import evaluate
 from odinw_bench.features import DEFAULT_BUDGET, FeatureCache
 from odinw_bench.files import write_json
@@ -83,7 +83,7 @@ def execute(
     folder = prepared.folder
     if not force and is_done(folder):
         return read_record(folder)
-    with claim(folder):
+    with claim(folder), threads_for(prepared.spec.model, device):
         if not force and is_done(folder):  # by another process, meanwhile
             return read_record(folder)
         resume = Resume(resume_path(folder), prepared.digest)

@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from glip_core import InputError
-from odinw_bench import RunSpec
-from odinw_bench.engines import HowToRun, make_engine
+from odinw_bench import RunSpec, engines
+from odinw_bench.engines import HowToRun, choose_engine, make_engine
 from odinw_bench.engines import base as engines_base
 from odinw_bench.engines import local as engines_local
 from odinw_bench.preparation import prepare
@@ -147,6 +147,24 @@ def test_what_another_process_finished_meanwhile_is_read_and_not_done_again(tmp_
 def test_engines_that_cannot_be(name, workers, message):
     with pytest.raises(InputError, match=message):
         make_engine(name, workers)
+
+
+def chosen(name="auto", workers=None, device="cpu", model="glip-nano", cells=8) -> str:
+    specs = [RunSpec(dataset=str(i), model=model) for i in range(cells)]
+    return type(choose_engine(name, workers, device=device, specs=specs)).__name__
+
+
+def test_many_small_cells_on_a_cpu_are_done_side_by_side(monkeypatch):
+    monkeypatch.setattr(engines, "cores", lambda: 2)
+    assert chosen() == "ProcessEngine"
+    assert chosen(cells=2) == "LocalEngine"
+    assert chosen(model="glip-t") == "LocalEngine"
+    assert chosen(device="cuda") == "LocalEngine"
+    assert chosen(name="local") == "LocalEngine"
+    assert chosen(workers=1) == "LocalEngine"
+    assert chosen(workers=2, model="glip-t", cells=1) == "ProcessEngine"
+    monkeypatch.setattr(engines, "cores", lambda: 1)
+    assert chosen() == "LocalEngine"
 
 
 def test_a_busy_cell_is_not_an_outcome(tmp_path):

@@ -50,10 +50,9 @@ def command(arguments: RunArguments) -> int:
         for note in notes:
             print(f"left out: {note}", file=sys.stderr)
     from odinw_bench.devices import pick_device
-    from odinw_bench.engines import HowToRun, make_engine
+    from odinw_bench.engines import HowToRun, choose_engine
     from odinw_bench.plan import plan
 
-    engine = make_engine(arguments.engine, arguments.workers)
     how = HowToRun(
         results=arguments.results,
         data_root=arguments.data_root,
@@ -61,12 +60,13 @@ def command(arguments: RunArguments) -> int:
         force=arguments.force,
         cache_budget=int(arguments.cache_gb * 2**30),
     )
+    choose_engine(arguments.engine, arguments.workers, device=how.device, specs=specs)  # a slip is told before all else
     cells = plan(specs, how.results, data_root=how.data_root)
     if arguments.dry_run:
         _print_plan(arguments, cells)
         return 0
     try:
-        return _run(arguments, engine, how, cells)
+        return _run(arguments, how, cells)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return 130
@@ -105,13 +105,17 @@ def grid(arguments: RunArguments) -> tuple[list[RunSpec], list[str]]:
     )
 
 
-def _run(arguments: RunArguments, engine: Any, how: Any, cells: Sequence[Any]) -> int:
+def _run(arguments: RunArguments, how: Any, cells: Sequence[Any]) -> int:
     """Do what is not done yet, and print the table."""
     from odinw_bench.commands.progress import GridProgress
     from odinw_bench.commands.results import Result, cell_name, print_results
+    from odinw_bench.engines import choose_engine
     from odinw_bench.records import read_record
 
     todo = [cell for cell in cells if arguments.force or not cell.done]
+    engine = choose_engine(arguments.engine, arguments.workers, device=how.device, specs=[cell.spec for cell in todo])
+    if engine.side_by_side:
+        todo.sort(key=lambda cell: -cell.most_passes)  # the longest first, so that none is waited for at the end
     show = not arguments.quiet and not arguments.as_json
     with GridProgress([cell_name(cell) for cell in todo], show=show) as progress:
         outcomes = engine.run([cell.spec for cell in todo], how, progress)

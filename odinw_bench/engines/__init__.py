@@ -4,17 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from glip_core.config import get_config
 from glip_core.errors import InputError
-from odinw_bench.engines.base import Engine, HowToRun, Outcome, Watcher
+from odinw_bench.engines.base import Engine, HowToRun, Outcome, Watcher, cores
 from odinw_bench.files import nearest
+from odinw_bench.spec import RunSpec
 
-__all__ = ["ENGINES", "Engine", "HowToRun", "Outcome", "Watcher", "make_engine"]
+__all__ = ["ENGINES", "Engine", "HowToRun", "Outcome", "Watcher", "choose_engine", "make_engine"]
 
-ENGINES: Sequence[str] = ("local", "processes")
+ENGINES: Sequence[str] = ("auto", "local", "processes")
+
+_WORTH_IT = 4
+"""From so many cells on, processes win back the seconds that they take to start."""
+
+_MODEST = 4
+"""Processes that are started without having been asked for."""
+
+
+def choose_engine(name: str, workers: int | None, *, device: str, specs: Sequence[RunSpec]) -> Engine:
+    """The engine for some cells.
+
+    Small models do not keep several cores busy, so many cells of theirs on a CPU are done side by side; the numbers
+    are the same. Large ones are never multiplied unasked: each process holds its own copy.
+
+    Args:
+        name: ``local``, ``processes``, or ``auto`` to choose.
+        workers: number of processes; None: as the engine thinks best.
+        device: what the cells will run on.
+        specs: the cells.
+
+    Raises:
+        InputError: see :func:`make_engine`.
+    """
+    if name != "auto":
+        return make_engine(name, workers)
+    if workers is not None:
+        return make_engine("processes" if workers != 1 else "local", workers)
+    small = all(get_config(spec.model).family == "nano" for spec in specs)
+    number = min(cores(), _MODEST)
+    if device == "cpu" and small and len(specs) >= _WORTH_IT and number > 1:
+        return make_engine("processes", number)
+    return make_engine("local")
 
 
 def make_engine(name: str, workers: int | None = None) -> Engine:
-    """An engine.
+    """An engine by name.
 
     Args:
         name: ``local`` or ``processes``.

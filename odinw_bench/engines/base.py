@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -68,11 +69,22 @@ class Watcher(Protocol):
 
 
 class Engine(Protocol):
-    """Does many cells."""
+    """Does many cells.
+
+    Attributes:
+        side_by_side: several at a time; it pays to begin with the longest.
+    """
+
+    side_by_side: bool
 
     def run(self, specs: Sequence[RunSpec], how: HowToRun, watch: Watcher) -> list[Outcome]:
         """Do all cells; one that fails does not stop the others. Outcomes come in the order of the specs."""
         ...
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def do_cell(spec: RunSpec, how: HowToRun, say: Callable[[str], None]) -> Outcome:

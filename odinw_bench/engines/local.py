@@ -15,6 +15,8 @@ from odinw_bench.spec import RunSpec
 class LocalEngine:
     """Does cells one after the other; those that another process is doing come last, and are waited for."""
 
+    side_by_side = False
+
     def run(self, specs: Sequence[RunSpec], how: HowToRun, watch: Watcher) -> list[Outcome]:
         """See :class:`odinw_bench.engines.base.Engine`."""
         outcomes: dict[int, Outcome] = {}

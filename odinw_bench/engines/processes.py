@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import time
 from collections import deque
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from odinw_bench.engines.base import PATIENCE_SECONDS, HowToRun, Outcome, Watcher, do_cell
+from odinw_bench.engines.base import PATIENCE_SECONDS, HowToRun, Outcome, Watcher, cores, do_cell
 from odinw_bench.records import BusyError
 from odinw_bench.spec import RunSpec
 
@@ -31,6 +30,8 @@ class ProcessEngine:
     Args:
         workers: how many; None: one per GPU, on the CPU one per core, at most :data:`MAX_WORKERS`.
     """
+
+    side_by_side = True
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers
@@ -212,12 +213,8 @@ def _devices(device: str) -> list[str]:
 
 
 def _default_workers(devices: Sequence[str]) -> int:
-    return len(devices) if devices[0].startswith("cuda") else min(_cores(), MAX_WORKERS)
+    return len(devices) if devices[0].startswith("cuda") else min(cores(), MAX_WORKERS)
 
 
 def _threads(workers: int) -> int:
-    return max(1, _cores() // workers)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores() // workers)
