@@ -101,13 +101,13 @@ class DetectorConfig:
 
 _SWIN_T = SwinConfig(width=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24), window=7, drop_path=0.2)
 _SWIN_L = SwinConfig(width=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48), window=12, drop_path=0.4)
-_SWIN_NANO = SwinConfig(width=48, depths=(2, 2, 4, 2), heads=(2, 4, 8, 16), window=5, drop_path=0.0)
+_SWIN_NANO = SwinConfig(width=32, depths=(2, 2, 2, 1), heads=(2, 4, 8, 16), window=5, drop_path=0.0)
 _BERT = TextConfig()
 _BERT_NANO = TextConfig(
-    width=96, layers=2, heads=4, feedforward=384, vocabulary=1280, positions=256, max_tokens=256, dropout=0.0
+    width=80, layers=2, heads=4, feedforward=240, vocabulary=1024, positions=256, max_tokens=256, dropout=0.0
 )
 _FUSION = FusionConfig()
-_FUSION_NANO = FusionConfig(width=192, heads=4, dropout=0.0)
+_FUSION_NANO = FusionConfig(width=128, heads=2, dropout=0.0)
 
 
 def _nano(name: str, title: str, text: TextConfig | None, fusion: FusionConfig | None) -> DetectorConfig:
@@ -117,7 +117,7 @@ def _nano(name: str, title: str, text: TextConfig | None, fusion: FusionConfig |
         swin=_SWIN_NANO,
         text=text,
         fusion=fusion,
-        channels=96,
+        channels=64,
         blocks=3,
         deformable=False,
         drop_block=0.0,
@@ -173,8 +173,11 @@ PRESETS: dict[str, DetectorConfig] = {
             title="GLIP-L: Swin-L, deep fusion, FourODs, GoldG, CC3M+12M, SBU",
         ),
         DetectorConfig("dyhead-t", _SWIN_T, None, None, title="DyHead-T: the class-head baseline"),
-        _nano("glip-nano", "the embedded miniature GLIP", _BERT_NANO, _FUSION_NANO),
-        _nano("dyhead-nano", "the embedded miniature class-head baseline", None, None),
+        _nano("glip-nano-a", "miniature GLIP (A): no deep fusion, detection data", _BERT_NANO, None),
+        _nano("glip-nano-b", "miniature GLIP (B): deep fusion, detection data", _BERT_NANO, _FUSION_NANO),
+        _nano("glip-nano-c", "miniature GLIP (C): deep fusion, detection, grounding", _BERT_NANO, _FUSION_NANO),
+        _nano("glip-nano", "miniature GLIP: deep fusion, detection, grounding, captions", _BERT_NANO, _FUSION_NANO),
+        _nano("dyhead-nano", "miniature DyHead: the class-head baseline", None, None),
     )
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from glip_core.errors import InputError
 from odinw_bench.files import nearest, shorten
-from odinw_bench.spec import Shots
+from odinw_bench.spec import PROTOCOLS, Shots
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,6 @@ _MINI = {
 }  # fmt: skip
 _MINI_COPIES: Mapping[Shots, int] = {1: 8, 3: 4, 5: 2, 10: 1, "all": 1}
 
-PROTOCOLS: Mapping[str, str] = {
-    "odinw-glip-1": "the official recipe: up to 200 epochs, early stop, multi-scale and flip",
-    "mini-1": "for the nano models: few epochs, one scale and flip",
-}
-
 
 def hyperparameters(
     protocol: str, mode: str, shots: Shots, overrides: Mapping[str, Any] | None = None
@@ -89,7 +84,7 @@ def hyperparameters(
     """The numbers of a protocol for a mode and a number of shots.
 
     Args:
-        protocol: a key of :data:`PROTOCOLS`.
+        protocol: a key of :data:`odinw_bench.spec.PROTOCOLS`.
         mode: a mode that tunes something.
         shots: images per class or ``"all"``; numbers without an official row take the next smaller row's copies.
         overrides: values that replace the protocol's, by field name.
@@ -112,6 +107,20 @@ def hyperparameters(
             copies=_copies(_OFFICIAL_COPIES, shots),
             step_patience=3 if few else 2,
             stop_patience=8 if few else 4,
+        )
+    elif protocol == "quick-1":
+        lr, decay, offset = _OFFICIAL[mode]
+        chosen = Hyperparameters(
+            lr=lr,
+            weight_decay=decay,
+            offset_factor=offset,
+            epochs=6,
+            copies=_copies(_OFFICIAL_COPIES, shots),
+            step_patience=1,
+            stop_patience=2,
+            scales=(0.6,),
+            eval_every=2,
+            few_shot_validation=few,
         )
     else:
         lr, language, decay, offset = _MINI[mode]

@@ -19,6 +19,17 @@ MODES = ("zero-shot", "manual", "prompt", "linear", "prompt+linear", "language",
 UNTUNED = ("zero-shot", "manual")
 TEXT_MODES = ("zero-shot", "manual", "prompt", "prompt+linear", "language", "language+linear")
 PRECISIONS = ("fp32", "bf16", "fp16")
+PROTOCOLS: Mapping[str, str] = {
+    "odinw-glip-1": "the official recipe: up to 200 epochs, early stop, multi-scale and flip",
+    "quick-1": "the official recipe cut to what a laptop does: few epochs, small images while tuning",
+    "mini-1": "for the nano models: few epochs, one scale and flip",
+}
+"""Versioned names of the recipes; without its version a name means the newest."""
+
+
+def newest_protocol(name: str) -> str:
+    """A protocol's full name: ``quick`` is ``quick-1``; unknown names stay as they are."""
+    return {full.rpartition("-")[0]: full for full in PROTOCOLS}.get(name, name)
 
 
 @dataclass(frozen=True)
@@ -32,7 +43,8 @@ class RunSpec:
         mode: a tuning mode.
         shots: images per class, or ``"all"``; 0 for the modes that tune nothing.
         seed: of the subset, the data order and the augmentation.
-        protocol: named hyper-parameters; None: ``mini-1`` for the nano models, else ``odinw-glip-1``, the official.
+        protocol: named hyper-parameters; None: ``mini-1`` for the nano models, else ``odinw-glip-1``, the official;
+            without its version a name means the newest.
         weights: a file or another preset's name; None: the model's own.
         attributes: a file with prompt parts for the ``manual`` mode; None: those of the task.
         overrides: hyper-parameters that differ from the protocol's.
@@ -56,6 +68,8 @@ class RunSpec:
     def __post_init__(self) -> None:
         config = get_config(self.model)
         object.__setattr__(self, "overrides", dict(self.overrides))
+        if self.protocol is not None:
+            object.__setattr__(self, "protocol", newest_protocol(self.protocol))
         if self.mode not in MODES:
             raise InputError(f"unknown mode '{self.mode}'{nearest(self.mode, MODES)}")
         if self.mode in UNTUNED:

@@ -10,7 +10,18 @@ import torch
 
 import glip_core
 from glip_core import InputError
-from odinw_bench.pretraining import CURVE, PretrainingData, PretrainRecipe, card, export_weights, pretrain
+from glip_core.config import get_config
+from odinw_bench.miniature.pretraining import DETECTION_CLASSES
+from odinw_bench.pretraining import (
+    CURVE,
+    RECIPES,
+    PretrainingData,
+    PretrainRecipe,
+    card,
+    export_weights,
+    get_recipe,
+    pretrain,
+)
 
 RECIPE = PretrainRecipe(steps=4, batch=2, warmup=2, precision="fp32", seed=7)
 
@@ -42,7 +53,7 @@ def test_full_size_models_are_not_trained_here(tmp_path):
 
 
 def test_items_depend_on_the_recipe_and_their_number_alone():
-    first, second = (PretrainingData(RECIPE, class_head=False, short=160, long=240) for _ in range(2))
+    first, second = (PretrainingData(RECIPE, get_config(RECIPE.model)) for _ in range(2))
     a, b = first[5], (second[0], second[5])[1]
     assert a.pixels.equal(b.pixels)
     assert a.targets.boxes.equal(b.targets.boxes)
@@ -66,3 +77,65 @@ def test_the_rate_warms_up_and_falls_to_nothing():
     assert rates[0] == RECIPE.lr / 2
     assert rates[1] == max(rates) == RECIPE.lr
     assert rates[-1] < 1e-12
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Untrained weights of the models that others are made from."""
+    paths = {}
+    for model, classes in (("dyhead-nano", len(DETECTION_CLASSES)), ("glip-nano-c", None)):
+        torch.manual_seed(1)
+        detector = glip_core.build(model, num_classes=classes)
+        if classes is None:
+            with torch.no_grad():
+                detector.head.bias0.zero_()  # so that some scores are high
+        paths[model] = tmp_path / f"{model}.safetensors"
+        export_weights(detector, paths[model], {})
+    return paths
+
+
+def test_training_begins_with_the_vision_of_the_model_it_is_told_to(tmp_path, made):
+    recipe = dataclasses.replace(RECIPE, backbone=str(made["dyhead-nano"]), lr=1e-12)
+    given = glip_core.load("dyhead-nano", made["dyhead-nano"], num_classes=len(DETECTION_CLASSES))
+    trained = pretrain(recipe, tmp_path / "out", until=1)
+    for mine, theirs in zip(trained.vision.parameters(), given.vision.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=0)
+
+
+def test_a_teacher_finds_the_boxes_of_captions(made):
+    captions = dataclasses.replace(RECIPE, mix={"captions": 1.0}, teacher=str(made["glip-nano-c"]))
+    easy = PretrainingData(dataclasses.replace(captions, confidence=0.0), get_config("glip-nano"))[1]
+    hard = PretrainingData(dataclasses.replace(captions, confidence=1.1), get_config("glip-nano"))[1]
+    assert len(easy.targets.labels) > 0 and int(easy.targets.labels.max()) < len(easy.prompt)
+    assert len(hard.targets.labels) == 0
+    with pytest.raises(ValueError, match="needs a teacher"):
+        PretrainingData(dataclasses.replace(captions, teacher=None), get_config("glip-nano"))[1]
+
+
+def test_stopping_early_leaves_the_schedule_alone(tmp_path):
+    short = pretrain(dataclasses.replace(RECIPE, steps=100), tmp_path, until=1)
+    again = pretrain(dataclasses.replace(RECIPE, steps=100), tmp_path / "more", until=1)
+    assert all(a.equal(b) for a, b in zip(short.parameters(), again.parameters(), strict=True))
+    whole = pretrain(dataclasses.replace(RECIPE, steps=100), tmp_path, until=3)
+    straight = pretrain(dataclasses.replace(RECIPE, steps=100), tmp_path / "straight", until=3)
+    assert all(a.equal(b) for a, b in zip(whole.parameters(), straight.parameters(), strict=True))
+
+
+def test_a_resumed_training_continues_its_curve(tmp_path):
+    recipe = dataclasses.replace(RECIPE, steps=60, batch=1)
+    curve = tmp_path / CURVE
+    pretrain(recipe, tmp_path, until=20)
+    curve.write_text(curve.read_text() + json.dumps({"step": 40, "seconds": 9.0}) + "\n")  # then it was killed
+    pretrain(recipe, tmp_path, until=40)
+    lines = [json.loads(line) for line in curve.read_text().splitlines()]
+    assert [line["step"] for line in lines] == [20, 40]
+    assert lines[1]["seconds"] >= lines[0]["seconds"] and "box" in lines[1]
+
+
+def test_every_embedded_model_has_a_recipe_whose_parts_are_made_before_it():
+    made: list[str] = []
+    for model, recipe in RECIPES.items():
+        assert {recipe.backbone, recipe.teacher} - {None} <= set(made)
+        made.append(model)
+    with pytest.raises(InputError, match="did you mean 'glip-nano-a'"):
+        get_recipe("glip-nan-a")

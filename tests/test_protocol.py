@@ -7,7 +7,8 @@ import json
 import pytest
 
 from glip_core import InputError
-from odinw_bench.protocol import PROTOCOLS, check_overrides, hyperparameters
+from odinw_bench.protocol import check_overrides, hyperparameters
+from odinw_bench.spec import PROTOCOLS, RunSpec, newest_protocol
 
 
 def test_the_official_recipe(shared):
@@ -93,3 +94,16 @@ def test_a_prompt_tuned_with_the_heads_moves_at_the_prompts_rate():
     for protocol in PROTOCOLS:
         alone, both = (hyperparameters(protocol, mode, 5) for mode in ("prompt", "prompt+linear"))
         assert both.lr * both.offset_factor == pytest.approx(alone.lr * alone.offset_factor)
+
+
+def test_a_name_without_version_is_the_newest_and_recorded_in_full():
+    assert newest_protocol("quick") == RunSpec(dataset="raccoon", protocol="quick").protocol_name == "quick-1"
+    assert RunSpec(dataset="raccoon", protocol="quick") == RunSpec(dataset="raccoon", protocol="quick-1")
+    assert newest_protocol("unheard-of") == "unheard-of"
+
+
+def test_quick_is_the_official_recipe_cut_short():
+    official, quick = (hyperparameters(name, "prompt", 5) for name in ("odinw-glip-1", "quick-1"))
+    assert (quick.lr, quick.weight_decay, quick.copies) == (official.lr, official.weight_decay, official.copies)
+    assert quick.epochs < official.epochs / 10
+    assert max(quick.scales) < 1

@@ -10,7 +10,7 @@ import typer
 from odinw_bench.commands.options import DataRoot, Debug, Json, Listed, split_list
 
 app = typer.Typer()
-models_app = typer.Typer(no_args_is_help=True, help="The detectors: list them.")
+models_app = typer.Typer(no_args_is_help=True, help="The detectors: list them, read their cards.")
 data_app = typer.Typer(no_args_is_help=True, help="The datasets: list them, render the miniature.")
 app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")
@@ -22,6 +22,23 @@ def models_list(as_json: Json = False, debug: Debug = False) -> None:
     from odinw_bench.commands.models import command
 
     command(as_json)
+
+
+@models_app.command("card")
+def models_card(
+    model: Annotated[Listed, typer.Option("--model", help="Embedded models, or 'all'.")] = ["all"],
+    results: Annotated[
+        Path | None, typer.Option("--results", help="Folder of run records: the test numbers come from them.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for one Markdown file each; default: print.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Model cards of the embedded models: architecture, recipe, time, and what they reach in the records given."""
+    from odinw_bench.commands.models import card_command
+
+    card_command(split_list(model), results, out)
 
 
 @data_app.command("list")

@@ -30,7 +30,9 @@ def run(
     ] = ["prompt"],
     shots: Annotated[Listed, typer.Option("--shots", help="Images per class: numbers or 'all' (images).")] = ["5"],
     seed: Annotated[Listed, typer.Option("--seed", help="Seeds of subset and training; 'all' is 3,30,300.")] = ["3"],
-    protocol: Annotated[str | None, typer.Option("--protocol", help="odinw-glip-1 (official) or mini-1.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option("--protocol", help="odinw-glip, quick or mini; see `protocol`.")
+    ] = None,
     weights: Weights = None,
     attributes: Annotated[
         Path | None, typer.Option("--attributes", help="Mode manual: YAML of class name -> prefix, name, suffix.")

@@ -1,6 +1,9 @@
-"""``odinw-bench models list``."""
+"""``odinw-bench models list`` and ``models card``."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
 
 from glip_core.checkpoint import EMBEDDED, HUB_REPOSITORY
 from glip_core.config import PRESETS, DetectorConfig
@@ -40,3 +43,20 @@ def _cached(file: str) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
     return isinstance(try_to_load_from_cache(HUB_REPOSITORY, file), str)
+
+
+def card_command(models: Sequence[str], results: Path | None, out: Path | None) -> None:
+    """Print model cards, or write one file each."""
+    from odinw_bench.files import write_text
+    from odinw_bench.pretraining import RECIPES
+    from odinw_bench.pretraining.modelcard import model_card
+    from odinw_bench.records import find_records
+
+    records = [record for _, record in find_records(results)] if results else []
+    for model in RECIPES if "all" in models else models:
+        text = model_card(model, records)
+        if out is None:
+            print(text)
+        else:
+            write_text(out / f"{model}.md", text)
+            print(out / f"{model}.md")

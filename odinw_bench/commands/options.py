@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from glip_core.errors import InputError
+from odinw_bench.spec import Shots
 
 Listed = list[str]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -29,6 +30,17 @@ Weights = Annotated[
 def split_list(values: Sequence[str]) -> list[str]:
     """The parts of list options: separated by commas, or the option given again."""
     return [part.strip() for value in values for part in value.split(",") if part.strip()]
+
+
+def parse_shots(text: str) -> Shots:
+    """Images per class: a number or ``all``.
+
+    Raises:
+        InputError: neither.
+    """
+    if text != "all" and not (text.isascii() and text.isdigit()):
+        raise InputError(f"--shots wants numbers of images per class or 'all', not '{text}'")
+    return "all" if text == "all" else int(text)
 
 
 def split_pairs(values: Sequence[str]) -> dict[str, str]:

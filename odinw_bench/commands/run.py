@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
+from odinw_bench.commands.options import parse_shots
 from odinw_bench.commands.output import print_json
 from odinw_bench.spec import MODES, OFFICIAL_SEEDS, RunSpec, Shots, expand_grid
 from odinw_bench.tasks import list_tasks
@@ -77,11 +78,7 @@ def grid(arguments: RunArguments) -> tuple[list[RunSpec], list[str]]:
     datasets = list(arguments.datasets)
     if "all" in datasets:
         datasets = list_tasks(arguments.suite)
-    shots: list[Shots] = []
-    for text in arguments.shots:
-        if text != "all" and not text.isdecimal():
-            raise InputError(f"--shots wants numbers of images per class or 'all', not '{text}'")
-        shots.append("all" if text == "all" else int(text))
+    shots: list[Shots] = [parse_shots(text) for text in arguments.shots]
     seeds: list[int] = []
     for text in arguments.seeds:
         if text != "all" and not text.isdecimal():

@@ -124,10 +124,10 @@ def plural(noun: str) -> str:
     return noun + ("es" if noun.endswith(("s", "sh", "ch", "x")) else "s")
 
 
-def _claim(thing: Thing, *, colourless: bool, web: np.random.Generator | None) -> Phrase:
+def _claim(thing: Thing, rng: np.random.Generator, *, colourless: bool, web: bool, sizes: bool) -> Phrase:
     """What a sentence says of a thing: its common name, or its attributes.
 
-    Writers of web captions (``web`` decides for them) leave attributes out, and now and then tell the size.
+    Writers of web captions (``web``) leave attributes out; with ``sizes`` the size is told now and then.
     """
     if thing.key is not None:
         return Phrase(thing.key, common=thing.key)
@@ -135,12 +135,12 @@ def _claim(thing: Thing, *, colourless: bool, web: np.random.Generator | None) -
     said_colour = None if colourless else colour
     said_texture = None if texture == "plain" else texture
     extent = None
-    if web is not None:
-        said_colour = None if web.random() < 0.25 else said_colour
-        said_texture = None if web.random() < 0.4 else said_texture
-        if web.random() < 0.4:
-            longer = max(thing.box[2] - thing.box[0], thing.box[3] - thing.box[1])
-            extent = "small" if longer < SMALL else "large" if longer > LARGE else None
+    if web:
+        said_colour = None if rng.random() < 0.25 else said_colour
+        said_texture = None if rng.random() < 0.4 else said_texture
+    if sizes and rng.random() < 0.4:
+        longer = max(thing.box[2] - thing.box[0], thing.box[3] - thing.box[1])
+        extent = "small" if longer < SMALL else "large" if longer > LARGE else None
     noun = f"{shape} thing" if shape in SHAPE_ADJECTIVES else shape
     words = " ".join(w for w in (extent, said_colour, said_texture, noun) if w)
     return Phrase(words, colour=said_colour, texture=said_texture, shape=shape, extent=extent)
@@ -155,7 +155,7 @@ def _counted(noun: str, number: int, rng: np.random.Generator) -> str:
 
 
 def caption_of(
-    scene: Scene, rng: np.random.Generator, *, colourless: bool, web: bool = False
+    scene: Scene, rng: np.random.Generator, *, colourless: bool, web: bool = False, sizes: bool = False
 ) -> tuple[str, tuple[tuple[int, int], ...], list[list[int]]]:
     """A sentence about a scene.
 
@@ -164,6 +164,7 @@ def caption_of(
         rng: decides what is said.
         colourless: whether the picture is grey, so that nobody could tell colours.
         web: as found on the web: vaguer, with words around it, and now and then naming what is not there.
+        sizes: whether the size of a thing may be told; on the web it always may.
 
     Returns:
         The sentence, the spans of its noun phrases, and per phrase the things it speaks of.
@@ -173,7 +174,7 @@ def caption_of(
     for i in rng.permutation(len(scene.things)):
         if int(i) in taken or len(groups) == 5:
             continue
-        claim = _claim(scene.things[int(i)], colourless=colourless, web=rng if web else None)
+        claim = _claim(scene.things[int(i)], rng, colourless=colourless, web=web, sizes=sizes or web)
         found = matching(claim, scene.things)
         if not found:
             continue

@@ -18,7 +18,7 @@ from odinw_bench.miniature.backgrounds import BACKGROUNDS, Camera
 from odinw_bench.miniature.draw import COLOURS, SHAPES, TEXTURES
 from odinw_bench.miniature.phrases import GLUE, Phrase, attribute_phrase, caption_of, matching, plural
 from odinw_bench.miniature.scenes import Scene, Wish, compose, generator
-from odinw_bench.miniature.world import COMMON, NOUNS, invented_word, random_look
+from odinw_bench.miniature.world import COMMON, NOUNS, SHAPE_ADJECTIVES, invented_word, random_look
 
 Kind = Literal["detection", "grounding", "captions"]
 
@@ -26,7 +26,15 @@ DETECTION_CLASSES: tuple[str, ...] = (*COMMON, *SHAPES)
 """The closed label list of the class-head baseline: common things by name, all others by shape."""
 
 SIZE = (160, 160)
-MOST_PHRASES = 14
+
+NEIGHBOURS = 16
+"""So many consecutive items have prompts of about one length: a batch of them needs little padding."""
+
+MOST_PHRASES: Mapping[int, float] = {3: 0.2, 6: 0.25, 10: 0.25, 15: 0.15, 20: 0.15}
+"""The longest prompt of an item in phrases, and how often. Tasks have 1 to 20 classes."""
+
+LONE_STRANGERS = 0.12
+"""Share of prompts in which nothing is present: without them a detector learns that one of its words always fits."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +66,16 @@ def sample(kind: Kind, seed: int, index: int) -> PretrainSample:
     """Item ``index`` of a stream.
 
     Args:
-        kind: ``detection`` (a prompt of names and phrases, present and absent), ``grounding`` (a sentence with the
-            boxes of its phrases) or ``captions`` (a sentence as the web has them, without boxes).
+        kind: ``detection`` (a prompt of class names, present and absent), ``grounding`` (a sentence with the boxes of
+            its phrases, or a list of phrases that describe regions) or ``captions`` (a sentence as the web has them,
+            without boxes).
         seed: of the stream.
         index: from 0, without end.
     """
     rng = generator("pretraining", kind, seed, index)
-    return _KINDS[kind](random_scene(rng), rng)
+    together = generator("pretraining", "length", seed, index // NEIGHBOURS)
+    most = int(together.choice(list(MOST_PHRASES), p=list(MOST_PHRASES.values())))
+    return _KINDS[kind](random_scene(rng), rng, most)
 
 
 def random_scene(rng: np.random.Generator) -> Scene:
@@ -114,9 +125,41 @@ def _is_grey(image: Image.Image) -> bool:
     return bool((np.ptp(pixel, axis=2) <= 2).all())
 
 
-def _detection(scene: Scene, rng: np.random.Generator) -> PretrainSample:
-    """Names and attribute phrases, some of them absent from the picture; a phrase owns everything it is true of."""
+def _detection(scene: Scene, rng: np.random.Generator, most: int) -> PretrainSample:
+    """Class names alone: what is there, and names that a sampler takes from the rest of the label list."""
+    names = [thing.key or thing.look.main.shape for thing in scene.things]
+    phrases = [] if rng.random() < LONE_STRANGERS else [_class_phrase(name) for name in sorted({*names})]
+    absent = rng.choice(DETECTION_CLASSES, int(rng.integers(1, most + 1)))
+    phrases.extend(_class_phrase(str(name)) for name in absent if phrases or name not in names)
+    phrases.extend(_strangers(rng, at_least=0 if phrases else 1))
+    return _listed(scene, phrases, rng, most)
+
+
+def _class_phrase(name: str) -> Phrase:
+    if name in COMMON:
+        return Phrase(name, common=name)
+    return Phrase(f"{name} thing" if name in SHAPE_ADJECTIVES else name, shape=name)
+
+
+def _strangers(rng: np.random.Generator, *, at_least: int = 0) -> list[Phrase]:
+    """Invented words without attributes: true of nothing."""
+    return [Phrase(invented_word(rng), meaningless=True) for _ in range(int(rng.integers(at_least, 3)))]
+
+
+def _listed(scene: Scene, phrases: Sequence[Phrase], rng: np.random.Generator, most: int) -> PretrainSample:
+    """A prompt of some of the phrases in any order; each owns everything it is true of."""
+    unique = {phrase.text: phrase for phrase in phrases}
+    kept = [phrase for phrase in unique.values() if matching(phrase, scene.things) is not None]
+    kept = [kept[i] for i in rng.permutation(len(kept))][:most] or [Phrase(invented_word(rng), meaningless=True)]
+    boxes, labels, classes = _boxes(scene, [(phrase, matching(phrase, scene.things) or []) for phrase in kept])
+    return PretrainSample(scene.image, boxes, labels, classes, prompt_parts=[phrase.part for phrase in kept])
+
+
+def _regions(scene: Scene, rng: np.random.Generator, most: int) -> PretrainSample:
+    """Phrases that describe regions of the picture, common names among them, and phrases that are nearly true."""
     colourless = _is_grey(scene.image)
+    if rng.random() < LONE_STRANGERS:
+        return _listed(scene, _strangers(rng, at_least=1), rng, most)
     names = sorted({thing.key for thing in scene.things if thing.key})  # sets have no stable order
     phrases = [Phrase(name=name, common=name) for name in names]
     phrases += [
@@ -124,18 +167,16 @@ def _detection(scene: Scene, rng: np.random.Generator) -> PretrainSample:
         for thing in scene.things
         if thing.key is None and rng.random() < 0.85
     ]
-    phrases.extend(_negatives(scene, rng, colourless))
-    unique = {phrase.text: phrase for phrase in phrases}
-    kept = [phrase for phrase in unique.values() if matching(phrase, scene.things) is not None]
-    kept = [kept[i] for i in rng.permutation(len(kept))]
-    kept = kept[:MOST_PHRASES] or [Phrase(name="person", common="person")]
-    boxes, labels, classes = _boxes(scene, [(phrase, matching(phrase, scene.things) or []) for phrase in kept])
-    return PretrainSample(scene.image, boxes, labels, classes, prompt_parts=[phrase.part for phrase in kept])
+    phrases += [Phrase(name=str(name), common=str(name)) for name in rng.choice(list(COMMON), int(rng.integers(0, 5)))]
+    phrases += _nearly_true(scene, rng, colourless)
+    while len(phrases) < most * 0.7:  # long lists: whatever else could be asked for
+        phrases.append(attribute_phrase(random_look(rng), rng, colourless=colourless))
+    return _listed(scene, [*phrases, *_strangers(rng)], rng, most)
 
 
-def _negatives(scene: Scene, rng: np.random.Generator, colourless: bool) -> list[Phrase]:
-    """Absent names, phrases that differ from something present in one attribute, and invented words."""
-    out = [Phrase(name=str(name), common=str(name)) for name in rng.choice(list(COMMON), int(rng.integers(1, 7)))]
+def _nearly_true(scene: Scene, rng: np.random.Generator, colourless: bool) -> list[Phrase]:
+    """Phrases that differ from something present in one attribute."""
+    out = []
     for thing in scene.things:
         if thing.key is not None or rng.random() < 0.4:
             continue
@@ -148,7 +189,6 @@ def _negatives(scene: Scene, rng: np.random.Generator, colourless: bool) -> list
         else:
             shape = str(rng.choice(list(SHAPES)))
         out.append(attribute_phrase((colour, texture, shape), rng, colourless=colourless))
-    out.extend(Phrase(name=invented_word(rng), meaningless=True) for _ in range(int(rng.integers(0, 3))))
     return out
 
 
@@ -170,22 +210,25 @@ def _boxes(
     return boxes, np.array([label for _, label in rows], np.int64), np.array(classes, np.int64)
 
 
-def _grounding(scene: Scene, rng: np.random.Generator) -> PretrainSample:
-    """A sentence about some of the things, with its noun phrases and their boxes."""
-    caption, spans, owners = caption_of(scene, rng, colourless=_is_grey(scene.image))
+def _grounding(scene: Scene, rng: np.random.Generator, most: int) -> PretrainSample:
+    """A sentence about some of the things, with its noun phrases and their boxes; or a list of region phrases."""
+    if rng.random() < 0.6:
+        return _regions(scene, rng, most)
+    caption, spans, owners = caption_of(scene, rng, colourless=_is_grey(scene.image), sizes=True)
     owned = [(Phrase(name=caption[a:b]), things) for (a, b), things in zip(spans, owners, strict=True)]
     boxes, labels, classes = _boxes(scene, owned)
     return PretrainSample(scene.image, boxes, labels, classes, [], caption, spans)
 
 
-def _captions(scene: Scene, rng: np.random.Generator) -> PretrainSample:
+def _captions(scene: Scene, rng: np.random.Generator, most: int) -> PretrainSample:
     """A sentence as the web has them, with its noun phrases; the boxes are for a teacher to find."""
+    del most  # sentences are short
     caption, spans, _ = caption_of(scene, rng, colourless=_is_grey(scene.image), web=True)
     nothing = np.zeros(0, np.int64)
     return PretrainSample(scene.image, np.zeros((0, 4), np.float32), nothing, nothing, [], caption, spans)
 
 
-_KINDS: Mapping[Kind, Callable[[Scene, np.random.Generator], PretrainSample]] = {
+_KINDS: Mapping[Kind, Callable[[Scene, np.random.Generator, int], PretrainSample]] = {
     "detection": _detection,
     "grounding": _grounding,
     "captions": _captions,

@@ -15,6 +15,7 @@ from odinw_bench.miniature.draw import COLOURS, SHAPES, TEXTURES
 from odinw_bench.miniature.phrases import LARGE, SMALL, Phrase, matching
 from odinw_bench.miniature.pretraining import (
     DETECTION_CLASSES,
+    NEIGHBOURS,
     Kind,
     PretrainSample,
     pretraining_texts,
@@ -52,7 +53,16 @@ def detection() -> list[tuple[Scene, PretrainSample]]:
 
 @pytest.fixture(scope="module")
 def grounding() -> list[tuple[Scene, PretrainSample]]:
-    return [(scene_of("grounding", 1, i), sample("grounding", 1, i)) for i in range(120)]
+    """Sentences."""
+    drawn = [(scene_of("grounding", 1, i), sample("grounding", 1, i)) for i in range(300)]
+    return [(scene, item) for scene, item in drawn if item.caption]
+
+
+@pytest.fixture(scope="module")
+def regions() -> list[tuple[Scene, PretrainSample]]:
+    """Lists of phrases that describe regions."""
+    drawn = [(scene_of("grounding", 1, i), sample("grounding", 1, i)) for i in range(220)]
+    return [(scene, item) for scene, item in drawn if not item.caption]
 
 
 def text_of(part: dict[str, str]) -> str:
@@ -100,10 +110,12 @@ def test_every_thing_has_one_label_of_the_closed_list(detection: list[tuple[Scen
     assert len(set(DETECTION_CLASSES)) == len(DETECTION_CLASSES)
 
 
-def test_a_phrase_owns_all_it_is_true_of_and_nothing_else(detection: list[tuple[Scene, PretrainSample]]) -> None:
+def test_a_phrase_owns_all_it_is_true_of_and_nothing_else(
+    detection: list[tuple[Scene, PretrainSample]], regions: list[tuple[Scene, PretrainSample]]
+) -> None:
     kinds: Counter[str] = Counter()
-    for scene, drawn in detection:
-        assert len({text_of(part) for part in drawn.prompt_parts}) == len(drawn.prompt_parts) <= 14
+    for scene, drawn in detection + regions:
+        assert len({text_of(part) for part in drawn.prompt_parts}) == len(drawn.prompt_parts) <= 20
         for label, part in enumerate(drawn.prompt_parts):
             words = words_of(text_of(part))
             demands = [[w for w in words if w in known] for known in (COLOURS, TEXTURES, SHAPES)]
@@ -125,6 +137,31 @@ def test_a_phrase_owns_all_it_is_true_of_and_nothing_else(detection: list[tuple[
             assert boxes == {(x1, y1, x2 - 1, y2 - 1) for x1, y1, x2, y2 in (thing.box for thing in owned)}
     for kind in ("name", "phrase", "beside", "invented", "absent", "meaningless"):
         assert kinds[kind] > 30, kind
+
+
+def test_detection_data_say_class_names_alone(detection: list[tuple[Scene, PretrainSample]]) -> None:
+    for _, drawn in detection:
+        for part in drawn.prompt_parts:
+            assert part["prefix"] == part["suffix"] == ""
+            known = part["name"].removesuffix(" thing") in DETECTION_CLASSES
+            assert known or INVENTED.fullmatch(part["name"]), part
+
+
+@pytest.mark.parametrize("kind", ["detection", "grounding"])
+def test_some_prompts_name_nothing_that_is_there(kind: Kind) -> None:
+    drawn = [item for item in (sample(kind, 3, i) for i in range(200)) if item.prompt_parts]
+    lone = [item for item in drawn if (item.labels < 0).all()]
+    assert 0.05 < len(lone) / len(drawn) < 0.3
+    assert any(len(item.prompt_parts) == 1 for item in lone)
+
+
+def test_neighbours_in_the_stream_have_prompts_of_about_one_length() -> None:
+    longest = [
+        max(len(sample("detection", 4, NEIGHBOURS * group + i).prompt_parts) for i in range(NEIGHBOURS))
+        for group in range(12)
+    ]
+    assert min(longest) <= 3 and max(longest) > 14
+    assert max(longest) <= 20
 
 
 def test_grey_pictures_are_not_described_by_colour(

@@ -1,0 +1,128 @@
+"""Model cards of the embedded models, as Markdown: written from the weights' own metadata and from run records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from safetensors import safe_open
+
+from glip_core.checkpoint import EMBEDDED
+from glip_core.config import DetectorConfig, get_config
+from glip_core.errors import InputError
+from odinw_bench.stats import summarize
+
+SUITE = "mini"
+
+
+def model_card(model: str, records: Iterable[Mapping[str, Any]]) -> str:
+    """The card of an embedded model.
+
+    Args:
+        model: a nano preset.
+        records: run records; those of this model on the miniature, with the very weights of the package, are its
+            test numbers.
+
+    Raises:
+        InputError: the model has no embedded weights, or they carry no card.
+    """
+    config = get_config(model)
+    path = EMBEDDED / f"{model}.safetensors"
+    if not path.is_file():
+        raise InputError(f"model cards are written for the embedded models; '{model}' is not one, or not installed")
+    with safe_open(str(path), framework="pt") as file:
+        facts: dict[str, str] = file.metadata() or {}
+        parameters = sum(_count(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    if "recipe" not in facts:
+        raise InputError(f"'{path}' carries no recipe: export it with `odinw-bench pretrain`")
+    from glip_core.checkpoint import file_sha256
+
+    sha256 = file_sha256(path)
+    sections = [
+        f"# {model}\n\n{config.title}. Trained on the drawn miniature world alone: its numbers are its own and say "
+        "nothing about photographs.",
+        _facts(config, facts, parameters, path.stat().st_size, sha256),
+        _tests(model, sha256, records),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _count(shape: Sequence[int]) -> int:
+    number = 1
+    for side in shape:
+        number *= side
+    return number
+
+
+def _facts(config: DetectorConfig, facts: Mapping[str, str], parameters: int, size: int, sha256: str) -> str:
+    recipe = json.loads(facts["recipe"])
+    last = json.loads(facts.get("last") or "{}")
+    mix = ", ".join(f"{kind} {share:.0%}" for kind, share in recipe["mix"].items())
+    losses = ", ".join(f"{name} {last[name]:.3f}" for name in ("alignment", "box", "centerness") if name in last)
+    rows = [
+        (
+            "architecture",
+            f"Swin width {config.swin.width}, depths {config.swin.depths}; {config.blocks} DyHead blocks of "
+            f"{config.channels} channels; {'deep fusion' if config.fusion else 'no fusion'}; "
+            + (
+                f"text encoder of {config.text.layers} layers, width {config.text.width}"
+                if config.text
+                else "class head"
+            ),
+        ),
+        ("parameters", f"{parameters / 1e6:.2f} million, half precision, {size / 1e6:.1f} MB"),
+        ("sha256", f"`{sha256}`"),
+        ("data", f"{recipe['steps'] * recipe['batch']:,} scenes drawn on the fly: {mix}"),
+        (
+            "begins with",
+            f"the vision backbone of {_name(recipe['backbone'])}" if recipe["backbone"] else "random weights",
+        ),
+        (
+            "teacher",
+            f"{_name(recipe['teacher'])}, boxes of score {recipe['confidence']} or more"
+            if recipe["teacher"]
+            else "none",
+        ),
+        (
+            "optimiser",
+            f"AdamW, peak rate {recipe['lr']:g} after {recipe['warmup']} steps, cosine to 0; "
+            f"weight decay {recipe['weight_decay']:g}; batch {recipe['batch']}; {recipe['precision']}",
+        ),
+        ("steps, seed", f"{recipe['steps']}, {recipe['seed']}"),
+        ("last losses", losses),
+        ("time", f"{last['seconds'] / 60:.0f} minutes" if last else "unknown"),
+        ("hardware", facts.get("hardware", "unknown")),
+        ("software", facts.get("software", "unknown")),
+    ]
+    return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows)
+
+
+def _name(source: str) -> str:
+    return source.rpartition("/")[2].removesuffix(".safetensors")
+
+
+def _tests(model: str, sha256: str, records: Iterable[Mapping[str, Any]]) -> str:
+    """Mean AP over tasks by mode and shots: first over seeds, then over tasks."""
+    scores: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for record in records:
+        spec = record["spec"]
+        if record["status"] != "done" or spec["model"] != model or spec["suite"] != SUITE:
+            continue
+        if record["weights_sha256"] == sha256:
+            cell = scores.setdefault((spec["mode"], str(spec["shots"])), {})
+            cell.setdefault(spec["dataset"], []).append(record["metrics"]["AP"])
+    if not scores:
+        return "No test numbers: no run records of these weights were given."
+    lines = [f"AP on the test splits of suite `{SUITE}`, mean over seeds, then over tasks:\n"]
+    lines += ["| mode | shots | AP | tasks | seeds |", "|---|---|---|---|---|"]
+    for (mode, shots), by_task in sorted(scores.items(), key=lambda item: (item[0][0], _order(item[0][1]))):
+        mean = summarize([summarize(values).mean for values in by_task.values()]).mean
+        seeds = {len(values) for values in by_task.values()}
+        told = str(min(seeds)) if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"
+        lines.append(f"| {mode} | {shots} | {mean:.1f} | {len(by_task)} | {told} |")
+    return "\n".join(lines)
+
+
+def _order(shots: str) -> int:
+    return int(shots) if shots.isdigit() else 10**6

@@ -1,0 +1,152 @@
+"""The training loop: reproducible, resumable, with a learning curve."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import glip_core
+from glip_core import Detector, InputError
+from odinw_bench.files import write_text
+from odinw_bench.miniature.pretraining import DETECTION_CLASSES
+from odinw_bench.pretraining.data import Item, PretrainingData, load_named
+from odinw_bench.pretraining.recipe import PretrainRecipe, get_recipe
+
+CHECKPOINT = "last.pt"
+CURVE = "curve.jsonl"
+
+
+def pretrain(
+    recipe: PretrainRecipe,
+    out: Path,
+    *,
+    workers: int = 0,
+    save_every: int = 200,
+    on_step: Callable[[dict[str, float]], None] | None = None,
+    until: int | None = None,
+) -> Detector:
+    """Train a nano model from nothing, or go on where an earlier call with the same recipe stopped.
+
+    Args:
+        recipe: what to do.
+        out: folder of the checkpoint and the learning curve (a JSON line every 20 steps).
+        workers: processes that draw scenes beside the training.
+        save_every: steps between checkpoints.
+        on_step: told ``step``, ``steps_done`` in this call, ``loss`` and ``seconds`` after every step.
+        until: stop after this step of the recipe's; the rate falls as the recipe says all the same.
+
+    Returns:
+        The trained detector, in evaluation mode.
+
+    Raises:
+        InputError: the folder holds a run with another recipe, or the model is no nano preset.
+    """
+    get_recipe(recipe.model)  # for its error
+    config = glip_core.config.get_config(recipe.model)
+    last = recipe.steps if until is None else min(until, recipe.steps)
+    torch.manual_seed(recipe.seed)
+    detector = glip_core.build(recipe.model, num_classes=None if config.has_text else len(DETECTION_CLASSES))
+    if recipe.backbone is not None:
+        detector.vision.load_state_dict(load_named(recipe.backbone).vision.state_dict())
+    detector.train()
+    decayed = [p for p in detector.parameters() if p.ndim > 1]
+    others = [p for p in detector.parameters() if p.ndim <= 1]
+    optimiser = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        lr=recipe.lr,
+        fused=True,
+    )
+    step = first_step = _resume(out, recipe, detector, optimiser)
+    before = _seconds_so_far(out / CURVE, step)
+    data = PretrainingData(recipe, config)
+    sums: dict[str, float] = {}
+    started = time.perf_counter()
+    for items in data.batches(first_step, last, workers):
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.learning_rate(step)
+        losses = _losses(detector, items, recipe.precision)
+        total = torch.stack(list(losses.values())).sum()
+        if not torch.isfinite(total):
+            raise FloatingPointError(f"the loss became {float(total)} at step {step}: lower the learning rate")
+        optimiser.zero_grad()
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(detector.parameters(), 1.0)
+        optimiser.step()
+        step += 1
+        now = {name: float(value.detach()) for name, value in losses.items()}
+        for name, value in now.items():
+            sums[name] = sums.get(name, 0.0) + value
+        if step % 20 == 0:
+            line = {"step": step, "seconds": round(before + time.perf_counter() - started, 1)}
+            _append(out / CURVE, line | {name: round(value / 20, 5) for name, value in sums.items()})
+            sums = {}
+        if step % save_every == 0 or step == last:
+            _save(out, recipe, detector, optimiser, step)
+        if on_step:
+            on_step(
+                {
+                    "step": step,
+                    "steps_done": step - first_step,
+                    "loss": sum(now.values()),
+                    "seconds": time.perf_counter() - started,
+                }
+            )
+    return detector.eval()
+
+
+def _losses(detector: Detector, items: list[Item], precision: str) -> dict[str, Tensor]:
+    pixels = torch.stack([item.pixels for item in items])
+    prompts = [item.prompt for item in items]
+    prompt = prompts[0] if all(p is prompts[0] for p in prompts) else prompts
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+        raw = detector.forward_raw(pixels, prompt)
+    return detector.losses_from_raw(raw, [item.targets for item in items], prompt)
+
+
+def _seconds_so_far(curve: Path, step: int) -> float:
+    """Cut the curve off after a step, which a killed run may have gone beyond; the seconds until there."""
+    if not curve.is_file():
+        return 0.0
+    kept = [line for line in map(json.loads, curve.read_text().splitlines()) if line["step"] <= step]
+    write_text(curve, "".join(json.dumps(line) + "\n" for line in kept))
+    return float(kept[-1]["seconds"]) if kept else 0.0
+
+
+def _append(path: Path, line: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _save(out: Path, recipe: PretrainRecipe, detector: Detector, optimiser: torch.optim.Optimizer, step: int) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    temporary = out / (CHECKPOINT + ".part")
+    torch.save(
+        {
+            "recipe": json.dumps(asdict(recipe), sort_keys=True),
+            "step": step,
+            "detector": detector.state_dict(),
+            "optimiser": optimiser.state_dict(),
+        },
+        temporary,
+    )
+    temporary.replace(out / CHECKPOINT)
+
+
+def _resume(out: Path, recipe: PretrainRecipe, detector: Detector, optimiser: torch.optim.Optimizer) -> int:
+    path = out / CHECKPOINT
+    if not path.is_file():
+        return 0
+    saved = torch.load(path, weights_only=True)
+    if saved["recipe"] != json.dumps(asdict(recipe), sort_keys=True):
+        raise InputError(f"'{path}' belongs to a run with another recipe: choose another --out, or remove it")
+    detector.load_state_dict(saved["detector"])
+    optimiser.load_state_dict(saved["optimiser"])
+    return int(saved["step"])
