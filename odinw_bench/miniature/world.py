@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import yaml
 
 from odinw_bench.miniature.draw import COLOURS, SHAPES, TEXTURES, Look, parse_look
+from odinw_bench.paths import tasks_folder
 
 _COMMON = yaml.safe_load((Path(__file__).parent / "common.yaml").read_text(encoding="utf-8"))
 
@@ -19,24 +21,44 @@ COMMON: Mapping[str, Look] = {name: parse_look("; ".join(parts)) for name, parts
 NOUNS = ("thing", "object", "shape")
 """Generic nouns that any attribute may describe."""
 
-_SYLLABLES = tuple(
-    "ba be bi bo da de di do fa fi fo ga ge go ka ke ki ko la le li lo ma me mi mo na ne ni no "  # noqa: SIM905
-    "pa pe pi po ra re ri ro sa se si so ta te ti to va ve vi vo wa we wi za ze zi zo".split()
+# Invented words must look like any word, not like words of one kind: a model would learn that kind and take all others
+# for names of something.
+_ONSETS = 3 * "b c d f g h j k l m n p r s t v w z".split() + (  # noqa: SIM905
+    "bl br ch cl cr dr fl fr gl gr ph pl pr qu sc sh sk sl sn sp st str sw th tr wh".split()  # noqa: SIM905
 )
-_ENDINGS = ("", "", "n", "x", "k", "p", "sh", "ck", "ll", "m")
+_NUCLEI = "a a a e e e i i i o o o u u ai ea ee ie oa oo ou".split()  # noqa: SIM905
+_CODAS = 24 * [""] + "b ck d ff g l ll m n n nd ng nk nt p r r rd rk rm rn rt s sh ss st t t th x".split()  # noqa: SIM905
 
 
-INVENTED = re.compile(f"(?:{'|'.join(_SYLLABLES)}){{2,3}}(?:{'|'.join(_ENDINGS)})")
+INVENTED = re.compile(
+    f"(?:(?:{'|'.join(sorted({*_ONSETS}))})(?:{'|'.join(sorted({*_NUCLEI}))})(?:{'|'.join(sorted({*_CODAS}))})){{2,3}}s?"
+)
 """What an invented word can be (and, by chance, a few common names: "sofa", "kite")."""
 
 
 def invented_word(rng: np.random.Generator) -> str:
-    """A word of two or three syllables that means nothing."""
+    """A word of two or three syllables, now and then a plural, that means nothing."""
     while True:
-        count = int(rng.integers(2, 4))
-        word = "".join(_SYLLABLES[i] for i in rng.integers(0, len(_SYLLABLES), count)) + str(rng.choice(_ENDINGS))
-        if word not in COMMON:
+        count = 2 if rng.random() < 0.8 else 3
+        word = "".join(
+            str(part[int(rng.integers(len(part)))]) for _ in range(count) for part in (_ONSETS, _NUCLEI, _CODAS)
+        )
+        if rng.random() < 0.2:
+            word += "s"
+        if word not in COMMON and word not in reserved_words():
             return word
+
+
+@lru_cache(maxsize=1)
+def reserved_words() -> frozenset[str]:
+    """The words of the tasks' names that pre-training must never say, in lower case."""
+    return frozenset(
+        word
+        for path in sorted((tasks_folder() / "mini").glob("*.yaml"))
+        for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["classes"]
+        if not entry["seen"]
+        for word in re.findall("[a-z]+", entry["name"].lower())
+    )
 
 
 def random_look(rng: np.random.Generator) -> Look:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from odinw_bench.miniature import load_recipe, task_names
+from odinw_bench.miniature import load_recipe, task_names, world
 from odinw_bench.miniature.draw import COLOURS, SHAPES, TEXTURES
 from odinw_bench.miniature.phrases import LARGE, SMALL, Phrase, matching
 from odinw_bench.miniature.pretraining import (
@@ -25,7 +25,7 @@ from odinw_bench.miniature.pretraining import (
 )
 from odinw_bench.miniature.scenes import Scene, generator
 from odinw_bench.miniature.vocabulary import SPECIAL, train_vocabulary
-from odinw_bench.miniature.world import COMMON, INVENTED, NOUNS, invented_word
+from odinw_bench.miniature.world import COMMON, INVENTED, NOUNS, invented_word, reserved_words
 
 KINDS: tuple[Kind, ...] = ("detection", "grounding", "captions")
 NUMBERS = {
@@ -248,12 +248,19 @@ def test_pre_training_never_says_a_word_of_the_tasks_own() -> None:
     assert len(DOMAIN) >= 20
     known = vocabulary_words()
     assert not DOMAIN & known
-    assert not [word for word in DOMAIN if INVENTED.fullmatch(word)]
+    assert reserved_words() == DOMAIN
     said = {word for text in pretraining_texts(300, 11) for word in words_of(text)}
     assert not DOMAIN & said
     strangers = {word for word in said - known if not INVENTED.fullmatch(word)}
     assert not strangers  # all that is said is either listed or invented
     assert {c.name.lower() for name in task_names() for c in load_recipe(name).classes if c.seen} <= set(COMMON)
+
+
+def test_a_reserved_word_is_never_invented(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [invented_word(np.random.default_rng(seed)) for seed in range(20)]
+    monkeypatch.setattr(world, "reserved_words", lambda: frozenset(words))
+    again = [invented_word(np.random.default_rng(seed)) for seed in range(20)]
+    assert not set(words) & set(again)
 
 
 def test_the_shipped_vocabulary_holds_no_word_of_the_tasks_own() -> None:
