@@ -119,7 +119,7 @@ class _Loop:
         self.train, self.validation = train, validation
         self.settings, self.precision = settings, precision
         self.moving = mode.prepare(detector, prompt)
-        self.optimiser = torch.optim.AdamW(_groups(self.moving, settings))
+        self.optimiser = torch.optim.AdamW(_groups(self.moving, settings), fused=True)
         self.scaler = torch.amp.GradScaler(detector.device.type, enabled=precision == "fp16")
         self.frozen = FrozenPart(detector, mode, prompt, cache) if mode.frozen_vision else None
         self.order = DataOrder(train.trainable_ids(), settings, seed)

@@ -1,0 +1,110 @@
+"""The profile command: every stage, its own memory, operations that can be checked by hand."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from torchvision.ops import deform_conv2d
+
+from glip_core import InputError
+from glip_core.deform import deform_conv
+from odinw_bench.profiling import ProfileSettings, profile, profile_all
+from odinw_bench.profiling.operations import count_flops, matrix_product_rate
+from odinw_bench.profiling.published import TABLE_7, published_cost
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """glip-nano with and without fusion, and a training step."""
+    variants = {"fusion": {}, "plain": {"fusion": False}, "training": {"phase": "training", "batch": 2}}
+    return {name: profile(ProfileSettings("glip-nano", repeats=2, **how)) for name, how in variants.items()}
+
+
+def test_stages_make_up_the_whole(measured):
+    for found in measured.values():
+        inside = sum(value for name, value in found["stages"].items() if name not in ("decode", "resize"))
+        # Medians of parts need not add up to the median of the whole; with two passes they do within a third.
+        assert inside == pytest.approx(found["seconds"]["p50"], rel=0.35)
+        assert found["seconds"]["p95"] >= found["seconds"]["p50"] > 0
+        assert found["images_per_second"] == pytest.approx(found["settings"]["batch"] / found["seconds"]["p50"])
+        assert all(value >= 0 for value in found["stages"].values())
+        json.dumps(found)
+
+
+def test_fusion_shows_where_it_is_and_only_there(measured):
+    assert measured["fusion"]["stages"]["fusion"] > 0
+    assert "fusion" not in measured["plain"]["stages"]
+    assert measured["fusion"]["parameters"] > measured["plain"]["parameters"]
+    assert measured["fusion"]["gflops"] > measured["plain"]["gflops"] > 0
+    assert measured["fusion"]["once"]["language"] > 0  # a prompt is encoded once
+
+
+def test_a_training_step_has_its_own_stages(measured):
+    assert {"losses", "backward", "update"} <= measured["training"]["stages"].keys()
+    assert measured["training"]["gflops"] is None
+
+
+def test_flops_of_a_matrix_product():
+    a, b = torch.randn(8, 16), torch.randn(16, 4)
+    assert count_flops(lambda: a @ b) == 2 * 8 * 16 * 4
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_deformable_sampling_is_counted(ours):
+    """Four rows a sample, each multiplied and added, then the product: the same for our path and torchvision's."""
+    channels, out, size = 8, 6, 5
+    x, offsets = torch.randn(1, channels, size, size), torch.zeros(1, 18, size, size)
+    mask, weight, bias = torch.ones(1, 9, size, size), torch.randn(out, channels, 3, 3), torch.zeros(out)
+
+    def work():
+        if ours:
+            return deform_conv(x, offsets, mask, weight, bias, stride=1)
+        return deform_conv2d(x, offsets, weight, bias, padding=1, mask=mask)
+
+    with torch.no_grad():
+        assert count_flops(work) == size * size * 9 * channels * (8 + 2 * out)
+
+
+def test_the_machines_own_rate_is_positive():
+    assert matrix_product_rate("cpu", "fp32", side=64, seconds=0.01) > 0
+
+
+def test_a_setting_that_fails_does_not_stop_the_others():
+    wrong = ProfileSettings("glip-nano", repeats=1, device="cuda:99")
+    found = list(profile_all([wrong, ProfileSettings("dyhead-nano", repeats=1)]))
+    assert found[0]["error"] and "images_per_second" not in found[0]
+    assert found[1]["images_per_second"] > 0
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"phase": "dreaming"}, {"precision": "fp8"}, {"batch": 0}, {"repeats": 0}, {"model": "glip-x"}]
+)
+def test_settings_that_cannot_be(wrong):
+    with pytest.raises(InputError):
+        ProfileSettings(**{"model": "glip-nano", **wrong})
+
+
+def test_the_published_table(shared):
+    rows = json.loads((shared / "odinw" / "published.json").read_text())["cost"]["rows"]
+    ours = [{**vars(row)} for row in TABLE_7]
+    assert ours == [{name: row[name] for name in ours[0]} for row in rows]
+    assert published_cost("glip-t-b", fusion=True).inference_fps == 2.52
+    assert published_cost("dyhead-t", fusion=False) is None
+
+
+def test_profiling_needs_no_benchmark_packages():
+    """GPU machines often come with a fixed image that has torch, but none of these."""
+    code = (
+        "import sys\n"
+        "for name in ('pycocotools', 'optuna', 'roboflow', 'pandas'): sys.modules[name] = None\n"
+        "from odinw_bench.cli import main\n"
+        "sys.argv = ['odinw-bench', 'profile', '--help']\n"
+        "import odinw_bench.commands.profile, odinw_bench.profiling.figure\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
