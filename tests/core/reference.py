@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
 import torch
 from torch import Tensor
+from torchvision.ops import deform_conv2d
 
+from glip_core import GLIP, Prompt, TextFeatures, deform
 from glip_core.fusion import CrossAttention
 
 
@@ -50,3 +56,32 @@ def plain_deform_conv(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, 
             sample = sample * mask[b, tap]
             out[b] += torch.einsum("oc,chw->ohw", weight[:, :, tap // 3, tap % 3], sample)
     return out
+
+
+def plain_encode_language(detector: GLIP, prompt: Prompt) -> TextFeatures:
+    """The prompt padded to the model's full length and encoded every time, as the official code does."""
+    language = detector.language
+    ids = language.tokenize(prompt).ids
+    padded = torch.zeros(1, language.config.max_tokens, dtype=torch.long)
+    padded[0, : len(ids)] = torch.tensor(ids)
+    mask = torch.arange(language.config.max_tokens)[None] < len(ids)
+    hidden = language.encoder(input_ids=padded, attention_mask=mask.long()).last_hidden_state
+    return TextFeatures(embedded=hidden * mask[..., None], hidden=hidden, mask=mask)
+
+
+@contextmanager
+def plain_formulation() -> Iterator[None]:
+    """Every detector computes by the plain formulas while the block runs: padding, projections, torchvision's sampling.
+
+    What is official and slow; the fast paths must give the same and be timed against it.
+    """
+
+    def torchvision_sampling(x, offsets, mask, weight, bias, *, stride):
+        return deform_conv2d(x, offsets, weight, bias, stride=stride, padding=1, mask=mask)
+
+    with (
+        mock.patch.object(CrossAttention, "forward", plain_cross_attention),
+        mock.patch.object(GLIP, "encode_language", plain_encode_language),
+        mock.patch.object(deform, "deform_conv", torchvision_sampling),
+    ):
+        yield

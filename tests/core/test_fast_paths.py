@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torchvision.ops import deform_conv2d
 
-from glip_core.config import FusionConfig
+import glip_core
+from glip_core import Prompt
+from glip_core.config import FusionConfig, get_config
 from glip_core.deform import deform_conv, output_size
 from glip_core.fusion import CrossAttention
 
-from .reference import plain_cross_attention, plain_deform_conv
+from .reference import plain_cross_attention, plain_deform_conv, plain_formulation
 
 
 def gradients(outputs, inputs):
@@ -87,3 +91,24 @@ def test_cpu_sampling_survives_absurd_offsets():
     offsets = torch.full((1, 18, 5, 5), 1e9)
     out = deform_conv(x, offsets, torch.ones(1, 9, 5, 5), weight, bias, stride=1)
     assert out.equal(torch.zeros_like(out))
+
+
+def test_the_whole_network_equals_the_plain_formulation():
+    """Padded, projected and sampled as the official code does it, in float32: the oracle's tolerances."""
+    torch.manual_seed(0)
+    detector = glip_core.assemble(replace(get_config("glip-nano"), deformable=True))
+    with torch.no_grad():
+        for name, parameter in detector.named_parameters():
+            if "offset" in name:  # so that samples fall between pixels
+                parameter.normal_(std=0.05)
+    pixels, prompt = torch.randn(2, 3, 96, 128), Prompt.from_classes(["fish", "stingray", "puffin"])
+    with torch.no_grad():
+        ours = detector.forward_raw(pixels, prompt)
+        with plain_formulation():
+            plain = detector.forward_raw(pixels, prompt)
+    tokens = ours.logits[0].shape[-1]
+    assert plain.logits[0].shape[-1] == 256 > tokens
+    for a, b in zip(ours.logits, plain.logits, strict=True):
+        torch.testing.assert_close(a, b[..., :tokens], atol=2e-4, rtol=1e-4)
+    for a, b in zip(ours.box_deltas + ours.centerness, plain.box_deltas + plain.centerness, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)

@@ -1,0 +1,104 @@
+"""What is timed: the same work by the plain formula and by ours, on inputs made here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torchvision.ops import deform_conv2d
+
+import glip_core
+from glip_core import GLIP, Detector, Prompt, Targets, tuning
+from glip_core.config import get_config
+from glip_core.deform import deform_conv
+from odinw_bench.features import FeatureCache, FrozenPart
+from odinw_bench.inference import autocast
+from odinw_bench.profiling.measure import CLASSES
+from odinw_bench.views import Loaded
+from tests.core.reference import plain_formulation
+
+SIZE = (800, 1088)
+Case = Callable[[], object]
+
+
+@lru_cache(maxsize=1)  # one at a time: GLIP-L alone takes 1.7 GB
+def detector_of(name: str) -> Detector:
+    """A detector with random weights, ready to detect."""
+    torch.manual_seed(0)
+    return glip_core.build(name, num_classes=None if get_config(name).has_text else len(CLASSES))
+
+
+def image(batch: int = 1) -> Tensor:
+    """Made-up pixels ``[B, 3, 800, 1088]``."""
+    return torch.randn(batch, 3, *SIZE, generator=torch.Generator().manual_seed(0))
+
+
+def detect(name: str, *, precision: str = "fp32") -> Case:
+    """One image through the network and post-processing, ours: the prompt is encoded once."""
+    detector, pixels, prompt = detector_of(name), image(), Prompt.from_classes(CLASSES)
+
+    @torch.no_grad()
+    def work() -> object:
+        with autocast(detector.device, precision):
+            return detector.detect(pixels, [SIZE], prompt)
+
+    return work
+
+
+def detect_plainly(name: str) -> Case:
+    """The same by the plain formulas."""
+    ours = detect(name)
+
+    def work() -> object:
+        with plain_formulation():
+            return ours()
+
+    return work
+
+
+def deformable(*, plain: bool, backward: bool) -> Case:
+    """One 3x3 layer of 256 channels at 100x136, by torchvision's kernel or ours."""
+    generator = torch.Generator().manual_seed(0)
+    x, offsets = (torch.randn(1, c, 100, 136, generator=generator) for c in (256, 18))
+    mask = torch.rand(1, 9, 100, 136, generator=generator)
+    weight, bias = torch.randn(256, 256, 3, 3, generator=generator) * 0.01, torch.zeros(256)
+    inputs = [t.requires_grad_(backward) for t in (x, offsets, mask, weight, bias)]
+
+    def work() -> object:
+        if plain:
+            out = deform_conv2d(x, offsets, weight, bias, padding=1, mask=mask)
+        else:
+            out = deform_conv(x, offsets, mask, weight, bias, stride=1)
+        return torch.autograd.grad(out.sum(), inputs) if backward else out
+
+    return work
+
+
+def tuning_epoch(name: str, mode_name: str, *, cached: bool, images: int = 2) -> Case:
+    """An epoch of tuning over full-size images, from the cache of frozen features or without one.
+
+    The first call fills the cache, as the first epoch does.
+    """
+    detector, prompt = detector_of(name), Prompt.from_classes(CLASSES)
+    assert isinstance(detector, GLIP)
+    mode = tuning.get_mode(mode_name)
+    named = mode.prepare(detector, prompt)
+    optimiser = torch.optim.AdamW(tuning.parameter_groups(named, lr=1e-6, language_lr=1e-6, weight_decay=0.05))
+    frozen = FrozenPart(detector, mode, prompt, FeatureCache((4 << 30) if cached else 0))
+    pixels = image()
+    boxes = torch.tensor([[100.0, 100, 300, 400], [500, 200, 900, 700]])
+    targets = [Targets(boxes, torch.tensor([0, 1]))]
+
+    def work() -> object:
+        mode.train(detector)
+        for number in range(images):
+            features = frozen.of(number, lambda: Loaded(pixels, SIZE))
+            losses = detector.losses_from_raw(frozen.outputs([features]), targets, prompt)
+            optimiser.zero_grad()
+            torch.stack(list(losses.values())).sum().backward()
+            optimiser.step()
+        return optimiser
+
+    return work

@@ -1,0 +1,75 @@
+"""Print the README's table of ratios, each measured in one run: ``python -m tests.benchmarks.ratios [NAME ...]``.
+
+The two sides alternate, so that whatever else the machine does touches both; the ratio is that of the medians.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+from tests.benchmarks.cases import Case, deformable, detect, detect_plainly, tuning_epoch
+
+Pair = Callable[[], tuple[Case, Case]]
+
+PAIRS: Mapping[str, tuple[str, int, Pair]] = {
+    "glip-t": (
+        "GLIP-T, fp32: plain formulas / ours", 3, lambda: (detect_plainly("glip-t"), detect("glip-t"))
+    ),
+    "glip-t-bf16": (
+        "GLIP-T: plain formulas in fp32 / ours in bf16",
+        3,
+        lambda: (detect_plainly("glip-t"), detect("glip-t", precision="bf16")),
+    ),
+    "deform": (
+        "deformable 3x3, forward: torchvision / ours",
+        5,
+        lambda: (deformable(plain=True, backward=False), deformable(plain=False, backward=False)),
+    ),
+    "deform-backward": (
+        "deformable 3x3, forward and backward: torchvision / ours",
+        3,
+        lambda: (deformable(plain=True, backward=True), deformable(plain=False, backward=True)),
+    ),
+    "prompt": (
+        "GLIP-T, prompt tuning, an epoch: recomputed / from the cache",
+        2,
+        lambda: (tuning_epoch("glip-t", "prompt", cached=False), tuning_epoch("glip-t", "prompt", cached=True)),
+    ),
+    "linear": (
+        "GLIP-T, linear probe, an epoch: recomputed / from the cache",
+        2,
+        lambda: (tuning_epoch("glip-t", "linear", cached=False), tuning_epoch("glip-t", "linear", cached=True)),
+    ),
+}  # fmt: skip
+
+
+def compare(slow: Case, fast: Case, runs: int) -> tuple[float, float]:
+    """Median seconds of both, measured in turns after one call each."""
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for run in range(runs + 1):
+        for side, work in zip(seconds, (slow, fast), strict=True):
+            started = time.perf_counter()
+            work()
+            if run:
+                side.append(time.perf_counter() - started)
+    return statistics.median(seconds[0]), statistics.median(seconds[1])
+
+
+def main() -> None:
+    """Print the table."""
+    names = sys.argv[1:] or list(PAIRS)
+    unknown = [name for name in names if name not in PAIRS]
+    if unknown:
+        sys.exit(f"unknown: {unknown[0]}; known: {', '.join(PAIRS)}")
+    print("| what | seconds | seconds | times faster |\n|---|---|---|---|")
+    for name in names:
+        title, runs, make = PAIRS[name]
+        slow, fast = compare(*make(), runs)
+        print(f"| {title} | {slow:.3f} | {fast:.3f} | {slow / fast:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
