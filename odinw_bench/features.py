@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from glip_core import Detector, Prompt, RawOutputs, TextFeatures
 from glip_core.tuning import TuningMode
+from odinw_bench import __version__
+from odinw_bench.files import canonical_json, sha256_bytes
 from odinw_bench.views import Loaded
 
 DEFAULT_BUDGET = 2 << 30
@@ -38,16 +41,35 @@ class Features:
         total = sum(x.nbytes for x in self.levels)
         return total + (self.text.hidden.nbytes + self.text.embedded.nbytes if self.text is not None else 0)
 
+    def to(self, device: torch.device) -> Features:
+        """The same features on another device."""
+        text = None if self.text is None else self.text.to(device)
+        return Features(tuple(level.to(device) for level in self.levels), text, self.hw, self.padded_hw)
+
+
+class Store(Protocol):
+    """Where features are kept beyond memory, by a digest of all that they were computed from."""
+
+    def get(self, digest: str) -> Features | None:
+        """The features, or None."""
+        ...
+
+    def put(self, digest: str, features: Features) -> None:
+        """Keep features."""
+        ...
+
 
 class FeatureCache:
     """Features by key, the least recently used dropped when the budget is full.
 
     Args:
         budget: bytes held at most; 0 keeps nothing.
+        store: where to look, and what to fill, beyond that.
     """
 
-    def __init__(self, budget: int = DEFAULT_BUDGET) -> None:
+    def __init__(self, budget: int = DEFAULT_BUDGET, store: Store | None = None) -> None:
         self.budget = budget
+        self.store = store
         self.held = 0
         self.hits = 0
         self.misses = 0
@@ -90,7 +112,34 @@ class FrozenPart:
 
     def of(self, key: Hashable, load: Callable[[], Loaded]) -> Features:
         """The features of an image, which is loaded only when they are not cached."""
-        return self.cache.get(key, lambda: self._compute(load()))
+        return self.cache.get(key, lambda: self._stored(load()))
+
+    def _stored(self, image: Loaded) -> Features:
+        """From the store where there is one; random weights have no identity and are not kept."""
+        store = self.cache.store
+        if store is None or self.detector.weights_sha256 is None:
+            return self._compute(image)
+        digest = self._digest(image)
+        found = store.get(digest)
+        if found is None:
+            found = self._compute(image)
+            store.put(digest, found)
+        return found.to(self.detector.device)
+
+    def _digest(self, image: Loaded) -> str:
+        """Of the network's very input (so of image, preprocessing and augmentation alike), weights and arithmetic."""
+        device = image.pixels.device.type
+        facts = {
+            "program": [__version__, torch.__version__],
+            "model": self.detector.config.name,
+            "weights": self.detector.weights_sha256,
+            "arithmetic": [device, str(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else ""],
+            "prompt": self.prompt.caption if self.tower_done and self.detector.config.has_text else None,
+            "tower": self.tower_done,
+            "hw": [*image.hw, *image.padded_hw],
+            "pixels": sha256_bytes(image.pixels.cpu().numpy().tobytes()),
+        }
+        return sha256_bytes(canonical_json(facts))
 
     @torch.no_grad()
     def _compute(self, image: Loaded) -> Features:

@@ -14,9 +14,10 @@ from safetensors.torch import save_file
 import glip_core
 from glip_core import Detector, InputError, tuning
 from glip_core.config import get_config
+from odinw_bench.caching import MEMORY_ONLY, CacheSettings
 from odinw_bench.environment import environment, now, peak_memory, reset_peak_memory, threads_for
 from odinw_bench.evaluation import evaluate
-from odinw_bench.features import DEFAULT_BUDGET, FeatureCache
+from odinw_bench.feature_store import make_cache
 from odinw_bench.files import write_json
 from odinw_bench.inference import detect_split
 from odinw_bench.preparation import Prepared, prepare
@@ -45,7 +46,7 @@ def run(
     data_root: Path | str | None = None,
     device: str = "cpu",
     force: bool = False,
-    cache_budget: int = DEFAULT_BUDGET,
+    cache: CacheSettings = MEMORY_ONLY,
     say: Say | None = None,
 ) -> dict[str, Any]:
     """Do one run, or return its record if it was done before.
@@ -56,7 +57,7 @@ def run(
         data_root: folder of the official data; see :func:`odinw_bench.sources.open_split`.
         device: ``cpu`` or ``cuda[:N]``.
         force: do it again even if it was done.
-        cache_budget: bytes for frozen features.
+        cache: budget of frozen features.
         say: told in words what happens.
 
     Returns:
@@ -68,7 +69,7 @@ def run(
         BusyError: another process is doing this very run.
     """
     prepared = prepare(spec, results, data_root=data_root)
-    return execute(prepared, device=device, force=force, cache_budget=cache_budget, say=say)
+    return execute(prepared, device=device, force=force, cache=cache, say=say)
 
 
 def execute(
@@ -76,7 +77,7 @@ def execute(
     *,
     device: str = "cpu",
     force: bool = False,
-    cache_budget: int = DEFAULT_BUDGET,
+    cache: CacheSettings = MEMORY_ONLY,
     say: Say | None = None,
 ) -> dict[str, Any]:
     """The work of :func:`run` on a prepared spec."""
@@ -93,7 +94,7 @@ def execute(
         failure: Exception | None = None
         with writing(folder) as scratch:
             try:
-                _work(prepared, record, scratch, device, cache_budget, resume, say or (lambda _: None))
+                _work(prepared, record, scratch, device, cache, resume, say or (lambda _: None))
                 record["status"] = "done"
             except Exception as error:
                 failure = error
@@ -180,7 +181,7 @@ def _work(
     record: dict[str, Any],
     folder: Path,
     device: str,
-    cache_budget: int,
+    cache: CacheSettings,
     resume: Resume,
     say: Say,
 ) -> None:
@@ -188,7 +189,7 @@ def _work(
     reset_peak_memory(device)
     detector = load_detector(prepared, device)
     total = sum(p.numel() for p in detector.parameters())
-    tuned = _tune(prepared, detector, folder, cache_budget, resume, say) if prepared.settings else None
+    tuned = _tune(prepared, detector, folder, cache, resume, say) if prepared.settings else None
     write_json(folder / "prompt.json", prompt_to_json(prepared.prompt))
     started = time.perf_counter()
     seen = 0
@@ -217,7 +218,9 @@ def _work(
     }
 
 
-def _tune(prepared: Prepared, detector: Detector, folder: Path, cache_budget: int, resume: Resume, say: Say) -> Tuned:
+def _tune(
+    prepared: Prepared, detector: Detector, folder: Path, cache: CacheSettings, resume: Resume, say: Say
+) -> Tuned:
     """Tune, and write what came of it."""
     settings, train, validation = prepared.settings, prepared.train, prepared.validation
     assert settings is not None
@@ -239,7 +242,7 @@ def _tune(prepared: Prepared, detector: Detector, folder: Path, cache_budget: in
         settings,
         seed=prepared.spec.seed,
         precision=prepared.spec.precision,
-        cache=FeatureCache(cache_budget),
+        cache=make_cache(cache),
         resume=resume,
         on_epoch=report,
     )

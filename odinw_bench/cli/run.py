@@ -46,6 +46,12 @@ def run(
     cache_gb: Annotated[
         float, typer.Option("--cache-gb", min=0, help="Memory for frozen features while tuning, of each worker.")
     ] = 2.0,
+    cache_disk_gb: Annotated[
+        float, typer.Option("--cache-disk-gb", min=0, help="Disk for them beyond that, shared by all runs. 0: none.")
+    ] = 0.0,
+    cache_dir: Annotated[
+        Path | None, typer.Option("--cache-dir", help="Folder of that disk cache. Default: the user's cache folder.")
+    ] = None,
     engine: Annotated[
         str,
         typer.Option(
@@ -95,6 +101,8 @@ def run(
                 eval_split=eval_split,
                 overrides=split_pairs(override),
                 cache_gb=cache_gb,
+                cache_disk_gb=cache_disk_gb,
+                cache_dir=cache_dir,
                 engine=engine,
                 workers=workers,
                 force=force,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
+from odinw_bench.caching import CacheSettings
 from odinw_bench.commands.options import parse_shots
 from odinw_bench.commands.output import print_json
 from odinw_bench.spec import MODES, OFFICIAL_SEEDS, RunSpec, Shots, expand_grid
@@ -35,6 +36,8 @@ class RunArguments:
     eval_split: str
     overrides: dict[str, Any]
     cache_gb: float
+    cache_disk_gb: float
+    cache_dir: Path | None
     engine: str
     workers: int | None
     force: bool
@@ -59,7 +62,11 @@ def command(arguments: RunArguments) -> int:
         data_root=arguments.data_root,
         device=pick_device(arguments.device),
         force=arguments.force,
-        cache_budget=int(arguments.cache_gb * 2**30),
+        cache=CacheSettings(
+            memory=int(arguments.cache_gb * 2**30),
+            disk=int(arguments.cache_disk_gb * 2**30),
+            folder=arguments.cache_dir,
+        ),
     )
     choose_engine(arguments.engine, arguments.workers, device=how.device, specs=specs)  # a slip is told before all else
     cells = plan(specs, how.results, data_root=how.data_root)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from glip_core.errors import InputError
+from odinw_bench.caching import MEMORY_ONLY, CacheSettings
 from odinw_bench.records import BusyError
 from odinw_bench.spec import RunSpec
 
@@ -26,14 +27,14 @@ class HowToRun:
         data_root: folder of the official data.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         force: do finished runs again.
-        cache_budget: bytes for frozen features, of each worker.
+        cache: budget of frozen features.
     """
 
     results: Path
     data_root: Path | None = None
     device: str = "cpu"
     force: bool = False
-    cache_budget: int = 2 << 30
+    cache: CacheSettings = MEMORY_ONLY
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def do_cell(spec: RunSpec, how: HowToRun, say: Callable[[str], None]) -> Outcome
             data_root=how.data_root,
             device=how.device,
             force=how.force,
-            cache_budget=how.cache_budget,
+            cache=how.cache,
             say=say,
         )
     except BusyError:
