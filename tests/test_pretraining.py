@@ -102,6 +102,14 @@ def test_training_begins_with_the_vision_of_the_model_it_is_told_to(tmp_path, ma
         torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=0)
 
 
+def test_training_can_go_on_from_a_whole_model(tmp_path, made):
+    recipe = dataclasses.replace(RECIPE, whole=str(made["glip-nano-c"]), lr=1e-12)
+    given = glip_core.load("glip-nano-c", made["glip-nano-c"])
+    trained = pretrain(recipe, tmp_path / "out", until=1)
+    for mine, theirs in zip(trained.parameters(), given.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=0)
+
+
 def test_a_teacher_finds_the_boxes_of_captions(made):
     captions = dataclasses.replace(RECIPE, mix={"captions": 1.0}, teacher=str(made["glip-nano-c"]))
     easy = PretrainingData(dataclasses.replace(captions, confidence=0.0), get_config("glip-nano"))[1]
@@ -135,7 +143,7 @@ def test_a_resumed_training_continues_its_curve(tmp_path):
 def test_every_embedded_model_has_a_recipe_whose_parts_are_made_before_it():
     made: list[str] = []
     for model, recipe in RECIPES.items():
-        assert {recipe.backbone, recipe.teacher} - {None} <= set(made)
+        assert {recipe.backbone, recipe.whole, recipe.teacher} - {None} <= set(made)
         made.append(model)
     with pytest.raises(InputError, match="did you mean 'glip-nano-a'"):
         get_recipe("glip-nan-a")

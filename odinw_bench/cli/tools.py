@@ -29,6 +29,9 @@ def pretrain(
         str | None,
         typer.Option("--backbone", help="Model (or file) whose vision to begin with. Default: dyhead-nano."),
     ] = None,
+    whole: Annotated[
+        str | None, typer.Option("--whole", help="Model (or file) all of whose weights to begin with.")
+    ] = None,
     teacher: Annotated[
         str | None, typer.Option("--teacher", help="Finds the boxes of captions: a model or its file.")
     ] = None,
@@ -44,13 +47,13 @@ def pretrain(
 
         odinw-bench pretrain --model dyhead-nano
         odinw-bench pretrain --model glip-nano-c --backbone pretraining/dyhead-nano/dyhead-nano.safetensors
-        odinw-bench pretrain --model glip-nano --backbone ... --teacher pretraining/glip-nano-c/glip-nano-c.safetensors
+        odinw-bench pretrain --model glip-nano --whole pretraining/glip-nano-c/glip-nano-c.safetensors --teacher ...
 
-    Without --backbone and --teacher the package's own weights of these models are taken.
+    Without --backbone, --whole and --teacher the package's own weights of these models are taken.
     """
     from odinw_bench.commands.pretrain import command
 
-    changes = {"steps": schedule, "seed": seed, "backbone": backbone, "teacher": teacher}
+    changes = {"steps": schedule, "seed": seed, "backbone": backbone, "whole": whole, "teacher": teacher}
     command(
         model,
         {name: value for name, value in changes.items() if value is not None},

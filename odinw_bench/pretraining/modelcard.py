@@ -74,10 +74,7 @@ def _facts(config: DetectorConfig, facts: Mapping[str, str], parameters: int, si
         ("parameters", f"{parameters / 1e6:.2f} million, half precision, {size / 1e6:.1f} MB"),
         ("sha256", f"`{sha256}`"),
         ("data", f"{recipe['steps'] * recipe['batch']:,} scenes drawn on the fly: {mix}"),
-        (
-            "begins with",
-            f"the vision backbone of {_name(recipe['backbone'])}" if recipe["backbone"] else "random weights",
-        ),
+        ("begins with", _beginning(recipe)),
         (
             "teacher",
             f"{_name(recipe['teacher'])}, boxes of score {recipe['confidence']} or more"
@@ -96,6 +93,12 @@ def _facts(config: DetectorConfig, facts: Mapping[str, str], parameters: int, si
         ("software", facts.get("software", "unknown")),
     ]
     return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows)
+
+
+def _beginning(recipe: Mapping[str, Any]) -> str:
+    if recipe.get("whole"):
+        return f"all weights of {_name(recipe['whole'])}"
+    return f"the vision backbone of {_name(recipe['backbone'])}" if recipe["backbone"] else "random weights"
 
 
 def _name(source: str) -> str:

@@ -53,7 +53,9 @@ def pretrain(
     last = recipe.steps if until is None else min(until, recipe.steps)
     torch.manual_seed(recipe.seed)
     detector = glip_core.build(recipe.model, num_classes=None if config.has_text else len(DETECTION_CLASSES))
-    if recipe.backbone is not None:
+    if recipe.whole is not None:
+        detector.load_state_dict(load_named(recipe.whole).state_dict())
+    elif recipe.backbone is not None:
         detector.vision.load_state_dict(load_named(recipe.backbone).vision.state_dict())
     detector.train()
     decayed = [p for p in detector.parameters() if p.ndim > 1]
