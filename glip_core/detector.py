@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from glip_core.align import AlignmentHead, ClassHead
 from glip_core.anchors import pyramid_anchors
@@ -54,6 +55,8 @@ class Detector(nn.Module, ABC):
         config: sizes and image rules.
         postprocessing: the thresholds of :meth:`detections_from_raw`.
         weights_sha256: identity of the loaded weights, None while they are random.
+        checkpointing: while gradients are wanted, keep only what goes in and out of the tower's blocks and the
+            backbone's stages, and compute the rest again on the way back: less memory, the same gradients, more time.
     """
 
     def __init__(self, config: DetectorConfig, *, vision: VisionBackbone, blocks: Sequence[Block]) -> None:
@@ -63,6 +66,7 @@ class Detector(nn.Module, ABC):
         self.tower = nn.ModuleList(blocks)
         self.postprocessing = PostprocessConfig()
         self.weights_sha256: str | None = None
+        self.checkpointing = False
 
     @property
     def device(self) -> torch.device:
@@ -73,6 +77,7 @@ class Detector(nn.Module, ABC):
 
     def encode_image(self, pixels: Tensor) -> list[Tensor]:
         """``[B, 3, H, W]`` normalised and padded to multiples of 32 -> P3..P7, ``[B, C, H/s, W/s]``."""
+        self.vision.swin.checkpointing = self.checkpointing
         return self.vision(pixels)
 
     @abstractmethod
@@ -82,7 +87,10 @@ class Detector(nn.Module, ABC):
     def run_tower(self, features: list[Tensor], text: TextFeatures | None) -> tuple[list[Tensor], TextFeatures | None]:
         """Everything before the heads: (maps, text) -> (maps, fused text)."""
         for block in self.tower:
-            features, text = block(features, text)
+            if self.checkpointing and torch.is_grad_enabled():
+                features, text = checkpoint(block, features, text, use_reentrant=False)
+            else:
+                features, text = block(features, text)
         return features, text
 
     @abstractmethod

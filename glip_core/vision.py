@@ -11,6 +11,7 @@ from timm.models.swin_transformer import (
     window_reverse,
 )
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from glip_core.config import SwinConfig
 
@@ -107,6 +108,7 @@ class Swin(nn.Module):
         # Stage 0 is not used by the pyramid and has no norm in the official checkpoints.
         self.norms = nn.ModuleDict({str(i): nn.LayerNorm(width * 2**i) for i in (1, 2, 3)})
         self.channels = [width * 2**i for i in range(4)]
+        self.checkpointing = False  # see Detector
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
         """``[B, 3, H, W]`` -> C2..C5, ``[B, C, H/s, W/s]`` (channels last in memory), normed from C3 on."""
@@ -115,7 +117,10 @@ class Swin(nn.Module):
         x = self.patch_norm(self.patch_embed(pixels).permute(0, 2, 3, 1))  # (B, H, W, C)
         maps = []
         for i, stage in enumerate(self.layers):
-            out, x = stage(x)
+            if self.checkpointing and torch.is_grad_enabled():
+                out, x = checkpoint(stage, x, use_reentrant=False)
+            else:
+                out, x = stage(x)
             maps.append((self.norms[str(i)](out) if i else out).permute(0, 3, 1, 2))
         return maps
 

@@ -47,6 +47,7 @@ def run(
     device: str = "cpu",
     force: bool = False,
     cache: CacheSettings = MEMORY_ONLY,
+    checkpointing: bool = False,
     say: Say | None = None,
 ) -> dict[str, Any]:
     """Do one run, or return its record if it was done before.
@@ -58,6 +59,7 @@ def run(
         device: ``cpu`` or ``cuda[:N]``.
         force: do it again even if it was done.
         cache: budget of frozen features.
+        checkpointing: compute activations again on the way back rather than keep them: less memory, the same numbers.
         say: told in words what happens.
 
     Returns:
@@ -69,7 +71,7 @@ def run(
         BusyError: another process is doing this very run.
     """
     prepared = prepare(spec, results, data_root=data_root)
-    return execute(prepared, device=device, force=force, cache=cache, say=say)
+    return execute(prepared, device=device, force=force, cache=cache, checkpointing=checkpointing, say=say)
 
 
 def execute(
@@ -78,6 +80,7 @@ def execute(
     device: str = "cpu",
     force: bool = False,
     cache: CacheSettings = MEMORY_ONLY,
+    checkpointing: bool = False,
     say: Say | None = None,
 ) -> dict[str, Any]:
     """The work of :func:`run` on a prepared spec."""
@@ -94,7 +97,10 @@ def execute(
         failure: Exception | None = None
         with writing(folder) as scratch:
             try:
-                _work(prepared, record, scratch, device, cache, resume, say or (lambda _: None))
+                reset_peak_memory(device)
+                detector = load_detector(prepared, device)
+                detector.checkpointing = checkpointing
+                _work(prepared, detector, record, scratch, cache, resume, say or (lambda _: None))
                 record["status"] = "done"
             except Exception as error:
                 failure = error
@@ -178,16 +184,14 @@ def _new_record(prepared: Prepared, device: str) -> dict[str, Any]:
 
 def _work(
     prepared: Prepared,
+    detector: Detector,
     record: dict[str, Any],
     folder: Path,
-    device: str,
     cache: CacheSettings,
     resume: Resume,
     say: Say,
 ) -> None:
     """Tune, test, and fill in the record."""
-    reset_peak_memory(device)
-    detector = load_detector(prepared, device)
     total = sum(p.numel() for p in detector.parameters())
     tuned = _tune(prepared, detector, folder, cache, resume, say) if prepared.settings else None
     write_json(folder / "prompt.json", prompt_to_json(prepared.prompt))
@@ -212,7 +216,7 @@ def _work(
         "validation_AP": tuned.best_ap if tuned else None,
         "test_seconds": round(seconds, 3),
         "images_per_second": round(len(prepared.test) / seconds, 3),
-        "peak_memory_bytes": peak_memory(device),
+        "peak_memory_bytes": peak_memory(str(detector.device)),
         "tuned_parameters": tuned.parameters if tuned else 0,
         "total_parameters": total,
     }

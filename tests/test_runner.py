@@ -143,3 +143,10 @@ def test_real_photos_can_be_tuned_on(shared, tmp_path, mode):
 def test_a_missing_data_root_says_what_to_do(tmp_path):
     with pytest.raises(InputError, match=r"data root '.*nowhere' not found; .*download https://\S+Raccoon.zip"):
         odinw_bench.run(RunSpec(dataset="raccoon", suite="odinw13"), tmp_path, data_root=tmp_path / "nowhere")
+
+
+def test_checkpointing_gives_the_same_run(tmp_path):
+    spec = RunSpec(dataset="thermal", model="dyhead-nano", mode="full", shots=1, overrides={"epochs": 2, "copies": 2})
+    plain, thrifty = (run(spec, tmp_path / str(on), checkpointing=on) for on in (False, True))
+    assert plain["metrics"] == thrifty["metrics"]
+    assert plain["digest"] == thrifty["digest"]

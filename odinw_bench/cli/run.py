@@ -52,6 +52,9 @@ def run(
     cache_dir: Annotated[
         Path | None, typer.Option("--cache-dir", help="Folder of that disk cache. Default: the user's cache folder.")
     ] = None,
+    checkpointing: Annotated[
+        bool, typer.Option("--checkpointing", help="Tune in less memory and more time; the numbers are the same.")
+    ] = False,
     engine: Annotated[
         str,
         typer.Option(
@@ -103,6 +106,7 @@ def run(
                 cache_gb=cache_gb,
                 cache_disk_gb=cache_disk_gb,
                 cache_dir=cache_dir,
+                checkpointing=checkpointing,
                 engine=engine,
                 workers=workers,
                 force=force,

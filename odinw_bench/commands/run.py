@@ -38,6 +38,7 @@ class RunArguments:
     cache_gb: float
     cache_disk_gb: float
     cache_dir: Path | None
+    checkpointing: bool
     engine: str
     workers: int | None
     force: bool
@@ -67,6 +68,7 @@ def command(arguments: RunArguments) -> int:
             disk=int(arguments.cache_disk_gb * 2**30),
             folder=arguments.cache_dir,
         ),
+        checkpointing=arguments.checkpointing,
     )
     choose_engine(arguments.engine, arguments.workers, device=how.device, specs=specs)  # a slip is told before all else
     cells = plan(specs, how.results, data_root=how.data_root)

@@ -28,6 +28,7 @@ class HowToRun:
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         force: do finished runs again.
         cache: budget of frozen features.
+        checkpointing: trade time for memory while tuning.
     """
 
     results: Path
@@ -35,6 +36,7 @@ class HowToRun:
     device: str = "cpu"
     force: bool = False
     cache: CacheSettings = MEMORY_ONLY
+    checkpointing: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def do_cell(spec: RunSpec, how: HowToRun, say: Callable[[str], None]) -> Outcome
             device=how.device,
             force=how.force,
             cache=how.cache,
+            checkpointing=how.checkpointing,
             say=say,
         )
     except BusyError:

@@ -9,7 +9,7 @@ import torch
 from torchvision.ops import deform_conv2d
 
 import glip_core
-from glip_core import Prompt
+from glip_core import Prompt, Targets
 from glip_core.config import FusionConfig, get_config
 from glip_core.deform import deform_conv, output_size
 from glip_core.fusion import CrossAttention
@@ -112,3 +112,33 @@ def test_the_whole_network_equals_the_plain_formulation():
         torch.testing.assert_close(a, b[..., :tokens], atol=2e-4, rtol=1e-4)
     for a, b in zip(ours.box_deltas + ours.centerness, plain.box_deltas + plain.centerness, strict=True):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("fusion", [True, False])
+def test_checkpointing_changes_no_gradient_and_holds_less(fusion):
+    """Dropout included: the second computation must throw the same dice. Bit for bit."""
+    config = replace(get_config("glip-nano"), fusion=replace(get_config("glip-nano").fusion, dropout=0.2))
+    torch.manual_seed(0)
+    detector = glip_core.assemble(config if fusion else replace(config, fusion=None)).train()
+    pixels, prompt = torch.randn(2, 3, 64, 96), Prompt.from_classes(["fish", "stingray"])
+    targets = [Targets(torch.tensor([[5.0, 5, 40, 40]]), torch.tensor([1]))] * 2
+    held, gradients_of = [], []
+    for checkpointing in (False, True):
+        detector.checkpointing = checkpointing
+        detector.zero_grad()
+        kept = 0
+
+        def note(tensor):
+            nonlocal kept
+            kept += tensor.nbytes
+            return tensor
+
+        torch.manual_seed(1)
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            total = sum(detector.loss(pixels, targets, prompt).values())
+        total.backward()
+        held.append(kept)
+        gradients_of.append([p.grad for p in detector.parameters()])
+    assert held[1] < held[0] / 2
+    for a, b in zip(*gradients_of, strict=True):
+        assert (a is None and b is None) or a.equal(b)
