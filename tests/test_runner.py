@@ -147,6 +147,6 @@ def test_a_missing_data_root_says_what_to_do(tmp_path):
 
 def test_checkpointing_gives_the_same_run(tmp_path):
     spec = RunSpec(dataset="thermal", model="dyhead-nano", mode="full", shots=1, overrides={"epochs": 2, "copies": 2})
-    plain, thrifty = (run(spec, tmp_path / str(on), checkpointing=on) for on in (False, True))
+    plain, thrifty = (odinw_bench.run(spec, tmp_path / str(on), checkpointing=on) for on in (False, True))
     assert plain["metrics"] == thrifty["metrics"]
     assert plain["digest"] == thrifty["digest"]
