@@ -19,7 +19,7 @@ from glip_core.errors import InputError
 from glip_core.fusion import Fusion, LanguageLayer
 from glip_core.language import LanguageBackbone
 from glip_core.losses import Normalisers, detection_losses, token_targets
-from glip_core.postprocess import PostprocessConfig, postprocess
+from glip_core.postprocess import PostprocessConfig, merge, postprocess
 from glip_core.preprocess import load_image, pad_batch, resized_hw, scale_boxes, to_tensor
 from glip_core.prompt import Prompt
 from glip_core.structures import Detections, RawOutputs, Targets, TextFeatures
@@ -196,9 +196,25 @@ class Detector(nn.Module, ABC):
         Args:
             pixels: ``[B, 3, H, W]``, normalised and padded.
             image_sizes: (height, width) of each image before padding.
-            prompt: the classes to look for.
+            prompt: the classes to look for. More than the model reads at a time are asked for one prompt after the
+                other (the official chunked evaluation); the best detections of all together are kept.
         """
-        return self.detections_from_raw(self.forward_raw(pixels, prompt), image_sizes, prompt)
+        parts = self.chunks(prompt)
+        if len(parts) == 1:
+            return self.detections_from_raw(self.forward_raw(pixels, prompt), image_sizes, prompt)
+        levels = self.encode_image(pixels)
+        found: list[list[Detections]] = [[] for _ in image_sizes]
+        first = 0
+        for part in parts:
+            raw = self.run_heads(*self.run_tower(levels, self.encode_text(part)))
+            for mine, one in zip(found, self.detections_from_raw(raw, image_sizes, part), strict=True):
+                mine.append(Detections(one.boxes, one.scores, one.labels + first))
+            first += len(part)
+        return [merge(mine, self.postprocessing.per_image) for mine in found]
+
+    def chunks(self, prompt: Prompt) -> list[Prompt]:
+        """The prompt in parts of as many tokens as the model reads; mostly the prompt alone."""
+        return [prompt]
 
     def predict(self, image: Any, prompt: Prompt) -> Detections:
         """Detections in one photo.
@@ -292,6 +308,10 @@ class GLIP(Detector):
         if text is None:
             raise ValueError("GLIP needs text features")
         return self.head(features, text.hidden if self.config.fusion else text.embedded)
+
+    def chunks(self, prompt: Prompt) -> list[Prompt]:
+        """See :meth:`glip_core.language.LanguageBackbone.chunks`."""
+        return self.language.chunks(prompt)
 
     def token_map(self, prompt: Prompt) -> list[list[int]]:
         """The tokens of each class."""

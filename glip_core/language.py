@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -86,6 +87,30 @@ class LanguageBackbone(nn.Module):
                 f"shorten it or split its {len(prompt)} classes over several prompts ('{prompt.caption[:60]}...')"
             )
         return encoding
+
+    def chunks(self, prompt: Prompt) -> list[Prompt]:
+        """A prompt as consecutive prompts that fit; itself alone where it fits, or is a sentence.
+
+        Words are tokenised one by one, so that a class has the same tokens in a part as in the whole.
+
+        Raises:
+            InputError: a single class is longer than the model reads.
+        """
+        encoding = load_tokenizer(self.vocabulary).encode(prompt.caption)
+        if len(encoding.ids) <= self.config.max_tokens or prompt.segments is None:
+            return [prompt]
+        begins = [begin for begin, _ in encoding.offsets[1:-1]]  # without [CLS] and [SEP]
+        room = self.config.max_tokens - 2
+        parts, first = [], 0
+        for last in range(1, len(prompt) + 1):
+            past = prompt.segments[last][1] if last < len(prompt) else None
+            start = prompt.segments[first][0]
+            if past is None or bisect_left(begins, past) - bisect_left(begins, start) > room:
+                parts.append(prompt.part(first, last))
+                first = last
+        for part in parts:
+            self.tokenize(part)  # for its error
+        return parts
 
     def token_map(self, prompt: Prompt) -> list[list[int]]:
         """The token indices of each class of the prompt."""

@@ -105,10 +105,23 @@ def class_aware_nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -
     return nms(exclusive + apart, scores.double(), iou)
 
 
+def merge(parts: Sequence[Detections], per_image: int) -> Detections:
+    """Detections of one image from prompts of different classes: the best of all, ties with the last kept too."""
+    boxes = torch.cat([part.boxes for part in parts])
+    scores = torch.cat([part.scores for part in parts])
+    labels = torch.cat([part.labels for part in parts])
+    order = scores.argsort(descending=True, stable=True)
+    return _limit(boxes[order], scores[order], labels[order], per_image)
+
+
 def _suppress(boxes: Tensor, scores: Tensor, labels: Tensor, config: PostprocessConfig) -> Detections:
     kept = class_aware_nms(boxes, scores, labels, config.nms_iou)
-    boxes, scores, labels = boxes[kept], scores[kept], labels[kept]
-    if len(scores) > config.per_image > 0:
-        enough = scores >= scores[config.per_image - 1]
+    return _limit(boxes[kept], scores[kept], labels[kept], config.per_image)
+
+
+def _limit(boxes: Tensor, scores: Tensor, labels: Tensor, per_image: int) -> Detections:
+    """The first ``per_image`` of detections that come best first, and those that tie with the last of them."""
+    if len(scores) > per_image > 0:
+        enough = scores >= scores[per_image - 1]
         boxes, scores, labels = boxes[enough], scores[enough], labels[enough]
     return Detections(boxes=boxes, scores=scores, labels=labels)

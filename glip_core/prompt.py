@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from glip_core.errors import InputError
@@ -34,11 +34,14 @@ class Prompt:
         caption: the text that the language backbone reads.
         spans: one half-open character span per class; the tokens inside it stand for the class.
         names: the class names, for people.
+        segments: per class the span of its name with its attributes, where the caption is a list of classes; they
+            follow from the caption and play no part in comparisons.
     """
 
     caption: str
     spans: tuple[tuple[int, int], ...]
     names: tuple[str, ...]
+    segments: tuple[tuple[int, int], ...] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.spans) != len(self.names):
@@ -60,7 +63,7 @@ class Prompt:
         names = list(names)
         cleaned = [{"name": clean_name(name)} for name in names]
         prompt = cls.from_parts(cleaned, separator=separator)
-        return cls(prompt.caption, prompt.spans, tuple(names))
+        return cls(prompt.caption, prompt.spans, tuple(names), prompt.segments)
 
     @classmethod
     def from_parts(cls, parts: Iterable[Mapping[str, str]], *, separator: str = SEPARATOR) -> Prompt:
@@ -73,7 +76,7 @@ class Prompt:
         Raises:
             InputError: no parts, an unknown key, or a part without a name.
         """
-        caption, spans, names = "", [], []
+        caption, spans, names, segments = "", [], [], []
         for number, part in enumerate(parts):
             unknown = sorted(set(part) - set(_PART_KEYS))
             if unknown:
@@ -83,19 +86,36 @@ class Prompt:
                 raise InputError(f"prompt part {number}: 'name' is missing or empty")
             if caption or number:
                 caption += separator
+            begin = len(caption)
             caption += part.get("prefix") or ""
             spans.append((len(caption), len(caption) + len(name)))
             caption += name + (part.get("suffix") or "")
             names.append(name)
+            segments.append((begin, len(caption)))
         if not names:
             raise InputError("a prompt needs at least one class name")
-        return cls(caption, tuple(spans), tuple(names))
+        return cls(caption, tuple(spans), tuple(names), tuple(segments))
 
     @classmethod
     def from_caption(cls, caption: str, spans: Iterable[tuple[int, int]]) -> Prompt:
         """A free sentence whose phrases, given by character spans, are the classes (grounding)."""
         spans = tuple(spans)
         return cls(caption, spans, tuple(caption[start:end] for start, end in spans))
+
+    def part(self, first: int, last: int) -> Prompt:
+        """The prompt of classes ``first`` to ``last`` (not included) alone, attributes and separators as they are.
+
+        Raises:
+            InputError: the caption is a sentence, not a list of classes.
+        """
+        if self.segments is None:
+            raise InputError(f"a sentence cannot be split into classes: '{self.caption[:60]}'")
+        begin, end = self.segments[first][0], self.segments[last - 1][1]
+
+        def moved(spans: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+            return tuple((a - begin, b - begin) for a, b in spans[first:last])
+
+        return Prompt(self.caption[begin:end], moved(self.spans), self.names[first:last], moved(self.segments))
 
     def token_map(self, characters: CharacterMap) -> list[list[int]]:
         """The tokens of each class, [CLS] being token 0.

@@ -54,12 +54,13 @@ def detect_split(
     results: list[dict[str, Any]] = []
     with autocast(detector.device, precision):
         for batch in _batches(detector, split, frozen):
+            sizes = [item.hw for _, item in batch]
             if frozen is None:
                 pixels = torch.cat([item.pixels for _, item in batch if isinstance(item, Loaded)])
-                raw = detector.forward_raw(pixels, prompt)
+                found = detector.detect(pixels, sizes, prompt)
             else:
                 raw = frozen.outputs([item for _, item in batch if isinstance(item, Features)])
-            found = detector.detections_from_raw(raw, [item.hw for _, item in batch], prompt)
+                found = detector.detections_from_raw(raw, sizes, prompt)
             for (image_id, item), detections in zip(batch, found, strict=True):
                 width, height = split.size(image_id)
                 boxes = scale_boxes(detections.boxes, item.hw, (height, width))

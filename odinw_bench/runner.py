@@ -147,8 +147,8 @@ def load_detector(prepared: Prepared, device: str) -> Detector:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)  # a fresh class layer is part of the run
         detector = glip_core.load(spec.model, prepared.weights, num_classes=classes, device=device)
-    if detector.config.has_text:
-        detector.token_map(prepared.prompt)  # a prompt that is too long ends the run here
+    if prepared.settings is not None and detector.config.has_text:
+        detector.token_map(prepared.prompt)  # tuning wants the whole prompt at once: a longer one ends the run here
     return detector
 
 
