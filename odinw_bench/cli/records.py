@@ -7,9 +7,14 @@ from typing import Annotated
 
 import typer
 
-from odinw_bench.commands.options import Debug, Json
+from odinw_bench.commands.options import DataRoot, Debug, Json
 
 app = typer.Typer()
+
+OwnData = Annotated[
+    list[Path] | None,
+    typer.Option("--data", help="A folder of your own data sets that records are of; may be repeated."),
+]
 
 
 @app.command()
@@ -20,3 +25,57 @@ def show(
     from odinw_bench.commands.show import command
 
     command(record, as_json)
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Option("--results", help="Folder of the run records.")] = Path("results"),
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path("reports"),
+    title: Annotated[str, typer.Option("--title", help="Heading of the report.")] = "ODinW benchmark report",
+    pictures: Annotated[
+        int, typer.Option("--pictures", min=0, help="Worst and best test images a task, each; 0: no gallery.")
+    ] = 2,
+    data_root: DataRoot = None,
+    data: OwnData = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Tables, figures and one self-contained page out of run records: no model is loaded.
+
+    Writes report.html, report.md, tables/*.tex and *.csv, figures/*.png and *.svg. For example:
+
+        odinw-bench run --dataset aquarium,pothole --mode zero-shot,prompt --shots 1,5 --seed all
+        odinw-bench report --results results --out reports
+    """
+    from odinw_bench.commands.report import command
+    from odinw_bench.report import ReportSettings
+
+    command(
+        ReportSettings(results, out, title=title, pictures=pictures, data_root=data_root, data=tuple(data or ())),
+        as_json,
+    )
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="A run's folder, or a pattern of folders in quotes.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Likewise.")],
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Resamples of the test images.")] = 1000,
+    seed: Annotated[int, typer.Option("--bootstrap-seed", min=0, help="Of the resampling.")] = 0,
+    data_root: DataRoot = None,
+    data: OwnData = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Is A better than B? A paired bootstrap over the test images, in words.
+
+    Patterns compare groups: runs of one task and seed are paired. For example:
+
+        odinw-bench compare results/mini/glip-nano/aquarium/prompt-5* results/mini/glip-nano/aquarium/zero-shot-*
+        odinw-bench compare "results/mini/glip-nano/*/prompt-5shot-*" "results/mini/dyhead-nano/*/linear-5shot-*"
+    """
+    from odinw_bench.commands.compare import CompareArguments, command
+
+    command(
+        CompareArguments(a, b, samples=samples, seed=seed, data_root=data_root, data=tuple(data or ()), as_json=as_json)
+    )

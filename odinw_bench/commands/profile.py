@@ -15,7 +15,7 @@ from odinw_bench.commands.output import console, number, print_json, table
 from odinw_bench.devices import pick_device
 from odinw_bench.files import write_json
 from odinw_bench.profiling import ProfileSettings, profile_all
-from odinw_bench.profiling.published import SOURCE, published_cost
+from odinw_bench.published import PublishedCost, published_cost
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def _print(found: Sequence[Mapping[str, Any]]) -> None:
     columns = ["", *_SETTING, *numbers]
     rows = [[str(n), *_row(row)] for n, row in enumerate(good, start=1)]
     console().print(table(_title(good), columns, rows, numbers=numbers))
-    if any(_paper(row) for row in good):
-        print(f"paper: {SOURCE}")
+    for source in dict.fromkeys(paper.source for row in good if (paper := _paper(row))):
+        print(source)
     stages = list(dict.fromkeys(name for row in good for name in (*row["stages"], *row["once"])))
     of_row = [str(n) for n in range(1, len(good) + 1)]
     rows = [[name, *(_stage(row, name) for row in good)] for name in stages]
@@ -132,13 +132,9 @@ def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else 1000 * seconds
 
 
-def _paper(row: Mapping[str, Any]) -> tuple[float, float] | None:
+def _paper(row: Mapping[str, Any]) -> PublishedCost | None:
     settings = row["settings"]
-    found = published_cost(settings["model"], fusion=settings["fusion"])
-    if found is None:
-        return None
-    training = settings["phase"] == "training"
-    return (found.train_fps, found.train_gb) if training else (found.inference_fps, found.inference_gb)
+    return published_cost(settings["model"], settings["phase"], fusion=settings["fusion"])
 
 
 def _row(row: Mapping[str, Any]) -> list[str]:
@@ -152,6 +148,6 @@ def _row(row: Mapping[str, Any]) -> list[str]:
         number(row["parameters"] / 1e6, 1),
         number(row["gflops"]),
         "-" if share is None else f"{share:.0%}",
-        number(paper[0] if paper else None, 2),
-        number(paper[1] if paper else None, 1),
+        number(paper.images_per_second if paper else None, 2),
+        number(paper.gigabytes if paper else None, 1),
     ]

@@ -1,0 +1,132 @@
+"""``odinw-bench compare``: two runs or groups of runs, by a paired bootstrap, in words."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from odinw_bench.commands.output import console, number, print_json, table
+from odinw_bench.report.document import format_number
+from odinw_bench.report.pairs import Pair, compare_pairs, find_runs, over_tasks, pair_up
+from odinw_bench.stats import Comparison, Summary
+
+
+@dataclass(frozen=True)
+class CompareArguments:
+    """What the command line gives."""
+
+    a: str
+    b: str
+    samples: int
+    seed: int
+    data_root: Path | None
+    data: Sequence[Path]
+    as_json: bool
+
+
+def command(arguments: CompareArguments) -> None:
+    """Compare and print."""
+    pairs, alone = pair_up(find_runs(arguments.a), find_runs(arguments.b))
+    several = len(pairs) > 1
+    compared = compare_pairs(
+        pairs,
+        samples=arguments.samples,
+        seed=arguments.seed,
+        data_root=arguments.data_root,
+        data=arguments.data,
+        say=(lambda text: print(text, file=sys.stderr, flush=True)) if several else lambda _: None,
+    )
+    total = over_tasks(compared) if several else None
+    words = in_words_of_group(compared, total) if total else in_words(compared[0])
+    if arguments.as_json:
+        rows = [_json(pair) for pair in compared]
+        print_json({"words": words, "pairs": rows, "over_tasks": asdict(total) if total else None, "unpaired": alone})
+        return
+    print(f"A: {_names([pair.a.name for pair in compared])}")
+    print(f"B: {_names([pair.b.name for pair in compared])}")
+    if several:
+        _print_table(compared)
+    print(words)
+    for note in alone:
+        print(f"left out: {note}")
+
+
+def in_words(pair: Pair) -> str:
+    """One comparison as a sentence."""
+    result = pair.result
+    interval = f"95 % interval {format_number(result.low)} to {format_number(result.high)}"
+    basis = f"{result.samples} resamples of {pair.images} test images of {pair.a.place[0]}/{pair.a.place[1]}"
+    if result.low > 0 or result.high < 0:
+        better, worse = ("A", "B") if result.difference > 0 else ("B", "A")
+        size = abs(result.difference)
+        low, high = sorted((abs(result.low), abs(result.high)))
+        interval = f"95 % interval {format_number(low)} to {format_number(high)}"
+        share = result.probability_better if better == "A" else 1 - result.probability_better
+        return f"{better} is better than {worse} by {size:.1f} AP ({interval}; better in {share:.0%} of {basis})."
+    if result.difference == result.low == result.high == 0:
+        return f"A and B are equal ({basis})."
+    return (
+        f"No clear difference: A minus B is {format_number(result.difference, sign=True)} AP ({interval}; "
+        f"A is better in {result.probability_better:.0%} of {basis})."
+    )
+
+
+def in_words_of_group(pairs: Sequence[Pair], total: Summary) -> str:
+    """Many comparisons as a sentence: the mean over tasks, and on how many the difference is clear."""
+    clear_a = sum(pair.result.low > 0 for pair in pairs)
+    clear_b = sum(pair.result.high < 0 for pair in pairs)
+    mean = f"{abs(total.mean):.1f} AP on average over {total.count} {'task' if total.count == 1 else 'tasks'}"
+    counts = f"of {len(pairs)} pairs A is clearly better in {clear_a}, B in {clear_b}"
+    if total.low is None or total.high is None:
+        better = "A" if total.mean > 0 else "B"
+        return f"{better} is ahead by {mean} ({counts})."
+    interval = f"95 % interval over tasks {format_number(total.low)} to {format_number(total.high)}"
+    if total.low <= 0 <= total.high:
+        return (
+            f"No clear difference over the tasks: A minus B is {format_number(total.mean, sign=True)} AP on average "
+            f"over {total.count} ({interval}; {counts})."
+        )
+    better, worse = ("A", "B") if total.mean > 0 else ("B", "A")
+    low, high = sorted((abs(total.low), abs(total.high)))
+    return f"{better} is better than {worse} by {mean} (95 % interval over tasks {low:.1f} to {high:.1f}; {counts})."
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
+
+
+def _print_table(pairs: Sequence[Pair]) -> None:
+    numbers = ["AP of A", "AP of B", "A − B", "low", "high", "A better"]
+    rows = [
+        [
+            "/".join(pair.a.place[:2]),
+            str(pair.b.seed if pair.a.record["spec"]["shots"] == 0 else pair.a.seed),
+            number(pair.a.record["metrics"]["AP"]),
+            number(pair.b.record["metrics"]["AP"]),
+            *_interval(pair.result),
+            f"{pair.result.probability_better:.0%}",
+        ]
+        for pair in pairs
+    ]
+    console().print(
+        table("AP in percent, 95 % intervals over test images", ["task", "seed", *numbers], rows, numbers=numbers)
+    )
+
+
+def _interval(result: Comparison) -> list[str]:
+    return [format_number(value, sign=True) for value in (result.difference, result.low, result.high)]
+
+
+def _json(pair: Pair) -> dict[str, object]:
+    return {
+        "a": str(pair.a.folder),
+        "b": str(pair.b.folder),
+        "suite": pair.a.place[0],
+        "dataset": pair.a.place[1],
+        "images": pair.images,
+        "AP_a": pair.a.record["metrics"]["AP"],
+        "AP_b": pair.b.record["metrics"]["AP"],
+        **asdict(pair.result),
+    }

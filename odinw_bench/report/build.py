@@ -1,0 +1,162 @@
+"""Records in, a folder of files out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from glip_core.errors import InputError
+from odinw_bench.files import parse_json, read_bytes, write_bytes, write_text
+from odinw_bench.report import figures
+from odinw_bench.report.analysis import cost_table, fusion_section, prompt_section, seen_section
+from odinw_bench.report.coverage import failed_section, missing_section, provenance_section
+from odinw_bench.report.document import Figure, Gallery, Report, Section, Table, listed, slug
+from odinw_bench.report.gallery import gallery
+from odinw_bench.report.load import load_runs
+from odinw_bench.report.markup import to_csv, to_latex, to_markdown
+from odinw_bench.report.means import Suite, split_suites
+from odinw_bench.report.page import to_html
+from odinw_bench.report.published import with_published_prompts
+from odinw_bench.report.tables import dataset_key, dataset_section, headline, heat_map, ladder
+
+PAGE = "report.html"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """What a report is made from.
+
+    Attributes:
+        results: folder of the records.
+        out: folder to write to.
+        title: heading.
+        pictures: of each data set's gallery, worst and best each; 0: no gallery.
+        data_root: folder of the official data, for the gallery.
+        data: folders of the user's own data sets, for the gallery.
+    """
+
+    results: Path
+    out: Path
+    title: str = "ODinW benchmark report"
+    pictures: int = 2
+    data_root: Path | None = None
+    data: Sequence[Path] = field(default_factory=tuple)
+
+
+def build_report(settings: ReportSettings, say: Say = lambda _: None) -> list[Path]:
+    """Write ``report.md``, ``report.html``, ``tables/*.tex``, ``tables/*.csv``, ``figures/*.png`` and ``*.svg``.
+
+    The same records give the same bytes. Files of an earlier report in the folder are replaced, others stay.
+
+    Args:
+        settings: from where and where to.
+        say: told in words what happens.
+
+    Returns:
+        the files written, the page first.
+
+    Raises:
+        InputError: there are no records.
+    """
+    runs = load_runs(settings.results)
+    say(f"{len(runs.done) + len(runs.failed)} records")
+    suites = [with_published_prompts(suite) for suite in split_suites(runs)]
+    sections = [_suite_section(suite, settings, say) for suite in suites]
+    fusion = fusion_section(_profiles(settings.results))
+    sections += [fusion] if fusion else []
+    sections.append(provenance_section(runs))
+    report = Report(settings.title, _opening(suites), sections)
+    return _write(report, settings.out)
+
+
+def _opening(suites: Iterable[Suite]) -> list[str]:
+    text = [
+        "Made by odinw-bench from run records alone. AP is COCO's mean over IoU 0.50 to 0.95, in percent. Means are "
+        "taken first over seeds, then over tasks, and say how many of each they are over."
+    ]
+    if any(suite.name == "mini" for suite in suites):
+        text.append(
+            "The suite mini is a drawn miniature: its numbers are not comparable with those of the real ODinW data."
+        )
+    return text
+
+
+def _suite_section(suite: Suite, settings: ReportSettings, say: Say) -> Section:
+    say(f"suite {suite.name}: {len(suite.runs)} runs")
+    text = f"{len(suite.runs)} finished runs, {len(suite.failed)} failed."
+    if suite.measured:
+        text += f" {len(suite.measured)} of {len(suite.tasks)} tasks: {listed(suite.measured)}."
+    parts = [*_results(suite, settings, say), missing_section(suite), failed_section(suite)]
+    return Section(slug(suite.name), f"Suite {suite.name}", text=[text], children=[part for part in parts if part])
+
+
+def _results(suite: Suite, settings: ReportSettings, say: Say) -> list[Section | None]:
+    if not suite.scores:
+        return []
+    anchors = {task: dataset_key(suite, task) for task in suite.measured}
+    tasks = [dataset_section(suite, task, _gallery(suite, task, settings, say)) for task in anchors]
+    return [
+        _section(suite, "headline", "Results", [headline(suite)]),
+        _section(suite, "few-shot", "Few-shot curves", drawn=[figures.shot_curves(suite)]),
+        _section(suite, "modes", "Ways of tuning", drawn=[figures.mode_curves(suite)]),
+        _section(suite, "ladder", "Model by model", [ladder(suite)]),
+        seen_section(suite),
+        prompt_section(suite),
+        _section(suite, "datasets", "By task", [heat_map(suite, anchors)], figures.heat_figures(suite)),
+        _section(suite, "cost", "Cost", [cost_table(suite)], [figures.cost_figure(suite)]),
+        Section(suite.key("tasks"), "Each task", children=tasks),
+    ]
+
+
+def _section(
+    suite: Suite, part: str, title: str, tables: Sequence[Table | None] = (), drawn: Sequence[Figure | None] = ()
+) -> Section | None:
+    """A section of what there is; None where there is nothing."""
+    made, pictures = [table for table in tables if table], [figure for figure in drawn if figure]
+    return Section(suite.key(part), title, tables=made, figures=pictures) if made or pictures else None
+
+
+def _gallery(suite: Suite, task: str, settings: ReportSettings, say: Say) -> Gallery:
+    if not settings.pictures:
+        return Gallery()
+    return gallery(
+        suite,
+        task,
+        settings.results,
+        count=settings.pictures,
+        data_root=settings.data_root,
+        data=settings.data,
+        say=say,
+    )
+
+
+def _profiles(results: Path) -> list[dict[str, Any]]:
+    """What ``odinw-bench profile`` left below the results folder; foreign files are passed over."""
+    found = []
+    for path in sorted(results.glob("**/profile*.json")):
+        try:
+            content = parse_json(read_bytes(path), path)
+        except InputError:
+            continue
+        if isinstance(content, dict) and (content.get("schema"), content.get("kind")) == (1, "profile"):
+            found += [row for row in content.get("measured", []) if isinstance(row, dict)]
+    return found
+
+
+def _write(report: Report, out: Path) -> list[Path]:
+    written = [out / PAGE, out / "report.md"]
+    write_text(written[0], to_html(report))
+    write_text(written[1], to_markdown(report, PAGE))
+    for section in report.walk():
+        for table in section.tables:
+            for ending, text in (("tex", to_latex(table)), ("csv", to_csv(table))):
+                written.append(out / "tables" / f"{table.key}.{ending}")
+                write_text(written[-1], text)
+        for figure in section.figures:
+            written += [out / "figures" / f"{figure.key}.png", out / "figures" / f"{figure.key}.svg"]
+            write_bytes(written[-2], figure.png)
+            write_text(written[-1], figure.svg)
+    return written

@@ -1,0 +1,300 @@
+"""The figures: few-shot curves, modes, heat maps, cost against accuracy. For eyes that see colours differently, too."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from odinw_bench.report.analysis import mean_cost
+from odinw_bench.report.document import Figure, format_number, listed, slug
+from odinw_bench.report.means import AS_PUBLISHED, Config, Suite, average, common_tasks, shots_rank
+from odinw_bench.spec import UNTUNED
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's colours; markers and dashes tell the lines apart where colours do not.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#785EF0", "#8A6F00")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
+
+_INK = "#010203"  # what becomes the page's own text colour
+_PANEL = (4.2, 3.3)  # inches
+
+Draw = Callable[["Axes"], None]
+Line = tuple[str, list[tuple[str, float]]]  # name, (shots, AP) ascending
+
+
+def shot_curves(suite: Suite) -> Figure | None:
+    """AP by shots, a panel per tuning mode and a line per model: the paper's Figure 4."""
+    return _curves(
+        suite,
+        key=suite.key("few-shot"),
+        title="AP by labelled images per class; a panel per mode, a line per model",
+        panel_of=lambda config: config.mode,
+        line_of=lambda config: config.model_name,
+    )
+
+
+def mode_curves(suite: Suite) -> Figure | None:
+    """AP by shots, a panel per model and a line per mode: the paper's Figure 7."""
+    return _curves(
+        suite,
+        key=suite.key("modes"),
+        title="AP by labelled images per class; a panel per model, a line per mode",
+        panel_of=lambda config: config.model_name,
+        line_of=lambda config: config.mode,
+    )
+
+
+def _curves(
+    suite: Suite, *, key: str, title: str, panel_of: Callable[[Config], str], line_of: Callable[[Config], str]
+) -> Figure | None:
+    tasks, kept = common_tasks(suite.scores)
+    tuned = [config for config in kept if config.mode not in UNTUNED and config.mode != AS_PUBLISHED]
+    if not tuned:
+        return None
+    value = {config: average(suite.scores[config], tasks).ap for config in kept}
+    starts = {config.model_name: value[config] for config in kept if config.mode == "zero-shot"}
+    starts |= {config.model_name: value[config] for config in kept if config.mode == AS_PUBLISHED}
+    panels: dict[str, dict[str, list[tuple[str, float]]]] = {}
+    for config in tuned:
+        line = panels.setdefault(panel_of(config), {}).setdefault(line_of(config), [])
+        if not line and config.model_name in starts:
+            line.append(("0", starts[config.model_name]))
+        line.append((config.shots, value[config]))
+    for lines in panels.values():
+        for line in lines.values():
+            line.sort(key=lambda point: shots_rank(point[0]))
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    ticks = sorted({shots for lines in panels.values() for line in lines.values() for shots, _ in line}, key=shots_rank)
+    top = max(point for lines in panels.values() for line in lines.values() for _, point in line)
+    draws: list[tuple[str, Draw]] = [
+        (panel, partial(_draw_lines, lines=list(lines.items()), names=names, ticks=ticks, top=top))
+        for panel, lines in panels.items()
+    ]
+    left_out = [config.name for config in suite.scores if config not in kept]
+    caption = f"{title}. Mean over seeds and {_shared(tasks)}: {listed(tasks)}."
+    if left_out:
+        caption += f" Left out for too few tasks: {listed(left_out, 12)}."
+    alt = "; ".join(
+        f"{panel}, {name}: " + ", ".join(f"{shots} shots {format_number(ap)}" for shots, ap in line)
+        for panel, lines in panels.items()
+        for name, line in lines.items()
+    )
+    return _figure(key, caption, f"Line chart of mean AP. {alt}", draws)
+
+
+def _shared(tasks: Sequence[str]) -> str:
+    return "the 1 task that all of these have" if len(tasks) == 1 else f"the {len(tasks)} tasks that all of these have"
+
+
+def _draw_lines(axes: Axes, lines: Sequence[Line], names: Sequence[str], ticks: Sequence[str], top: float) -> None:
+    for name, points in lines:
+        style = names.index(name)
+        axes.plot(
+            [ticks.index(shots) for shots, _ in points],
+            [ap for _, ap in points],
+            label=name,
+            color=COLOURS[style % len(COLOURS)],
+            marker=MARKERS[style % len(MARKERS)],
+            linestyle=DASHES[(style + style // len(DASHES)) % len(DASHES)],
+        )
+    axes.set_xticks(range(len(ticks)), ticks)
+    axes.set_xlim(-0.25, len(ticks) - 0.75)
+    axes.set_ylim(0, top * 1.08 or 1)
+    axes.set_xlabel("shots: labelled images per class")
+    axes.set_ylabel("mean AP, percent")
+    axes.grid(alpha=0.25)
+    _legend_below(axes, axes.get_legend_handles_labels()[0], points=34)
+
+
+def heat_figures(suite: Suite) -> list[Figure]:
+    """AP of every task and configuration, a figure per model."""
+    models = list(dict.fromkeys(config.model_name for config in suite.scores))
+    tasks = suite.measured
+    top = max((score.ap for row in suite.scores.values() for score in row.values()), default=0.0) or 1.0
+    figures = []
+    for model in models:
+        configs = [config for config in suite.scores if config.model_name == model]
+        size = (2.2 + 0.5 * len(configs), 1.8 + 0.3 * len(tasks))
+        figures.append(
+            _figure(
+                suite.key(f"heatmap-{slug(model)}"),
+                f"{model}: AP by task and configuration, mean over seeds. White: not measured.",
+                f"Heat map of the table 'AP by task' for {model}.",
+                [(model, partial(_draw_heat, suite=suite, configs=configs, tasks=tasks, top=top))],
+                size=size,
+                on_page=False,
+            )
+        )
+    return figures
+
+
+def _draw_heat(axes: Axes, suite: Suite, configs: Sequence[Config], tasks: Sequence[str], top: float) -> None:
+    grid = [
+        [suite.scores[config][task].ap if task in suite.scores[config] else float("nan") for config in configs]
+        for task in tasks
+    ]
+    axes.imshow(grid, cmap="cividis", vmin=0, vmax=top, aspect="auto")
+    for y, line in enumerate(grid):
+        for x, ap in enumerate(line):
+            if ap == ap:
+                colour = "white" if ap < 0.6 * top else "black"
+                axes.text(x, y, f"{ap:.0f}", ha="center", va="center", fontsize=7, color=colour)
+    names = [f"{config.mode} {config.shots}" if config.shots != "0" else config.mode for config in configs]
+    axes.set_xticks(range(len(configs)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_yticks(range(len(tasks)), tasks, fontsize=8)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+
+
+_COSTS = (
+    ("tuned_parameters", "tuned parameters"),
+    ("tune_seconds", "tuning, seconds a run"),
+    ("peak_memory_bytes", "peak memory, bytes"),
+)
+
+
+def cost_figure(suite: Suite) -> Figure | None:
+    """AP against tuned parameters, seconds and memory."""
+    tasks, kept = common_tasks(suite.scores)
+    kept = [config for config in kept if config.mode not in UNTUNED and config.mode != AS_PUBLISHED]
+    modes = list(dict.fromkeys(config.mode for config in kept))
+    models = list(dict.fromkeys(config.model_name for config in kept))
+    draws: list[tuple[str, Draw]] = []
+    for name, label in _COSTS:
+        points = []
+        for config in kept:
+            row = {task: suite.scores[config][task] for task in tasks}
+            cost = mean_cost(row, name)
+            if cost:
+                points.append((config, cost, average(row).ap))
+        if points:
+            draws.append((label, partial(_draw_cost, points=points, modes=modes, models=models)))
+    if not draws:
+        return None
+    caption = f"Cost against accuracy of what was tuned; means over {_shared(tasks)}. Larger marks: more shots."
+    alt = "Scatter plots of mean AP against tuned parameters, tuning time and memory; their numbers are in the table."
+    return _figure(suite.key("cost"), caption, alt, draws)
+
+
+def _draw_cost(
+    axes: Axes, points: Sequence[tuple[Config, float, float]], modes: Sequence[str], models: Sequence[str]
+) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+    shots = sorted({config.shots for config, _, _ in points}, key=shots_rank)
+    for config, cost, ap in points:
+        axes.scatter(
+            cost,
+            ap,
+            s=24 + 22 * shots.index(config.shots),
+            color=COLOURS[modes.index(config.mode) % len(COLOURS)],
+            marker=MARKERS[models.index(config.model_name) % len(MARKERS)],
+            alpha=0.85,
+            edgecolors=_INK,
+            linewidths=0.4,
+        )
+    lowest, highest = min(cost for _, cost, _ in points), max(cost for _, cost, _ in points)
+    if highest > 5 * lowest:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if highest > 100 * lowest else (1.0, 2.0, 5.0)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.set_ylabel("mean AP, percent")
+    axes.set_ylim(0, 1.1 * max(ap for _, _, ap in points) or 1)
+    axes.grid(alpha=0.25)
+    handles = [Line2D([], [], color=COLOURS[n % len(COLOURS)], lw=5, label=mode) for n, mode in enumerate(modes)]
+    if len(models) > 1:
+        handles += [
+            Line2D([], [], color=_INK, marker=MARKERS[n % len(MARKERS)], ls="", label=model)
+            for n, model in enumerate(models)
+        ]
+    _legend_below(axes, handles, points=20)
+
+
+def _legend_below(axes: Axes, handles: Sequence[Any], *, points: float) -> None:
+    """A legend so many points under the axis: the axes' own height changes with the legend's."""
+    from matplotlib.transforms import offset_copy
+
+    below = offset_copy(axes.transAxes, fig=axes.get_figure(root=True), y=-points, units="points")
+    axes.legend(
+        handles=list(handles),
+        fontsize=8,
+        frameon=False,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        bbox_transform=below,
+        ncols=2,
+        borderpad=0,
+    )
+
+
+def _figure(
+    key: str,
+    caption: str,
+    alt: str,
+    draws: Sequence[tuple[str, Draw]],
+    *,
+    size: tuple[float, float] = _PANEL,
+    on_page: bool = True,
+) -> Figure:
+    """Draw the panels one by one for the page, and together for papers."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    style: Any = {
+        "svg.hashsalt": "odinw-bench",  # the same ids, and so the same bytes, each time
+        "font.size": 9,
+        "axes.titlesize": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
+    }
+    panels = []
+    with plt.rc_context(style):
+        for number, (title, draw) in enumerate(draws if on_page else ()):
+            figure, axes = plt.subplots(figsize=size, layout="constrained")
+            draw(axes)
+            panels.append((title, _inline(_svg(figure, transparent=True), f"{key}-{number}")))
+            plt.close(figure)
+        columns = min(3, len(draws))
+        rows = -(-len(draws) // columns)
+        whole, grid = plt.subplots(
+            rows, columns, figsize=(size[0] * columns, size[1] * rows), layout="constrained", squeeze=False
+        )
+        for axes, (title, draw) in zip(grid.flat, draws, strict=False):
+            draw(axes)
+            axes.set_title(title)
+        for axes in grid.flat[len(draws) :]:
+            axes.set_visible(False)
+        png = io.BytesIO()
+        whole.savefig(png, format="png", dpi=150, metadata={"Software": None})
+        svg = _svg(whole)
+        plt.close(whole)
+    return Figure(key, caption, alt, panels, png.getvalue(), svg)
+
+
+def _svg(figure: Any, *, transparent: bool = False) -> str:
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=transparent, metadata={"Date": None})
+    return out.getvalue()
+
+
+def _inline(svg: str, prefix: str) -> str:
+    """A drawing to stand within a page: ids of its own, the page's colour for its ink, no fixed size."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', svg)
+    svg = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{prefix}-", svg)
+    svg = re.sub(r'^<svg ([^>]*?)\b(?:width="[^"]*" height="[^"]*"|height="[^"]*" width="[^"]*")', r"<svg \1", svg)
+    svg = re.sub(r'(<svg [^>]*?) ?width="[\d.]+pt"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg [^>]*?) ?height="[\d.]+pt"', r"\1", svg, count=1)
+    return svg.replace(_INK, "currentColor")

@@ -1,0 +1,48 @@
+"""The report as one HTML page that needs nothing else: style, script, drawings and pictures are inside."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib import resources
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from odinw_bench.report.document import Box, Cell, Report
+
+COLOURS = 8
+"""Colours of boxes in the style sheet; further classes begin again."""
+
+
+def to_html(report: Report) -> str:
+    """The page. All text of records is escaped; only the drawings, which this program makes, stand as they are."""
+    style, script = _text("page.css"), _text("page.js")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.globals.update(shade=_shade, colour=_colour, font_size=_font_size)
+    template = environment.from_string(_text("report.html.j2"))
+    return template.render(
+        report=report,
+        style=Markup(style),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii"),
+        Markup=Markup,
+    )
+
+
+def _text(name: str) -> str:
+    return (resources.files(__package__) / "templates" / name).read_text(encoding="utf-8")
+
+
+def _shade(cell: Cell) -> str:
+    """Style of a heat map's cell: as much of the accent colour as it is worth."""
+    return f"--shade:{100 * min(max(cell.shade or 0.0, 0.0), 1.0):.0f}%"
+
+
+def _colour(box: Box) -> str:
+    return f"c{box.colour % COLOURS}"
+
+
+def _font_size(size: tuple[int, int]) -> float:
+    """Of labels on a picture, in its own pixels: as large on the page whatever the picture's resolution."""
+    return round(max(size) / 22, 2)

@@ -1,0 +1,194 @@
+"""Two runs, or two groups of runs, compared on the same test images."""
+
+from __future__ import annotations
+
+import glob
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glip_core.errors import InputError
+from odinw_bench.records import find_records, read_record
+from odinw_bench.report.document import listed
+from odinw_bench.report.testdata import open_test_data, read_predictions
+from odinw_bench.stats import Comparison, Summary, paired_bootstrap, summarize
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: of its record.
+        record: what ``run.json`` holds.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Suite, data set and split: runs of one place can be compared."""
+        spec = self.record["spec"]
+        return str(spec["suite"]), str(spec["dataset"]), str(spec.get("eval_split") or "test")
+
+    @property
+    def seed(self) -> int:
+        """Of subset and tuning."""
+        return int(self.record["spec"]["seed"])
+
+    @property
+    def name(self) -> str:
+        """Model, mode and shots."""
+        spec = self.record["spec"]
+        shots = "" if spec["shots"] == 0 else f" {spec['shots']}-shot"
+        return f"{spec['model']} {spec['mode']}{shots}"
+
+    @property
+    def test_sha256(self) -> str:
+        """Hash of the annotations it was tested on; empty: not known."""
+        return str(((self.record.get("data") or {}).get("annotations_sha256") or {}).get("test") or "")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two runs on one data set, compared.
+
+    Attributes:
+        a: first run.
+        b: second run.
+        images: number of test images.
+        result: AP of A minus AP of B.
+    """
+
+    a: Run
+    b: Run
+    images: int
+    result: Comparison
+
+
+def find_runs(text: str) -> list[Run]:
+    """The finished runs that a folder or a pattern of folders names.
+
+    Raises:
+        InputError: there is none, or a single folder holds a failed run.
+    """
+    # Path.glob knows no absolute patterns.
+    folders = [Path(text)] if Path(text).exists() else [Path(found) for found in sorted(glob.glob(text))]  # noqa: PTH207
+    if not folders:
+        raise InputError(f"no run at '{text}'; give a run's folder, or a pattern of such folders in quotes")
+    runs: list[Run] = []
+    for folder in folders:
+        if (folder / "run.json").is_file() or folder.name == "run.json":
+            runs.append(Run(folder if folder.is_dir() else folder.parent, read_record(folder)))
+        elif folder.is_dir():
+            runs += [Run(found, record) for found, record in find_records(folder)]
+    done = [run for run in runs if run.record.get("status") == "done"]
+    if not done:
+        why = f"the run failed: {runs[0].record.get('error')}" if runs else "no run record there"
+        raise InputError(f"nothing to compare at '{text}': {why}")
+    for run in done:
+        _check(run)
+    return done
+
+
+def _check(run: Run) -> None:
+    try:
+        assert run.place
+        assert run.seed >= 0
+        assert run.name
+    except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"'{run.folder}' holds no complete record ({type(error).__name__}: {error})") from error
+
+
+def pair_up(first: Sequence[Run], second: Sequence[Run]) -> tuple[list[tuple[Run, Run]], list[str]]:
+    """Runs of the same data set and seed; a side with one run only (nothing was tuned) meets every seed of the other.
+
+    Returns:
+        the pairs by data set and seed, and notes on the runs that found no partner.
+
+    Raises:
+        InputError: nothing can be paired, or a side has several runs of one data set and seed.
+    """
+    sides = [_by_place(first, "A"), _by_place(second, "B")]
+    pairs, alone = [], []
+    for place in sorted({*sides[0], *sides[1]}):
+        a, b = (side.get(place, {}) for side in sides)
+        if len(a) == 1 and b:
+            a = dict.fromkeys(b, next(iter(a.values())))
+        elif len(b) == 1 and a:
+            b = dict.fromkeys(a, next(iter(b.values())))
+        pairs += [(a[seed], b[seed]) for seed in sorted({*a} & {*b})]
+        lost = sorted({*a} ^ {*b})
+        if lost:
+            alone.append(f"{'/'.join(place[:2])}: seeds {listed([str(seed) for seed in lost])} are on one side only")
+    if not pairs:
+        raise InputError(
+            f"A and B have no data set and seed in common: A is {_places(sides[0])}, B is {_places(sides[1])}"
+        )
+    return pairs, alone
+
+
+def _by_place(runs: Sequence[Run], side: str) -> dict[tuple[str, str, str], dict[int, Run]]:
+    found: dict[tuple[str, str, str], dict[int, Run]] = {}
+    for run in runs:
+        other = found.setdefault(run.place, {}).setdefault(run.seed, run)
+        if other is not run:
+            raise InputError(
+                f"{side} holds two runs of {'/'.join(run.place[:2])} with seed {run.seed}, '{other.folder}' and "
+                f"'{run.folder}': give a narrower pattern"
+            )
+    return found
+
+
+def _places(side: dict[tuple[str, str, str], dict[int, Run]]) -> str:
+    return listed([f"{suite}/{dataset} seed {seed}" for (suite, dataset, _), runs in side.items() for seed in runs], 4)
+
+
+def compare_pairs(
+    pairs: Sequence[tuple[Run, Run]],
+    *,
+    samples: int,
+    seed: int,
+    data_root: Path | None = None,
+    data: Sequence[Path] = (),
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Pair]:
+    """Bootstrap every pair.
+
+    Args:
+        pairs: from :func:`pair_up`.
+        samples: number of resamples.
+        seed: of the resampling.
+        data_root: folder of the official data.
+        data: folders of the user's own data sets.
+        say: told in words what happens.
+
+    Raises:
+        InputError: two runs were tested on different data, these are not here, or predictions are missing.
+    """
+    made = []
+    for a, b in pairs:
+        suite, dataset, split = a.place
+        if a.test_sha256 and b.test_sha256 and a.test_sha256 != b.test_sha256:
+            raise InputError(
+                f"'{a.folder}' and '{b.folder}' were tested on different data: their annotations have the hashes "
+                f"{a.test_sha256[:12]} and {b.test_sha256[:12]}"
+            )
+        say(f"{suite}/{dataset}: {samples} resamples")
+        sha256 = a.test_sha256 or b.test_sha256
+        test = open_test_data(suite, dataset, split, sha256, data_root=data_root, data=data)
+        found = [read_predictions(run.folder) for run in (a, b)]
+        result = paired_bootstrap(test.split.annotations, found[0], found[1], samples, seed)
+        made.append(Pair(a, b, len(test.split), result))
+    return made
+
+
+def over_tasks(pairs: Sequence[Pair]) -> Summary:
+    """The differences averaged over seeds, then summarised over data sets."""
+    by_place: dict[tuple[str, str, str], list[float]] = {}
+    for pair in pairs:
+        by_place.setdefault(pair.a.place, []).append(pair.result.difference)
+    return summarize([statistics.fmean(values) for values in by_place.values()])

@@ -1,0 +1,109 @@
+"""The images a record was tested on, found again from what the record says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glip_core.errors import InputError
+from odinw_bench.coco import Split
+from odinw_bench.evaluation import Predictions
+from odinw_bench.files import read_json
+from odinw_bench.folder_tasks import is_task_folder
+from odinw_bench.sources import open_split
+from odinw_bench.sources.files import known_root
+from odinw_bench.task import Task
+from odinw_bench.tasks import SUITES, load_suite, load_task
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+PREDICTIONS = "predictions.json"
+
+
+@dataclass(frozen=True)
+class TestData:
+    """A test split with its pictures.
+
+    Attributes:
+        split: annotations.
+        folder: of the picture files; None for the miniature, which is drawn.
+    """
+
+    split: Split
+    folder: Path | None
+
+    def picture(self, image_id: int | str) -> Image:
+        """A picture, RGB.
+
+        Raises:
+            InputError: it is missing or no picture.
+        """
+        if self.folder is None:
+            return self.split.image(image_id)
+        # Not by the split's own loader: that one belongs to the detectors and brings torch.
+        from PIL import Image
+
+        path = self.folder / self.split.file_name(image_id)
+        try:
+            with Image.open(path) as opened:
+                return opened.convert("RGB")
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise InputError(f"picture '{path}' cannot be read: {' '.join(str(error).split())}") from error
+
+
+def open_test_data(
+    suite: str,
+    dataset: str,
+    eval_split: str,
+    sha256: str,
+    *,
+    data_root: Path | None = None,
+    data: Sequence[Path] = (),
+) -> TestData:
+    """Open the split that a record was tested on.
+
+    Args:
+        suite: of the record.
+        dataset: of the record.
+        eval_split: the split that was tested.
+        sha256: hash of its annotations as recorded; empty: not known.
+        data_root: folder of the official data.
+        data: folders of the user's own data sets, or of suites of them.
+
+    Raises:
+        InputError: the data are not here, or are not those of the record.
+    """
+    task = _find_task(suite, dataset, data)
+    split = open_split(task, eval_split, data_root)
+    if sha256 and split.sha256 != sha256:
+        raise InputError(
+            f"the data of {suite}/{dataset} here are not those of the record: its '{eval_split}' annotations have the "
+            f"hash {split.sha256[:12]}, the record says {sha256[:12]}"
+        )
+    root = known_root(task, data_root)
+    drawn = task.source.kind == "miniature" or root is None
+    return TestData(split, None if drawn or root is None else root / task.splits[eval_split].images)
+
+
+def read_predictions(folder: Path) -> Predictions:
+    """The detections of a record.
+
+    Raises:
+        InputError: it has none.
+    """
+    found: list[Mapping[str, Any]] = read_json(folder / PREDICTIONS, what="predictions")
+    return found
+
+
+def _find_task(suite: str, dataset: str, data: Sequence[Path]) -> Task:
+    for folder in data:
+        tasks = [load_task(folder)] if is_task_folder(folder) else load_suite(folder)
+        for task in tasks:
+            if task.name == dataset:
+                return task
+    if suite not in SUITES:
+        raise InputError(f"'{dataset}' is a data set of your own: give its folder with --data FOLDER")
+    return load_task(dataset, suite)
