@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from glip_core.errors import InputError
-from odinw_bench.files import parse_json, read_bytes, sha256_bytes, shorten
+from odinw_bench.files import parse_json, read_bytes, sha256_bytes, shorten, stays_inside
 
 Annotations: TypeAlias = dict[str, Any]
 """A COCO annotation file: ``images``, ``annotations`` and ``categories``, lists of dicts."""
@@ -169,8 +169,7 @@ def _safe_name(name: Any, where: str) -> str:
     """A file name that stays inside the image folder, whichever system's paths it was written with."""
     if not isinstance(name, str) or not name or "\0" in name:
         raise InputError(f"{where}.file_name must be a file name, not {shorten(name)}")
-    windows = PureWindowsPath(name)
-    if PurePosixPath(name).is_absolute() or windows.anchor or ".." in windows.parts:
+    if not stays_inside(name):
         raise InputError(f"{where}.file_name {shorten(name)} must be a path inside the image folder")
     return name
 

@@ -8,7 +8,7 @@ import json
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from glip_core.errors import InputError
@@ -125,6 +125,12 @@ def read_json(path: Path | str, *, what: str = "file", limit: int = MAX_JSON_BYT
         InputError: it is missing, too large or not JSON.
     """
     return parse_json(read_bytes(path, what=what, limit=limit), path, what=what)
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a relative path names something inside its folder, whichever system's paths it was written with."""
+    windows = PureWindowsPath(name)
+    return not (PurePosixPath(name).is_absolute() or windows.anchor or ".." in windows.parts or "\0" in name)
 
 
 def shorten(value: Any, length: int = 60) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any, Literal
 
 from glip_core.errors import InputError
-from odinw_bench.files import read_bytes, shorten
+from odinw_bench.files import read_bytes, shorten, stays_inside
 from odinw_bench.task import BUILT_IN_SUITES, HubFile, Roboflow, Source, SplitPaths, Task, TaskClass
 
 MAX_TASK_BYTES = 1 << 20
@@ -181,7 +181,6 @@ def _whole(value: Any, where: str) -> int:
 
 def _relative(value: Any, where: str) -> str:
     text = _text(value, where)
-    windows = PureWindowsPath(text)
-    if PurePosixPath(text).is_absolute() or windows.anchor or ".." in windows.parts:
+    if not stays_inside(text):
         raise InputError(f"{where} must be a path below the data root, not {shorten(text)}")
     return text

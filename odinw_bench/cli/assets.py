@@ -54,6 +54,57 @@ def data_list(
     list_command(suite, data_root, as_json)
 
 
+@data_app.command("download")
+def data_download(
+    dataset: Annotated[Listed, typer.Option("--dataset", help="Task names or 'all'.")] = ["all"],
+    suite: Annotated[str, typer.Option("--suite", help="odinw13 or odinw35.")] = "odinw13",
+    data_root: Annotated[
+        Path, typer.Option("--data-root", help="Folder to put them in.", envvar="ODINW_DATA_ROOT")
+    ] = Path("data"),
+    source: Annotated[str, typer.Option("--source", help="auto, hub (the official zips) or roboflow.")] = "auto",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Get the data of tasks: the official zips from the hub, or Roboflow's exports.
+
+    What is interrupted is gone on with by the same command; what is half there is never taken for whole. Roboflow
+    wants a key (ROBOFLOW_API_KEY, or 'roboflow login').
+
+        odinw-bench data download --dataset aquarium,raccoon --data-root DATA
+        odinw-bench data check --dataset aquarium,raccoon --data-root DATA
+    """
+    from odinw_bench.commands.data_download import command
+
+    command(split_list(dataset), suite, data_root, source, as_json)
+
+
+@data_app.command("check")
+def data_check(
+    dataset: Annotated[Listed, typer.Option("--dataset", help="Task names, folders or 'all'.")] = ["all"],
+    suite: Annotated[str, typer.Option("--suite", help="mini, odinw13, odinw35, or a folder.")] = "odinw13",
+    data_root: DataRoot = None,
+    shots: Annotated[
+        Listed, typer.Option("--shots", help="Also say what these few-shot subsets hold: 1,3,5,10 or 'all'.")
+    ] = [],
+    seed: Annotated[Listed, typer.Option("--seed", help="Their seeds, or 'all' for 3, 30 and 300.")] = ["3"],
+    pictures: Annotated[
+        bool, typer.Option("--pictures/--no-pictures", help="Decode and hash every picture, or read annotations only.")
+    ] = True,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Read every annotation and picture of tasks; report what they hold and what is wrong.
+
+    Exit code 1 where something makes numbers wrong or runs fail: unusable annotations, missing or broken pictures,
+    other sizes than stated, one picture in two splits.
+
+        odinw-bench data check --dataset my/folder --shots 5
+    """
+    from odinw_bench.commands.data_check import command
+
+    command(split_list(dataset), suite, data_root, split_list(shots), split_list(seed), pictures, as_json)
+
+
 @data_app.command("render")
 def data_render(
     out: Annotated[Path, typer.Option("--out", help="Where to write the COCO folders.")] = Path("mini"),

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from glip_core.errors import InputError
-from odinw_bench.spec import Shots
+from odinw_bench.spec import OFFICIAL_SEEDS, Shots
 
 Listed = list[str]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -41,6 +41,20 @@ def parse_shots(text: str) -> Shots:
     if text != "all" and not (text.isascii() and text.isdigit()):
         raise InputError(f"--shots wants numbers of images per class or 'all', not '{text}'")
     return "all" if text == "all" else int(text)
+
+
+def parse_seeds(texts: Sequence[str]) -> list[int]:
+    """Seeds; ``all`` stands for the official ones.
+
+    Raises:
+        InputError: one is no whole number.
+    """
+    seeds: list[int] = []
+    for text in texts:
+        if text != "all" and not text.isdecimal():
+            raise InputError(f"--seed wants whole numbers or 'all', not '{text}'")
+        seeds += list(OFFICIAL_SEEDS) if text == "all" else [int(text)]
+    return seeds
 
 
 def split_pairs(values: Sequence[str]) -> dict[str, str]:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glip_core.errors import InputError
 from odinw_bench.caching import CacheSettings
-from odinw_bench.commands.options import parse_shots
+from odinw_bench.commands.options import parse_seeds, parse_shots
 from odinw_bench.commands.output import print_json
-from odinw_bench.spec import MODES, OFFICIAL_SEEDS, RunSpec, Shots, expand_grid
+from odinw_bench.spec import MODES, RunSpec, Shots, expand_grid
 from odinw_bench.tasks import list_tasks
 
 
@@ -88,18 +87,13 @@ def grid(arguments: RunArguments) -> tuple[list[RunSpec], list[str]]:
     if "all" in datasets:
         datasets = list_tasks(arguments.suite)
     shots: list[Shots] = [parse_shots(text) for text in arguments.shots]
-    seeds: list[int] = []
-    for text in arguments.seeds:
-        if text != "all" and not text.isdecimal():
-            raise InputError(f"--seed wants whole numbers or 'all', not '{text}'")
-        seeds += list(OFFICIAL_SEEDS) if text == "all" else [int(text)]
     return expand_grid(
         models=arguments.models,
         suite=arguments.suite,
         datasets=datasets,
         modes=list(MODES) if "all" in arguments.modes else arguments.modes,
         shots=shots,
-        seeds=seeds,
+        seeds=parse_seeds(arguments.seeds),
         base={
             "protocol": arguments.protocol,
             "weights": arguments.weights,

@@ -51,4 +51,6 @@ def open_split(task: Task, paths: SplitPaths, root: Path) -> Split:
 
 def _remedy(task: Task) -> str:
     hub = task.source.hub
-    return f"; download {hub.url} and unpack it there" if hub is not None and task.root is None else ""
+    if hub is None or task.root is not None:
+        return ""
+    return f"; 'odinw-bench data download --dataset {task.name}' gets it ({hub.url})"

@@ -1,0 +1,108 @@
+"""``odinw-bench data check``: what the data of tasks hold, and what is wrong with them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+from glip_core.errors import InputError
+from odinw_bench.checking import ERRORS, Checked, Finding, check_task
+from odinw_bench.commands.options import parse_seeds, parse_shots
+from odinw_bench.commands.output import console, print_json, table
+from odinw_bench.tasks import load_suite, load_task
+
+TICK_SECONDS = 5.0
+
+
+def command(
+    datasets: Sequence[str],
+    suite: str,
+    data_root: Path | None,
+    shots: Sequence[str],
+    seeds: Sequence[str],
+    pictures: bool,
+    as_json: bool,
+) -> None:
+    """Check and print; exit code 1 where an error was found.
+
+    Raises:
+        InputError: there is no such task, or none of the data are here.
+    """
+    tasks = load_suite(suite) if "all" in datasets else [load_task(name, suite) for name in datasets]
+    pairs = [(number, seed) for number in map(parse_shots, shots) for seed in parse_seeds(seeds)]
+    checked = []
+    absent = []
+    for task in tasks:
+        try:
+            tick = _Tick(task.name)
+            checked.append(check_task(task, data_root, subsets=pairs, pictures=pictures, tick=tick))
+        except InputError as error:
+            absent.append(str(error))
+    if as_json:
+        print_json([{**asdict(one), "sound": one.sound} for one in checked])
+    else:
+        _print(checked)
+    if absent:
+        more = f" (and {len(absent) - 1} more tasks)" if len(absent) > 1 else ""
+        raise InputError(absent[0] + more)
+    if not all(one.sound for one in checked):
+        raise typer.Exit(1)
+
+
+class _Tick:
+    """Says where a long check is."""
+
+    def __init__(self, task: str) -> None:
+        self.task, self.last = task, time.monotonic()
+
+    def __call__(self, split: str, done: int, total: int) -> None:
+        if time.monotonic() > self.last + TICK_SECONDS:
+            self.last = time.monotonic()
+            print(f"{self.task} {split}: {done} of {total} pictures", file=sys.stderr, flush=True)
+
+
+def _print(checked: Sequence[Checked]) -> None:
+    numbers = ["images", "boxes", "crowd", "without boxes"]
+    rows = [
+        [one.task, split, *map(str, (found.images, found.boxes, found.crowd, found.empty)), _listed(found.classes)]
+        for one in checked
+        for split, found in one.counts.items()
+    ]
+    if rows:
+        columns = ["task", "split", *numbers, "boxes by class"]
+        console().print(table("What the data hold", columns, rows, numbers=numbers))
+    subsets = [
+        [one.task, str(part.shots), str(part.seed), part.made, str(part.images), _subset(part.classes)]
+        for one in checked
+        for part in one.subsets
+    ]
+    if subsets:
+        columns = ["task", "shots", "seed", "made", "images", "images (boxes) by class"]
+        console().print(table("Few-shot subsets of the training split", columns, subsets, numbers=("images",)))
+    findings = [
+        [_severity(found), one.task, found.split, found.kind, str(found.count), "; ".join(found.examples)]
+        for one in checked
+        for found in one.findings
+    ]
+    if findings:
+        columns = ["", "task", "split", "finding", "times", "for example"]
+        console().print(table("What is wrong or odd", columns, findings, numbers=("times",)))
+    for one in checked:
+        print(f"{one.task}: {'sound' if one.sound else 'has errors'}")
+
+
+def _severity(finding: Finding) -> str:
+    return "error" if finding.kind in ERRORS else "note"
+
+
+def _listed(classes: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in classes.items())
+
+
+def _subset(classes: dict[str, tuple[int, int]]) -> str:
+    return ", ".join(f"{name} {images} ({boxes})" for name, (images, boxes) in classes.items())

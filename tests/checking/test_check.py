@@ -1,0 +1,135 @@
+"""``odinw-bench data check`` on data sets that were spoilt on purpose."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from tests.cli.conftest import cli, write_dataset  # noqa: F401
+
+RACCOON = "Raccoon/Raccoon.v2-raw.coco"
+SPLITS = (("train", "train"), ("val", "valid"), ("test", "test"))
+
+
+@pytest.fixture
+def pets(tmp_path):
+    return write_dataset(tmp_path / "pets", images=3)
+
+
+def change(folder, split, how):
+    """Change the annotations of a split."""
+    path = folder / split / "_annotations.coco.json"
+    content = json.loads(path.read_text())
+    how(content)
+    path.write_text(json.dumps(content))
+
+
+def found(answer, task="pets"):
+    """kind -> (split, count, examples)."""
+    (checked,) = [one for one in json.loads(answer.out) if one["task"] == task]
+    return {entry["kind"]: (entry["split"], entry["count"], entry["examples"]) for entry in checked["findings"]}
+
+
+def make_distinct(folder):
+    """Pictures that differ."""
+    from PIL import Image
+
+    for number, path in enumerate(sorted(folder.rglob("*.jpg"))):
+        Image.new("RGB", (120, 80), (9 * number, 50, 90)).save(path, quality=95)
+
+
+def test_sound_data(cli, pets):  # noqa: F811
+    make_distinct(pets)
+    answer = cli("data", "check", "--dataset", pets, "--shots", "1,all", "--json")
+    assert answer.code == 0, answer.err
+    (checked,) = json.loads(answer.out)
+    assert checked["sound"] and checked["findings"] == []
+    train = checked["counts"]["train"]
+    assert (train["images"], train["boxes"], train["empty"]) == (3, 3, 0)
+    assert train["classes"] == {"cat": 2, "dog": 1}  # the background category is none
+    one, everything = checked["subsets"]
+    assert (one["shots"], one["seed"], one["made"]) == (1, 3, "rule")
+    assert all(images >= 1 for images, _ in one["classes"].values())
+    assert everything["classes"] == {"cat": [2, 2], "dog": [1, 1]}
+    table = cli("data", "check", "--dataset", pets)
+    assert "cat 2, dog 1" in table.out and "pets: sound" in table.out
+
+
+def test_every_kind_is_found(cli, pets):  # noqa: F811
+    make_distinct(pets)
+    shutil.copy(pets / "train/0.jpg", pets / "train/1.jpg")
+    shutil.copy(pets / "train/0.jpg", pets / "test/2.jpg")
+    (pets / "valid/0.jpg").unlink()
+    (pets / "valid/1.jpg").write_bytes(b"not a picture")
+
+    def spoil(content):
+        content["images"][0]["width"] = 121
+        content["annotations"][0]["bbox"] = [100, 70, 40, 30]
+        content["annotations"][1]["bbox"] = [10, 10, 0, 5]
+        content["annotations"][1]["id"] = content["annotations"][0]["id"]
+
+    change(pets, "test", spoil)
+    answer = cli("data", "check", "--dataset", pets, "--json")
+    assert answer.code == 1
+    kinds = found(answer)
+    assert kinds["same picture twice in a split"] == ("train", 1, ["1.jpg is 0.jpg"])
+    assert kinds["same picture in two splits"] == ("test", 1, ["2.jpg is 0.jpg of train"])
+    assert kinds["picture missing"] == ("valid" if "valid" in kinds else "val", 1, ["0.jpg"])
+    assert "1.jpg" in kinds["picture unreadable"][2][0]
+    assert kinds["wrong image size"] == ("test", 1, ["0.jpg: 120x80, not 121x80 as stated"])
+    assert kinds["box outside the image"] == ("test", 1, ["annotation 0: [100, 70, 40, 30] in 121x80"])
+    assert kinds["box without area"] == ("test", 1, ["annotation 0: [10, 10, 0, 5]"])
+    assert kinds["duplicate annotation id"] == ("test", 1, ["0"])
+    table = cli("data", "check", "--dataset", pets)
+    assert table.code == 1
+    assert "pets: has errors" in table.out
+    quick = cli("data", "check", "--dataset", pets, "--no-pictures", "--json")
+    assert quick.code == 0  # what is left is odd, but harms nothing
+    assert "picture missing" not in found(quick)
+
+
+def test_annotations_that_no_run_could_use(cli, pets):  # noqa: F811
+    splits = {name: {"annotations": f"{place}/_annotations.coco.json", "images": place} for name, place in SPLITS}
+    classes = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    task = {"name": "pets", "title": "Pets", "classes": classes, "splits": splits, "eval_split": "val"}
+    (pets / "task.yaml").write_text(json.dumps(task))  # else the classes would be read from the annotations
+    change(pets, "test", lambda content: content["annotations"][0].update(bbox=[1, 2, -3, 4]))
+    change(pets, "valid", lambda content: content["images"].append(dict(content["images"][0])))
+    kinds = found(cli("data", "check", "--dataset", pets, "--json"))
+    assert "negative width" in kinds["annotations unusable"][2][0]
+    assert kinds["duplicate image id"][1:] == (1, ["0"])
+
+
+def test_names_that_lead_elsewhere_are_not_followed(cli, pets, tmp_path):  # noqa: F811
+    (tmp_path / "secret.jpg").write_bytes((pets / "train/0.jpg").read_bytes())
+    change(pets, "train", lambda content: content["images"][0].update(file_name="../../secret.jpg"))
+    answer = cli("data", "check", "--dataset", pets, "--no-pictures")
+    assert "image folder" in answer.refused()  # the classes are those of the training split: it must be readable
+
+
+def test_absent_data_name_the_remedy(cli, tmp_path, shared):  # noqa: F811
+    answer = cli("data", "check", "--dataset", "raccoon", "--data-root", tmp_path)
+    assert "data download --dataset raccoon" in answer.refused()
+    for split in ("train", "valid"):
+        shutil.copytree(shared / "odinw/data/Raccoon/Raccoon.v2-raw.coco" / split, tmp_path / RACCOON / split)
+    answer = cli("data", "check", "--dataset", "raccoon", "--data-root", tmp_path, "--json", "--no-pictures")
+    assert answer.code == 1
+    assert found(answer, "raccoon")["annotation file missing"][:2] == ("test", 1)
+
+
+def test_the_real_data(cli, shared):  # noqa: F811
+    root = shared / "odinw" / "data"
+    answer = cli("data", "check", "--dataset", "raccoon,thermal", "--data-root", root, "--shots", "5", "--json")
+    assert answer.code == 0, answer.out
+    raccoon, thermal = json.loads(answer.out)
+    assert raccoon["findings"] == thermal["findings"] == []
+    assert thermal["counts"]["train"]["empty"] == 11
+    assert raccoon["subsets"][0]["images"] == 5
+
+
+def test_the_drawn_suite(cli):  # noqa: F811
+    answer = cli("data", "check", "--suite", "mini", "--dataset", "packages", "--shots", "1", "--json")
+    assert answer.code == 0
+    assert json.loads(answer.out)[0]["counts"]["test"]["images"] == 30
