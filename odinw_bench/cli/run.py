@@ -58,12 +58,18 @@ def run(
     engine: Annotated[
         str,
         typer.Option(
-            "--engine", help="local: one after the other; processes: side by side; auto: processes for small models."
+            "--engine",
+            help="local: one after the other; processes: side by side; ray: on a cluster; auto: processes for small "
+            "models.",
         ),
     ] = "auto",
     workers: Annotated[
         int | None,
         typer.Option("--workers", help="Processes at a time. Default: one per GPU, else one per core."),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option("--ray-address", help="A Ray cluster to join, HOST:PORT or 'auto'. Default: one started here."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Do finished runs again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
@@ -109,6 +115,7 @@ def run(
                 checkpointing=checkpointing,
                 engine=engine,
                 workers=workers,
+                ray_address=ray_address,
                 force=force,
                 dry_run=dry_run,
                 quiet=quiet,

@@ -40,6 +40,7 @@ class RunArguments:
     checkpointing: bool
     engine: str
     workers: int | None
+    ray_address: str | None
     force: bool
     dry_run: bool
     quiet: bool
@@ -113,7 +114,13 @@ def _run(arguments: RunArguments, how: Any, cells: Sequence[Any]) -> int:
     from odinw_bench.records import read_record
 
     todo = [cell for cell in cells if arguments.force or not cell.done]
-    engine = choose_engine(arguments.engine, arguments.workers, device=how.device, specs=[cell.spec for cell in todo])
+    engine = choose_engine(
+        arguments.engine,
+        arguments.workers,
+        device=how.device,
+        specs=[cell.spec for cell in todo],
+        ray_address=arguments.ray_address,
+    )
     if engine.side_by_side:
         todo.sort(key=lambda cell: -cell.most_passes)  # the longest first, so that none is waited for at the end
     show = not arguments.quiet and not arguments.as_json

@@ -12,7 +12,7 @@ from odinw_bench.spec import RunSpec
 
 __all__ = ["ENGINES", "Engine", "HowToRun", "Outcome", "Watcher", "choose_engine", "make_engine"]
 
-ENGINES: Sequence[str] = ("auto", "local", "processes")
+ENGINES: Sequence[str] = ("auto", "local", "processes", "ray")
 
 _WORTH_IT = 4
 """From so many cells on, processes win back the seconds that they take to start."""
@@ -21,23 +21,28 @@ _MODEST = 4
 """Processes that are started without having been asked for."""
 
 
-def choose_engine(name: str, workers: int | None, *, device: str, specs: Sequence[RunSpec]) -> Engine:
+def choose_engine(
+    name: str, workers: int | None, *, device: str, specs: Sequence[RunSpec], ray_address: str | None = None
+) -> Engine:
     """The engine for some cells.
 
     Small models do not keep several cores busy, so many cells of theirs on a CPU are done side by side; the numbers
     are the same. Large ones are never multiplied unasked: each process holds its own copy.
 
     Args:
-        name: ``local``, ``processes``, or ``auto`` to choose.
+        name: ``local``, ``processes``, ``ray``, or ``auto`` to choose.
         workers: number of processes; None: as the engine thinks best.
         device: what the cells will run on.
         specs: the cells.
+        ray_address: see :func:`make_engine`; alone it chooses ``ray``.
 
     Raises:
         InputError: see :func:`make_engine`.
     """
+    if name == "auto" and ray_address is not None:
+        name = "ray"
     if name != "auto":
-        return make_engine(name, workers)
+        return make_engine(name, workers, ray_address=ray_address)
     if workers is not None:
         return make_engine("processes" if workers != 1 else "local", workers)
     small = all(get_config(spec.model).family == "nano" for spec in specs)
@@ -47,18 +52,22 @@ def choose_engine(name: str, workers: int | None, *, device: str, specs: Sequenc
     return make_engine("local")
 
 
-def make_engine(name: str, workers: int | None = None) -> Engine:
+def make_engine(name: str, workers: int | None = None, *, ray_address: str | None = None) -> Engine:
     """An engine by name.
 
     Args:
-        name: ``local`` or ``processes``.
-        workers: number of processes; None: one per GPU, on the CPU one per core, at most eight.
+        name: ``local``, ``processes`` or ``ray``.
+        workers: number of processes; None: one per GPU, on the CPU one per core, at most eight; with Ray as many
+            as the cluster has room for.
+        ray_address: of a cluster that runs already; None: Ray starts one here.
 
     Raises:
         InputError: an unknown name, or a number of workers that the engine cannot have.
     """
     if workers is not None and workers < 1:
         raise InputError(f"--workers must be 1 or more, not {workers}")
+    if ray_address is not None and name != "ray":
+        raise InputError(f"--ray-address is for the engine 'ray', not '{name}'")
     if name == "local":
         if workers not in (None, 1):
             raise InputError("the engine 'local' has one worker; for more give --engine processes")
@@ -69,4 +78,8 @@ def make_engine(name: str, workers: int | None = None) -> Engine:
         from odinw_bench.engines.processes import ProcessEngine
 
         return ProcessEngine(workers)
+    if name == "ray":
+        from odinw_bench.engines.cluster import RayEngine
+
+        return RayEngine(workers, ray_address)
     raise InputError(f"unknown engine '{name}'{nearest(name, ENGINES)}")

@@ -5,20 +5,18 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from odinw_bench.engines.base import PATIENCE_SECONDS, HowToRun, Outcome, Watcher, cores, do_cell
+from odinw_bench.engines.queue import CellQueue
 from odinw_bench.records import BusyError
 from odinw_bench.spec import RunSpec
 
 MAX_WORKERS = 8
-ATTEMPTS = 2
-"""A cell whose process dies is done once more, in another process."""
 
 
 class ProcessEngine:
@@ -40,7 +38,7 @@ class ProcessEngine:
         """See :class:`odinw_bench.engines.base.Engine`."""
         devices = _devices(how.device)
         number = min(self.workers or _default_workers(devices), max(len(specs), 1))
-        queue = _Queue(specs)
+        queue = CellQueue(specs)
         crew = [_start(replace(how, device=devices[i % len(devices)]), _threads(number)) for i in range(number)]
         try:
             while not queue.finished:
@@ -70,39 +68,7 @@ class _Member:
     index: int | None = None
 
 
-@dataclass
-class _Queue:
-    """Which cells are waiting, and what became of the others."""
-
-    specs: Sequence[RunSpec]
-    waiting: deque[tuple[int, float]] = field(default_factory=deque)
-    attempts: dict[int, int] = field(default_factory=dict)
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.waiting.extend((index, 0.0) for index in range(len(self.specs)))
-
-    @property
-    def finished(self) -> bool:
-        return len(self.outcomes) == len(self.specs)
-
-    def take(self) -> int | None:
-        """A cell whose time has come."""
-        for _ in range(len(self.waiting)):
-            index, not_before = self.waiting.popleft()
-            if not_before <= time.monotonic():
-                return index
-            self.waiting.append((index, not_before))
-        return None
-
-    def put_off(self, index: int, seconds: float = 0.0) -> None:
-        self.waiting.append((index, time.monotonic() + seconds))
-
-    def in_order(self) -> list[Outcome]:
-        return [self.outcomes[index] for index in range(len(self.specs))]
-
-
-def _give(member: _Member, queue: _Queue, watch: Watcher) -> None:
+def _give(member: _Member, queue: CellQueue, watch: Watcher) -> None:
     """Hand a cell to a worker that has none."""
     if member.index is not None or (index := queue.take()) is None:
         return
@@ -112,7 +78,7 @@ def _give(member: _Member, queue: _Queue, watch: Watcher) -> None:
         member.connection.send((index, queue.specs[index]))
 
 
-def _receive(member: _Member, queue: _Queue, watch: Watcher) -> bool:
+def _receive(member: _Member, queue: CellQueue, watch: Watcher) -> bool:
     """Read one message of a worker; False when it is dead."""
     index = member.index
     assert index is not None
@@ -129,32 +95,19 @@ def _receive(member: _Member, queue: _Queue, watch: Watcher) -> bool:
         watch.say(index, f"waiting: {content}")
         queue.put_off(index, PATIENCE_SECONDS)
     else:
-        queue.outcomes[index] = content
-        watch.end(index, content)
+        queue.end(index, content, watch)
     return True
 
 
-def _bury(member: _Member, index: int, queue: _Queue, watch: Watcher) -> None:
-    """A worker died in the middle of a cell: once more, or a failure."""
+def _bury(member: _Member, index: int, queue: CellQueue, watch: Watcher) -> None:
+    """A worker died in the middle of a cell."""
     member.process.join()
     member.connection.close()
-    queue.attempts[index] = queue.attempts.get(index, 0) + 1
     code = member.process.exitcode or 0
     reason = f"its process was killed by signal {-code}" if code < 0 else f"its process ended with code {code}"
     if code == -signal.SIGKILL:
         reason += " (out of memory?)"
-    if queue.attempts[index] < ATTEMPTS:
-        watch.say(index, f"{reason}; once more")
-        queue.put_off(index)
-        return
-    from odinw_bench.preparation import prepare
-    from odinw_bench.runner import record_failure
-
-    spec = queue.specs[index]
-    with suppress(BusyError):
-        record_failure(prepare(spec, member.how.results, data_root=member.how.data_root), member.how.device, reason)
-    queue.outcomes[index] = Outcome(spec, None, reason)
-    watch.end(index, queue.outcomes[index])
+    queue.died(index, member.how, reason, watch)
 
 
 def _start(how: HowToRun, threads: int) -> _Member:
