@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from odinw_bench.commands.options import DataRoot, Debug, Json
+from odinw_bench.commands.options import DataRoot, Debug, Json, Listed, parse_shots, split_list
 
 app = typer.Typer()
 
@@ -25,6 +25,39 @@ def show(
     from odinw_bench.commands.show import command
 
     command(record, as_json)
+
+
+@app.command()
+def score(
+    predictions: Annotated[
+        Path, typer.Option("--predictions", help="A JSON of COCO results, or a folder with one per task.")
+    ],
+    model_name: Annotated[str, typer.Option("--model-name", help="What tables call the model.")],
+    suite: Annotated[str, typer.Option("--suite", help="mini, odinw13, odinw35, or a folder.")] = "odinw13",
+    dataset: Annotated[Listed, typer.Option("--dataset", help="Task names, folders or 'all'.")] = ["all"],
+    mode: Annotated[str, typer.Option("--mode", help="How it was adapted: zero-shot, linear, full ...")] = "zero-shot",
+    shots: Annotated[str, typer.Option("--shots", help="Images per class it was adapted on, or 'all'.")] = "0",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the few-shot subset.")] = 3,
+    eval_split: Annotated[str, typer.Option("--eval-split", help="The split the predictions are of.")] = "test",
+    data_root: DataRoot = None,
+    results: Annotated[Path, typer.Option("--results", help="Folder of the run records.")] = Path("results"),
+    force: Annotated[bool, typer.Option("--force", help="Score again what was scored.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure any model's predictions under the same protocol; the records are ordinary ones, reports include them.
+
+    A folder holds NAME.json, NAME/predictions.json or NAME.bbox.json for each task. For example:
+
+        odinw-bench score --suite odinw13 --data-root DATA --predictions mine/ --model-name my-detector
+        odinw-bench score --suite mini --dataset aquarium --predictions aquarium.json --model-name yolo --mode full \
+            --shots 5
+    """
+    from odinw_bench.commands.score import command
+    from odinw_bench.scoring import Claim
+
+    what = Claim(model_name, mode, parse_shots(shots), seed, eval_split)
+    command(predictions, what, suite, split_list(dataset), results, data_root=data_root, force=force, as_json=as_json)
 
 
 @app.command()

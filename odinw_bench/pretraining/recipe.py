@@ -64,6 +64,7 @@ _LADDER: tuple[PretrainRecipe, ...] = (
     PretrainRecipe("glip-nano-c", backbone="dyhead-nano", mix={"detection": 0.35, "grounding": 0.65}),
     PretrainRecipe(
         "glip-nano",
+        steps=2500,
         lr=6e-4,
         whole="glip-nano-c",
         teacher="glip-nano-c",

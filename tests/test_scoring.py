@@ -1,0 +1,83 @@
+"""Any model's predictions, under the same protocol."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from odinw_bench import evaluate
+from odinw_bench.records import find_records
+from tests.cli.conftest import cli  # noqa: F401
+from tests.report import made
+
+
+@pytest.fixture
+def predictions(tmp_path):
+    """A folder of predictions of two tasks, each under another of the names that are understood."""
+    folder = tmp_path / "mine"
+    (folder / "packages").mkdir(parents=True)
+    found = {name: made.detections(made.drawn(name), 0.6, seed=1) for name in ("aquarium", "packages")}
+    (folder / "Aquarium.json").write_text(json.dumps(found["aquarium"]))
+    (folder / "packages/predictions.json").write_text(json.dumps({"annotations": found["packages"]}))
+    return folder, found
+
+
+def test_records_like_any_other(cli, predictions, tmp_path):  # noqa: F811
+    folder, found = predictions
+    results = tmp_path / "results"
+    arguments = ["score", "--suite", "mini", "--predictions", folder, "--model-name", "my-yolo", "--mode", "full"]
+    arguments += ["--shots", "5", "--seed", "30", "--results", results]
+    answer = cli(*arguments)
+    assert answer.code == 0, answer.err
+    assert "mean of 2" in answer.out and "no predictions of: aerial" in answer.out
+    records = {record["spec"]["dataset"]: (place, record) for place, record in find_records(results)}
+    assert set(records) == {"aquarium", "packages"}
+    for name, (place, record) in records.items():
+        assert record["metrics"] == evaluate(made.drawn(name).annotations, found[name])
+        assert record["spec"]["model"] == "my-yolo"
+        assert place.relative_to(results).parts[:3] == ("mini", "my-yolo", name)
+        assert json.loads((place / "predictions.json").read_text()) == found[name]
+        assert record["external"]["sha256"]
+    assert cli(*arguments).code == 0
+    assert len(list(find_records(results))) == 2  # not a second time
+    assert "my-yolo on mini/aquarium" in cli("show", records["aquarium"][0]).out
+    out = tmp_path / "report"
+    assert cli("report", "--results", results, "--out", out, "--pictures", "1").code == 0
+    assert "my-yolo" in (out / "report.md").read_text()
+    compared = cli("compare", records["aquarium"][0], records["aquarium"][0], "--samples", "10")
+    assert "A and B are equal" in compared.out
+
+
+def test_other_predictions_are_another_record(cli, predictions, tmp_path):  # noqa: F811
+    _, found = predictions
+    path = tmp_path / "one.json"
+    for rows in (found["packages"], found["packages"][:-1]):
+        path.write_text(json.dumps(rows))
+        arguments = ["--suite", "mini", "--dataset", "packages", "--predictions", path, "--model-name", "m"]
+        assert cli("score", *arguments, "--results", tmp_path / "r").code == 0
+    assert len(list(find_records(tmp_path / "r"))) == 2
+
+
+def test_bad_input_is_one_line(cli, predictions, tmp_path):  # noqa: F811
+    folder, _ = predictions
+
+    def refused(*changes, name="m"):
+        common = ["score", "--suite", "mini", "--model-name", name, "--results", tmp_path / "r"]
+        return cli(*common, *changes).refused()
+
+    assert "not found" in refused("--predictions", tmp_path / "none")
+    assert "letters, digits" in refused("--predictions", folder, name="../evil")
+    assert "has no pothole.json" in refused("--predictions", folder, "--dataset", "pothole")
+    one = folder / "Aquarium.json"
+    assert "say with --dataset" in refused("--predictions", one)
+    assert "0 is for" in refused("--predictions", one, "--dataset", "aquarium", "--mode", "full")
+    one.write_text("[{")
+    assert "is not JSON" in refused("--predictions", one, "--dataset", "aquarium")
+    one.write_text('{"boxes": []}')
+    assert "list of COCO results" in refused("--predictions", one, "--dataset", "aquarium")
+    one.write_text('[{"image_id": 1, "category_id": 99, "bbox": [0, 0, 1, 1], "score": 0.5}]')
+    assert "category_id 99" in refused("--predictions", one, "--dataset", "aquarium")
+    one.write_text('[{"image_id": 1, "category_id": 1, "bbox": [0, 0, NaN, 1], "score": 0.5}]')
+    assert "four finite numbers" in refused("--predictions", one, "--dataset", "aquarium")
+    assert not list((tmp_path / "r").rglob("run.json"))
