@@ -17,6 +17,10 @@ BOX_WEIGHT = 2.0
 _EPS = 1e-7
 
 
+LOSSES = ("alignment", "box", "centerness")
+"""The three losses, which are added up."""
+
+
 @dataclass(frozen=True)
 class Normalisers:
     """What the sums of a batch are divided by; they depend on the ground truth alone, not on predictions.

@@ -14,6 +14,7 @@ from odinw_bench.annotations import ImageId
 from odinw_bench.coco import Split
 from odinw_bench.evaluation import detections_to_coco
 from odinw_bench.features import Features, FrozenPart
+from odinw_bench.team import ALONE, Team
 from odinw_bench.views import Loaded, View, load_view
 
 BATCH = 8
@@ -35,6 +36,7 @@ def detect_split(
     *,
     precision: str = "fp32",
     frozen: FrozenPart | None = None,
+    team: Team = ALONE,
     on_images: Callable[[int], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Detections in every image of a split, as COCO results in the pixels of the annotations.
@@ -45,11 +47,14 @@ def detect_split(
         split: the images.
         precision: see :func:`autocast`.
         frozen: remembers what stays the same from call to call.
+        team: the processes that share the work; each gets all detections.
         on_images: told the number of images after every batch.
 
     Raises:
         InputError: an image cannot be read.
     """
+    if team.size > 1:
+        return _detect_together(detector, prompt, split, precision, frozen, team, on_images)
     detector.eval()
     results: list[dict[str, Any]] = []
     with autocast(detector.device, precision):
@@ -68,6 +73,22 @@ def detect_split(
             if on_images:
                 on_images(len(batch))
     return results
+
+
+def _detect_together(
+    detector: Detector,
+    prompt: Prompt,
+    split: Split,
+    precision: str,
+    frozen: FrozenPart | None,
+    team: Team,
+    on_images: Callable[[int], None] | None,
+) -> list[dict[str, Any]]:
+    """Each process takes its share of the images; the order afterwards is that of one process."""
+    share = split.subset(team.share(split.image_ids))
+    found = detect_split(detector, prompt, share, precision=precision, frozen=frozen, on_images=on_images)
+    place = {image_id: position for position, image_id in enumerate(split.image_ids)}
+    return sorted(team.gather(found), key=lambda entry: place[entry["image_id"]])
 
 
 def _batches(

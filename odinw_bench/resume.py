@@ -22,9 +22,13 @@ class Resume:
         identity: of the run; a state of another one is not taken up.
         overhead: share of the time that saving may take. A state of kilobytes is thus kept after every epoch, one
             of gigabytes now and then.
+        read_only: take a state up, keep none.
     """
 
-    def __init__(self, path: Path | None = None, identity: str = "", *, overhead: float = OVERHEAD) -> None:
+    def __init__(
+        self, path: Path | None = None, identity: str = "", *, overhead: float = OVERHEAD, read_only: bool = False
+    ) -> None:
+        self.read_only = read_only
         self.path, self.identity, self.overhead = path, identity, overhead
         self._not_before = 0.0
 
@@ -42,7 +46,7 @@ class Resume:
 
     def offer(self, state: Callable[[], dict[str, Any]]) -> None:
         """Save a state, unless the last saving was too costly and too recent."""
-        if self.path is None or time.perf_counter() < self._not_before:
+        if self.path is None or self.read_only or time.perf_counter() < self._not_before:
             return
         started = time.perf_counter()
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +57,7 @@ class Resume:
 
     def clear(self) -> None:
         """Forget the state: the run is over."""
-        if self.path is not None:
+        if self.path is not None and not self.read_only:
             self.path.unlink(missing_ok=True)
             self._temporary.unlink(missing_ok=True)
 

@@ -2,41 +2,54 @@
 
 from __future__ import annotations
 
-import time
 import traceback
-from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
-from safetensors.torch import save_file
-
-import glip_core
-from glip_core import Detector, InputError, tuning
-from glip_core.config import get_config
+from glip_core import Detector, InputError
 from odinw_bench.caching import MEMORY_ONLY, CacheSettings
-from odinw_bench.environment import environment, now, peak_memory, reset_peak_memory, threads_for
-from odinw_bench.evaluation import evaluate
-from odinw_bench.feature_store import make_cache
-from odinw_bench.files import write_json
-from odinw_bench.inference import detect_split
+from odinw_bench.environment import environment, now, reset_peak_memory, threads_for
 from odinw_bench.preparation import Prepared, prepare
-from odinw_bench.prompts import prompt_to_json
 from odinw_bench.records import (
     SCHEMA,
+    BusyError,
     claim,
     is_done,
     read_record,
     resume_path,
-    write_lines,
     write_record,
     writing,
 )
 from odinw_bench.resume import Resume
 from odinw_bench.spec import RunSpec
-from odinw_bench.training import Tuned, tune
+from odinw_bench.team import ALONE, Team
+from odinw_bench.work import Say, Work, load_detector
 
-Say = Callable[[str], None]
+_GO, _DONE = "go", "done"
+
+
+@dataclass(frozen=True)
+class Means:
+    """By what means a run is done; nothing here changes its numbers.
+
+    Attributes:
+        device: ``cpu`` or ``cuda[:N]``.
+        force: do it again even if it was done.
+        cache: budget of frozen features.
+        checkpointing: compute activations again on the way back rather than keep them: less memory, the same numbers.
+        team: the processes that share the run; all call with the same arguments, and the leader writes.
+        say: told in words what happens.
+    """
+
+    device: str = "cpu"
+    force: bool = False
+    cache: CacheSettings = MEMORY_ONLY
+    checkpointing: bool = False
+    team: Team = ALONE
+    say: Say = lambda _: None
 
 
 def run(
@@ -48,6 +61,7 @@ def run(
     force: bool = False,
     cache: CacheSettings = MEMORY_ONLY,
     checkpointing: bool = False,
+    team: Team = ALONE,
     say: Say | None = None,
 ) -> dict[str, Any]:
     """Do one run, or return its record if it was done before.
@@ -59,7 +73,8 @@ def run(
         device: ``cpu`` or ``cuda[:N]``.
         force: do it again even if it was done.
         cache: budget of frozen features.
-        checkpointing: compute activations again on the way back rather than keep them: less memory, the same numbers.
+        checkpointing: less memory for more time; see :class:`Means`.
+        team: the processes that share the run.
         say: told in words what happens.
 
     Returns:
@@ -71,50 +86,82 @@ def run(
         BusyError: another process is doing this very run.
     """
     prepared = prepare(spec, results, data_root=data_root)
-    return execute(prepared, device=device, force=force, cache=cache, checkpointing=checkpointing, say=say)
+    means = Means(device, force, cache, checkpointing, team, say or (lambda _: None))
+    return execute(prepared, means)
 
 
-def execute(
-    prepared: Prepared,
-    *,
-    device: str = "cpu",
-    force: bool = False,
-    cache: CacheSettings = MEMORY_ONLY,
-    checkpointing: bool = False,
-    say: Say | None = None,
-) -> dict[str, Any]:
-    """The work of :func:`run` on a prepared spec."""
+def execute(prepared: Prepared, means: Means = Means()) -> dict[str, Any]:
+    """The work of :func:`run` on a prepared spec.
+
+    What fails in one process of a team ends all: they wait for each other at every step.
+    """
+    team = means.team
+    if team.leads:
+        with ExitStack() as held:
+            verdict = team.tell(_claim(prepared, means.force, held))
+            if verdict == _GO:
+                _lead(prepared, means)
+    else:
+        verdict = team.tell(None)
+        if verdict == _GO:
+            _follow(prepared, means)
+    if verdict not in (_GO, _DONE):
+        raise BusyError(verdict)
+    team.tell(None)  # the leader has written the record
+    return read_record(prepared.folder)
+
+
+def _claim(prepared: Prepared, force: bool, held: ExitStack) -> str:
+    """Whether to do a run: go, it is done, or who is at it. The claim is held as long as the stack."""
+    if not force and is_done(prepared.folder):
+        return _DONE
+    try:
+        held.enter_context(claim(prepared.folder))
+    except BusyError as error:
+        return str(error)
+    return _DONE if not force and is_done(prepared.folder) else _GO  # done by another process, meanwhile
+
+
+def _lead(prepared: Prepared, means: Means) -> None:
+    """Do a run, or its leader's part, and write the record."""
     folder = prepared.folder
-    if not force and is_done(folder):
-        return read_record(folder)
-    with claim(folder), threads_for(prepared.spec.model, device):
-        if not force and is_done(folder):  # by another process, meanwhile
-            return read_record(folder)
-        resume = Resume(resume_path(folder), prepared.digest)
-        if force:
-            resume.clear()
-        record = _new_record(prepared, device)
-        failure: Exception | None = None
-        with writing(folder) as scratch:
-            try:
-                reset_peak_memory(device)
-                detector = load_detector(prepared, device)
-                detector.checkpointing = checkpointing
-                _work(prepared, detector, record, scratch, cache, resume, say or (lambda _: None))
-                record["status"] = "done"
-            except Exception as error:
-                failure = error
-                record["error"] = describe(error)
-                if not isinstance(error, InputError):
-                    (scratch / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
-                if is_done(folder):  # a failure never takes the place of numbers
-                    raise
-            record["finished"] = now()
-            write_record(scratch, record)
+    resume = Resume(resume_path(folder), prepared.digest)
+    if means.force:
         resume.clear()
+    failure: Exception | None = None
+    with threads_for(prepared.spec.model, means.device), writing(folder) as scratch:
+        record = _new_record(prepared, means.device)
+        record["environment"]["processes"] = means.team.size
+        try:
+            work = Work(prepared, scratch, means.cache, resume, means.team, means.say)
+            record |= work.do(_begin(prepared, means))
+            record["status"] = "done"
+        except Exception as error:
+            failure = error
+            record["error"] = describe(error)
+            if not isinstance(error, InputError):
+                (scratch / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            if is_done(folder):  # a failure never takes the place of numbers
+                raise
+        record["finished"] = now()
+        write_record(scratch, record)
+    resume.clear()
     if failure is not None:
         raise failure
-    return record
+
+
+def _follow(prepared: Prepared, means: Means) -> None:
+    """The part of a process that does not lead: what it writes is thrown away."""
+    resume = Resume(resume_path(prepared.folder), prepared.digest, read_only=True)
+    with threads_for(prepared.spec.model, means.device), TemporaryDirectory() as scratch:
+        Work(prepared, Path(scratch), means.cache, resume, means.team, means.say).do(_begin(prepared, means))
+
+
+def _begin(prepared: Prepared, means: Means) -> Detector:
+    reset_peak_memory(means.device)
+    detector = load_detector(prepared, means.device)
+    detector.checkpointing = means.checkpointing
+    return detector
 
 
 def record_failure(prepared: Prepared, device: str, error: str) -> None:
@@ -134,22 +181,6 @@ def describe(error: Exception) -> str:
     """An error on one line: the user's mistakes in their own words, others with their kind."""
     text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
     return " ".join(text.split())
-
-
-def load_detector(prepared: Prepared, device: str) -> Detector:
-    """The base model of a run.
-
-    Raises:
-        InputError: the weights are of another model, or the prompt is longer than it reads.
-    """
-    spec = prepared.spec
-    classes = None if get_config(spec.model).has_text else len(prepared.task.classes)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(spec.seed)  # a fresh class layer is part of the run
-        detector = glip_core.load(spec.model, prepared.weights, num_classes=classes, device=device)
-    if prepared.settings is not None and detector.config.has_text:
-        detector.token_map(prepared.prompt)  # tuning wants the whole prompt at once: a longer one ends the run here
-    return detector
 
 
 def _new_record(prepared: Prepared, device: str) -> dict[str, Any]:
@@ -180,76 +211,3 @@ def _new_record(prepared: Prepared, device: str) -> dict[str, Any]:
         "finished": None,
         "error": None,
     }
-
-
-def _work(
-    prepared: Prepared,
-    detector: Detector,
-    record: dict[str, Any],
-    folder: Path,
-    cache: CacheSettings,
-    resume: Resume,
-    say: Say,
-) -> None:
-    """Tune, test, and fill in the record."""
-    total = sum(p.numel() for p in detector.parameters())
-    tuned = _tune(prepared, detector, folder, cache, resume, say) if prepared.settings else None
-    write_json(folder / "prompt.json", prompt_to_json(prepared.prompt))
-    started = time.perf_counter()
-    seen = 0
-
-    def count(images: int) -> None:
-        nonlocal seen
-        seen += images
-        say(f"test image {seen}/{len(prepared.test)}")
-
-    predictions = detect_split(
-        detector, prepared.prompt, prepared.test, precision=prepared.spec.precision, on_images=count
-    )
-    seconds = time.perf_counter() - started
-    write_json(folder / "predictions.json", predictions, indent=None)
-    record["metrics"] = evaluate(prepared.test.annotations, predictions)
-    record["cost"] = {
-        "tune_seconds": round(tuned.seconds, 3) if tuned else 0.0,
-        "tune_steps": tuned.steps if tuned else 0,
-        "best_epoch": tuned.best_epoch if tuned else None,
-        "validation_AP": tuned.best_ap if tuned else None,
-        "test_seconds": round(seconds, 3),
-        "images_per_second": round(len(prepared.test) / seconds, 3),
-        "peak_memory_bytes": peak_memory(str(detector.device)),
-        "tuned_parameters": tuned.parameters if tuned else 0,
-        "total_parameters": total,
-    }
-
-
-def _tune(
-    prepared: Prepared, detector: Detector, folder: Path, cache: CacheSettings, resume: Resume, say: Say
-) -> Tuned:
-    """Tune, and write what came of it."""
-    settings, train, validation = prepared.settings, prepared.train, prepared.validation
-    assert settings is not None
-    assert train is not None
-    assert validation is not None
-    mode = tuning.get_mode(prepared.spec.mode)
-
-    def report(line: dict[str, Any]) -> None:
-        ap = line["validation_AP"]
-        found = f"validation AP {ap:.1f}" if ap is not None else f"loss {sum(line['losses'].values()):.3f}"
-        say(f"epoch {line['epoch']}/{settings.epochs}: {found}")
-
-    tuned = tune(
-        detector,
-        mode,
-        prepared.prompt,
-        train,
-        validation,
-        settings,
-        seed=prepared.spec.seed,
-        precision=prepared.spec.precision,
-        cache=make_cache(cache),
-        resume=resume,
-        on_epoch=report,
-    )
-    write_lines(folder / "history.jsonl", tuned.history)
-    save_file(tuning.tuned_state(detector, mode), folder / "tuned.safetensors")
-    return tuned

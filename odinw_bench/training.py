@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from glip_core import Detector, Prompt
-from glip_core.losses import Normalisers
+from glip_core.losses import LOSSES, Normalisers
 from glip_core.tuning import PROMPT_OFFSET, TuningMode, parameter_groups
 from odinw_bench.coco import Split
 from odinw_bench.evaluation import evaluate
@@ -20,6 +21,7 @@ from odinw_bench.inference import autocast, detect_split
 from odinw_bench.protocol import Hyperparameters
 from odinw_bench.resume import Resume
 from odinw_bench.schedule import DataOrder, Patience
+from odinw_bench.team import ALONE, Team
 from odinw_bench.views import Loaded, View, load_view, view_targets
 
 
@@ -60,6 +62,7 @@ def tune(
     precision: str = "fp32",
     cache: FeatureCache | None = None,
     resume: Resume | None = None,
+    team: Team = ALONE,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> Tuned:
     """Tune a detector in place; it ends with the weights of the best validation AP, in evaluation mode.
@@ -78,6 +81,7 @@ def tune(
         precision: ``fp32``, ``bf16`` or ``fp16``.
         cache: for frozen features.
         resume: where the state is kept; a run that was interrupted goes on from there, with the same numbers.
+        team: the processes that share this run; all call with the same arguments.
         on_epoch: told each new line of the history.
 
     Raises:
@@ -88,7 +92,8 @@ def tune(
     gpus = [detector.device] if detector.device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):
         torch.manual_seed(seed)
-        loop = _Loop(detector, mode, prompt, train, validation, settings, seed, precision, cache or FeatureCache())
+        cache = cache or FeatureCache()
+        loop = _Loop(detector, mode, prompt, train, validation, settings, seed, precision, cache, team)
         if (state := resume.load()) is not None:
             loop.restore(state)
         while not loop.finished:
@@ -114,7 +119,9 @@ class _Loop:
         seed: int,
         precision: str,
         cache: FeatureCache,
+        team: Team,
     ) -> None:
+        self.seed, self.team = seed, team
         self.detector, self.mode, self.prompt = detector, mode, prompt
         self.train, self.validation = train, validation
         self.settings, self.precision = settings, precision
@@ -137,6 +144,8 @@ class _Loop:
         """One epoch, and the evaluation after it where one is due; returns the history's line."""
         started = time.perf_counter()
         number = len(self.tuned.history) + 1
+        if not self.team.leads:  # else all would draw the same dropout, and a state holds the leader's draws
+            torch.manual_seed(self.seed + 1_000_003 * number + self.team.rank)
         sums: dict[str, float] = {}
         for _ in range(self.order.steps):
             for name, value in self.step(self.order.batch()).items():
@@ -163,11 +172,11 @@ class _Loop:
         return line
 
     def step(self, views: Sequence[View]) -> dict[str, float]:
-        """One optimiser step over a batch; returns its losses."""
+        """One optimiser step over a batch, of which this process does its share; returns the batch's losses."""
         self.mode.train(self.detector)
         groups: dict[tuple[int, int], list[tuple[View, Loaded | Features]]] = {}
         with autocast(self.detector.device, self.precision):
-            for view in views:
+            for view in self.team.share(views):
                 item = self.load(view)
                 groups.setdefault(item.padded_hw, []).append((view, item))
         targets = {
@@ -178,8 +187,9 @@ class _Loop:
         for size, found in targets.items():
             for target in found:
                 total = total + self.detector.normalisers(size, target)
+        total = Normalisers(**self.team.add(asdict(total)))
         self.optimiser.zero_grad(set_to_none=True)
-        sums: dict[str, float] = {}
+        sums = dict.fromkeys(LOSSES, 0.0)
         for size, members in groups.items():
             with autocast(self.detector.device, self.precision):
                 if self.frozen is None:
@@ -188,12 +198,13 @@ class _Loop:
                 else:
                     raw = self.frozen.outputs([item for _, item in members if isinstance(item, Features)])
             losses = self.detector.losses_from_raw(raw, targets[size], self.prompt, normalisers=total)
-            loss = torch.stack(list(losses.values())).sum()
-            if not torch.isfinite(loss):
-                raise DivergedError(f"the loss became {float(loss.detach())}: lower the learning rate (--set lr=...)")
-            self.scaler.scale(loss).backward()
+            self.scaler.scale(torch.stack(list(losses.values())).sum()).backward()
             for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach())
+                sums[name] += float(value.detach())
+        sums = self.team.add(sums)
+        if not math.isfinite(sum(sums.values())):
+            raise DivergedError(f"the loss became {sum(sums.values())}: lower the learning rate (--set lr=...)")
+        self.team.add_gradients(self.moving.values())
         self.scaler.unscale_(self.optimiser)
         nn.utils.clip_grad_norm_(list(self.moving.values()), self.settings.clip)
         self.scaler.step(self.optimiser)
@@ -210,7 +221,7 @@ class _Loop:
     def evaluate(self) -> float:
         """AP on the validation split in percent; 0 where it has nothing to find."""
         predictions = detect_split(
-            self.detector, self.prompt, self.validation, precision=self.precision, frozen=self.frozen
+            self.detector, self.prompt, self.validation, precision=self.precision, frozen=self.frozen, team=self.team
         )
         return float(evaluate(self.validation.annotations, predictions)["AP"] or 0.0)
 

@@ -87,6 +87,7 @@ def run(
         odinw-bench run --mode prompt --shots 5
         odinw-bench run --dataset aquarium,raccoon --mode zero-shot,prompt,full --shots 1,5,all --seed all
         odinw-bench run --suite odinw13 --data-root DATA --model glip-t --mode prompt --shots 5 --device cuda
+        torchrun --nproc-per-node 8 -m odinw_bench run --dataset pascalvoc --mode full --shots all --device cuda
         odinw-bench run --dataset my/coco/folder --mode full --shots all --set lr=0.0003,epochs=20
     """
     from odinw_bench.commands.run import RunArguments, command

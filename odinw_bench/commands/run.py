@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -111,6 +112,7 @@ def _run(arguments: RunArguments, how: Any, cells: Sequence[Any]) -> int:
     from odinw_bench.commands.progress import GridProgress
     from odinw_bench.commands.results import Result, cell_name, print_results
     from odinw_bench.engines import choose_engine
+    from odinw_bench.engines.base import under_torchrun
     from odinw_bench.records import read_record
 
     todo = [cell for cell in cells if arguments.force or not cell.done]
@@ -123,7 +125,8 @@ def _run(arguments: RunArguments, how: Any, cells: Sequence[Any]) -> int:
     )
     if engine.side_by_side:
         todo.sort(key=lambda cell: -cell.most_passes)  # the longest first, so that none is waited for at the end
-    show = not arguments.quiet and not arguments.as_json
+    leads = not under_torchrun() or os.environ["RANK"] == "0"
+    show = leads and not arguments.quiet and not arguments.as_json
     with GridProgress([cell_name(cell) for cell in todo], show=show) as progress:
         outcomes = engine.run([cell.spec for cell in todo], how, progress)
     of_cell = {id(cell): outcome for cell, outcome in zip(todo, outcomes, strict=True)}
@@ -136,14 +139,16 @@ def _run(arguments: RunArguments, how: Any, cells: Sequence[Any]) -> int:
             results.append(Result(cell, outcome.record, outcome.error))
             if arguments.debug and outcome.details:
                 print(outcome.details, file=sys.stderr)
+    failed = any(result.error for result in results)
+    code = 0 if not failed else 2 if any(outcome.unusable for outcome in outcomes) else 1
+    if not leads:
+        return code
     print_results(results, eval_split=arguments.eval_split, as_json=arguments.as_json)
     progress.tell_errors()
     if not arguments.as_json:
         before = len(cells) - len(todo)
         print(f"records: {how.results}" + (f" ({before} of {len(cells)} were done before)" if before else ""))
-    if not any(result.error for result in results):
-        return 0
-    return 2 if any(outcome.unusable for outcome in outcomes) else 1
+    return code
 
 
 def _print_plan(arguments: RunArguments, cells: Sequence[Any]) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from glip_core.config import get_config
 from glip_core.errors import InputError
-from odinw_bench.engines.base import Engine, HowToRun, Outcome, Watcher, cores
+from odinw_bench.engines.base import Engine, HowToRun, Outcome, Watcher, cores, under_torchrun
 from odinw_bench.files import nearest
 from odinw_bench.spec import RunSpec
 
 __all__ = ["ENGINES", "Engine", "HowToRun", "Outcome", "Watcher", "choose_engine", "make_engine"]
 
-ENGINES: Sequence[str] = ("auto", "local", "processes", "ray")
+ENGINES: Sequence[str] = ("auto", "local", "processes", "ray", "torchrun")
 
 _WORTH_IT = 4
 """From so many cells on, processes win back the seconds that they take to start."""
@@ -39,6 +39,10 @@ def choose_engine(
     Raises:
         InputError: see :func:`make_engine`.
     """
+    if under_torchrun():
+        if name not in ("auto", "torchrun") or workers is not None or ray_address is not None:
+            raise InputError("under torchrun its processes share every cell: leave --engine, --workers, --ray-address")
+        return make_engine("torchrun")
     if name == "auto" and ray_address is not None:
         name = "ray"
     if name != "auto":
@@ -78,6 +82,12 @@ def make_engine(name: str, workers: int | None = None, *, ray_address: str | Non
         from odinw_bench.engines.processes import ProcessEngine
 
         return ProcessEngine(workers)
+    if name == "torchrun":
+        if not under_torchrun():
+            raise InputError("the engine 'torchrun' needs it: torchrun --nproc-per-node N -m odinw_bench run ...")
+        from odinw_bench.engines.local import TorchrunEngine
+
+        return TorchrunEngine()
     if name == "ray":
         from odinw_bench.engines.cluster import RayEngine
 

@@ -7,12 +7,15 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from glip_core.errors import InputError
 from odinw_bench.caching import MEMORY_ONLY, CacheSettings
 from odinw_bench.records import BusyError
 from odinw_bench.spec import RunSpec
+
+if TYPE_CHECKING:
+    from odinw_bench.team import Team  # brings torch: seconds that --help need not pay
 
 PATIENCE_SECONDS = 2.0
 """How long to wait before asking again for a cell that another process is doing."""
@@ -90,13 +93,19 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def do_cell(spec: RunSpec, how: HowToRun, say: Callable[[str], None]) -> Outcome:
-    """Do one cell in this process.
+def under_torchrun() -> bool:
+    """Whether ``torchrun`` started this process as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+
+
+def do_cell(spec: RunSpec, how: HowToRun, say: Callable[[str], None], team: Team | None = None) -> Outcome:
+    """Do one cell in this process, or this process's part of it.
 
     Raises:
         BusyError: another process is doing it.
     """
     from odinw_bench.runner import describe, run
+    from odinw_bench.team import ALONE
 
     try:
         record = run(
@@ -107,6 +116,7 @@ def do_cell(spec: RunSpec, how: HowToRun, say: Callable[[str], None]) -> Outcome
             force=how.force,
             cache=how.cache,
             checkpointing=how.checkpointing,
+            team=team or ALONE,
             say=say,
         )
     except BusyError:

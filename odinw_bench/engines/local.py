@@ -5,11 +5,16 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from odinw_bench.engines.base import PATIENCE_SECONDS, HowToRun, Outcome, Watcher, do_cell
 from odinw_bench.records import BusyError
 from odinw_bench.spec import RunSpec
+
+if TYPE_CHECKING:
+    from odinw_bench.team import Team
 
 
 class LocalEngine:
@@ -19,6 +24,9 @@ class LocalEngine:
 
     def run(self, specs: Sequence[RunSpec], how: HowToRun, watch: Watcher) -> list[Outcome]:
         """See :class:`odinw_bench.engines.base.Engine`."""
+        return self._run(specs, how, watch, None)
+
+    def _run(self, specs: Sequence[RunSpec], how: HowToRun, watch: Watcher, team: Team | None) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
         waiting = deque(range(len(specs)))
         busy = 0  # cells in a row that others hold
@@ -29,7 +37,7 @@ class LocalEngine:
             index = waiting.popleft()
             watch.begin(index)
             try:
-                outcomes[index] = do_cell(specs[index], how, partial(watch.say, index))
+                outcomes[index] = do_cell(specs[index], how, partial(watch.say, index), team)
             except BusyError as error:
                 busy += 1
                 watch.say(index, f"waiting: {error}")
@@ -38,3 +46,27 @@ class LocalEngine:
             busy = 0
             watch.end(index, outcomes[index])
         return [outcomes[index] for index in range(len(specs))]
+
+
+class TorchrunEngine(LocalEngine):
+    """Does cells one after the other, each by all processes that ``torchrun`` started.
+
+    For runs that are too large or too long for one GPU: the batch is split among the processes, and the numbers are
+    those of one process with the whole batch, up to rounding. An error in one process ends the command, which may
+    then be given again: what is done is done, and a run that was begun goes on from its last epoch.
+    """
+
+    def run(self, specs: Sequence[RunSpec], how: HowToRun, watch: Watcher) -> list[Outcome]:
+        """See :class:`odinw_bench.engines.base.Engine`."""
+        import torch
+
+        from odinw_bench.team import Torchrun, own_device
+
+        device = own_device(how.device)
+        if device.startswith("cuda"):
+            torch.cuda.set_device(device)
+        team = Torchrun(device)
+        try:
+            return self._run(specs, replace(how, device=device), watch, team)
+        finally:
+            team.end()

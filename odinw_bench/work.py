@@ -1,0 +1,135 @@
+"""What one process does for one run: load the model, tune it, test it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+import glip_core
+from glip_core import Detector, tuning
+from glip_core.config import get_config
+from odinw_bench.caching import CacheSettings
+from odinw_bench.environment import peak_memory
+from odinw_bench.evaluation import evaluate
+from odinw_bench.feature_store import make_cache
+from odinw_bench.files import write_json
+from odinw_bench.inference import detect_split
+from odinw_bench.preparation import Prepared
+from odinw_bench.prompts import prompt_to_json
+from odinw_bench.records import write_lines
+from odinw_bench.resume import Resume
+from odinw_bench.team import Team
+from odinw_bench.training import Tuned, tune
+
+Say = Callable[[str], None]
+
+
+def load_detector(prepared: Prepared, device: str) -> Detector:
+    """The base model of a run.
+
+    Raises:
+        InputError: the weights are of another model, or the prompt is longer than it reads.
+    """
+    spec = prepared.spec
+    classes = None if get_config(spec.model).has_text else len(prepared.task.classes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(spec.seed)  # a fresh class layer is part of the run
+        detector = glip_core.load(spec.model, prepared.weights, num_classes=classes, device=device)
+    if prepared.settings is not None and detector.config.has_text:
+        detector.token_map(prepared.prompt)  # tuning wants the whole prompt at once: a longer one ends the run here
+    return detector
+
+
+@dataclass
+class Work:
+    """The work of one run in one process.
+
+    Attributes:
+        prepared: the run.
+        folder: to write to.
+        cache: budget of frozen features.
+        resume: where the state of tuning is kept.
+        team: the processes that share the run.
+        say: told in words what happens.
+    """
+
+    prepared: Prepared
+    folder: Path
+    cache: CacheSettings
+    resume: Resume
+    team: Team
+    say: Say
+
+    def do(self, detector: Detector) -> dict[str, Any]:
+        """Tune, test; returns the record's ``metrics`` and ``cost``."""
+        prepared = self.prepared
+        total = sum(p.numel() for p in detector.parameters())
+        tuned = self.tune(detector) if prepared.settings else None
+        write_json(self.folder / "prompt.json", prompt_to_json(prepared.prompt))
+        started = time.perf_counter()
+        seen = 0
+
+        def count(images: int) -> None:
+            nonlocal seen
+            seen += images
+            self.say(f"test image {seen}/{len(self.team.share(prepared.test.image_ids))}")
+
+        predictions = detect_split(
+            detector,
+            prepared.prompt,
+            prepared.test,
+            precision=prepared.spec.precision,
+            team=self.team,
+            on_images=count,
+        )
+        seconds = time.perf_counter() - started
+        write_json(self.folder / "predictions.json", predictions, indent=None)
+        cost = {
+            "tune_seconds": round(tuned.seconds, 3) if tuned else 0.0,
+            "tune_steps": tuned.steps if tuned else 0,
+            "best_epoch": tuned.best_epoch if tuned else None,
+            "validation_AP": tuned.best_ap if tuned else None,
+            "test_seconds": round(seconds, 3),
+            "images_per_second": round(len(prepared.test) / seconds, 3),
+            "peak_memory_bytes": peak_memory(str(detector.device)),
+            "tuned_parameters": tuned.parameters if tuned else 0,
+            "total_parameters": total,
+        }
+        return {"metrics": evaluate(prepared.test.annotations, predictions), "cost": cost}
+
+    def tune(self, detector: Detector) -> Tuned:
+        """Tune, and write what came of it."""
+        prepared, settings = self.prepared, self.prepared.settings
+        assert settings is not None
+        assert prepared.train is not None
+        assert prepared.validation is not None
+        mode = tuning.get_mode(prepared.spec.mode)
+
+        def report(line: dict[str, Any]) -> None:
+            ap = line["validation_AP"]
+            found = f"validation AP {ap:.1f}" if ap is not None else f"loss {sum(line['losses'].values()):.3f}"
+            self.say(f"epoch {line['epoch']}/{settings.epochs}: {found}")
+
+        tuned = tune(
+            detector,
+            mode,
+            prepared.prompt,
+            prepared.train,
+            prepared.validation,
+            settings,
+            seed=prepared.spec.seed,
+            precision=prepared.spec.precision,
+            cache=make_cache(self.cache),
+            resume=self.resume,
+            team=self.team,
+            on_epoch=report,
+        )
+        write_lines(self.folder / "history.jsonl", tuned.history)
+        save_file(tuning.tuned_state(detector, mode), self.folder / "tuned.safetensors")
+        return tuned
