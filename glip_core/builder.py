@@ -14,6 +14,7 @@ from glip_core.dyhead import DyConv
 from glip_core.errors import InputError
 from glip_core.fusion import Fusion, LanguageLayer
 from glip_core.language import BERT_VOCABULARY, NANO_VOCABULARY, LanguageBackbone, load_tokenizer
+from glip_core.names import CLASS_LAYER
 from glip_core.vision import FeaturePyramid, Swin, VisionBackbone
 
 DEFAULT_CLASSES = 80
@@ -104,7 +105,7 @@ def load(
     detector = assemble(get_config(name), vocab, num_classes=num_classes)
     path = checkpoint.find_weights(detector.config, weights)
     state = checkpoint.read_state_dict(path)
-    fresh = ("rpn.head.cls_logits.",) if isinstance(detector, DyHead) else ()
+    fresh = (CLASS_LAYER,) if isinstance(detector, DyHead) else ()
     checkpoint.load_official_state_dict(detector, state, source=str(path), may_differ=fresh)
     detector.weights_sha256 = checkpoint.file_sha256(path)
     return detector.to(device).eval()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,8 @@ def prepare(
         check_overrides(spec.protocol_name, spec.overrides)
     else:
         settings = hyperparameters(spec.protocol_name, spec.mode, spec.shots, spec.overrides)
+        if get_config(spec.model).has_text:  # no layer of theirs starts from nothing
+            settings = replace(settings, fresh_factor=1.0)
         train, few_shot = splits.subset(task, "train", spec)
         if settings.few_shot_validation:
             validation, _ = splits.subset(task, task.eval_split, spec)

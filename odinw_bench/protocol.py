@@ -20,6 +20,9 @@ class Hyperparameters:
         lr: base learning rate of AdamW; biases move at twice that.
         language_lr: learning rate of the language backbone.
         offset_factor: learning rate of the tuned prompt offset, in parts of ``lr``.
+        fresh_factor: learning rate of a class layer that starts from nothing, in parts of ``lr``. The official
+            recipe has time enough to do without; in a few epochs such a layer learns nothing at the rate that suits
+            pre-trained weights. 1 for models without such a layer.
         weight_decay: of everything but biases.
         batch: images a step; each is padded on its own.
         epochs: at most so many.
@@ -49,10 +52,14 @@ class Hyperparameters:
     min_lr: float = 1e-6
     eval_every: int = 1
     few_shot_validation: bool = False
+    fresh_factor: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
-        """As a record holds it."""
-        return asdict(self) | {"scales": list(self.scales)}
+        """As a record holds it; without a ``fresh_factor`` of 1, so that runs older than it keep their digest."""
+        found = asdict(self) | {"scales": list(self.scales)}
+        if self.fresh_factor == 1:
+            del found["fresh_factor"]
+        return found
 
 
 #                      learning rate  weight decay  offset factor
@@ -120,6 +127,7 @@ def hyperparameters(
             stop_patience=2,
             scales=(0.6,),
             eval_every=2,
+            fresh_factor=30.0,
             few_shot_validation=few,
         )
     else:
@@ -135,6 +143,7 @@ def hyperparameters(
             stop_patience=3,
             scales=(1.0,),
             eval_every=2,
+            fresh_factor=30.0 if mode == "full" else 10.0,
         )
     return _override(chosen, overrides or {})
 

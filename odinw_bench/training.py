@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from glip_core import Detector, Prompt
 from glip_core.losses import LOSSES, Normalisers
+from glip_core.names import CLASS_LAYER
 from glip_core.tuning import PROMPT_OFFSET, TuningMode, parameter_groups
 from odinw_bench.coco import Split
 from odinw_bench.evaluation import evaluate
@@ -271,10 +272,13 @@ class _Loop:
 
 
 def _groups(moving: dict[str, nn.Parameter], settings: Hyperparameters) -> list[dict[str, Any]]:
-    """The optimiser's groups; a tuned offset has a rate of its own."""
-    offset = {name: p for name, p in moving.items() if name == PROMPT_OFFSET}
-    weights = {name: p for name, p in moving.items() if name != PROMPT_OFFSET}
-    rates = {"language_lr": settings.language_lr, "weight_decay": settings.weight_decay}
-    groups = parameter_groups(offset, lr=settings.lr * settings.offset_factor, **rates)
-    groups += parameter_groups(weights, lr=settings.lr, **rates)
+    """The optimiser's groups; a tuned offset and a class layer that starts from nothing have rates of their own."""
+    factors = dict.fromkeys(moving, 1.0)
+    factors |= {name: settings.offset_factor for name in moving if name == PROMPT_OFFSET}
+    factors |= {name: settings.fresh_factor for name in moving if name.startswith(CLASS_LAYER)}
+    groups: list[dict[str, Any]] = []
+    for factor in dict.fromkeys(factors.values()):
+        some = {name: p for name, p in moving.items() if factors[name] == factor}
+        rates = {"language_lr": settings.language_lr, "weight_decay": settings.weight_decay}
+        groups += parameter_groups(some, lr=settings.lr * factor, **rates)
     return [{name: value for name, value in group.items() if name != "names"} for group in groups]
