@@ -120,7 +120,7 @@ class _Loop:
         seed: int,
         precision: str,
         cache: FeatureCache,
-        team: Team,
+        team: Team = ALONE,
     ) -> None:
         self.seed, self.team = seed, team
         self.detector, self.mode, self.prompt = detector, mode, prompt
