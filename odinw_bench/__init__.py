@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from odinw_bench.detectors import Adapter
     from odinw_bench.evaluation import evaluate
     from odinw_bench.fewshot import pick_shots
     from odinw_bench.runner import run
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Adapter": "detectors",
     "RunSpec": "spec",
     "evaluate": "evaluation",
     "load_task": "tasks",
@@ -23,7 +25,7 @@ _HOME = {
     "run": "runner",
 }
 
-__all__ = ["RunSpec", "evaluate", "load_task", "pick_shots", "run"]
+__all__ = ["Adapter", "RunSpec", "evaluate", "load_task", "pick_shots", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from glip_core.config import get_config
 from odinw_bench import __version__
+from odinw_bench.detectors import model_facts
 
 _PROCESS = Path("/proc/self")
 
@@ -51,7 +51,7 @@ def threads_for(model: str, device: str) -> Iterator[None]:
     would save it a fifth of the time, and cost it a multiple where cores are shared.
     """
     before = torch.get_num_threads()
-    if device == "cpu" and get_config(model).family == "nano":
+    if device == "cpu" and model_facts(model).nano:
         torch.set_num_threads(1)
     try:
         yield

@@ -12,6 +12,7 @@ from glip_core import Detector, Prompt
 from glip_core.preprocess import scale_boxes
 from odinw_bench.annotations import ImageId
 from odinw_bench.coco import Split
+from odinw_bench.detectors import Adapter
 from odinw_bench.evaluation import detections_to_coco
 from odinw_bench.features import Features, FrozenPart
 from odinw_bench.team import ALONE, Team
@@ -30,7 +31,7 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
 
 @torch.no_grad()
 def detect_split(
-    detector: Detector,
+    detector: Detector | Adapter,
     prompt: Prompt,
     split: Split,
     *,
@@ -42,7 +43,7 @@ def detect_split(
     """Detections in every image of a split, as COCO results in the pixels of the annotations.
 
     Args:
-        detector: in any state; it is put into evaluation mode.
+        detector: in any state; it is put into evaluation mode. Or a detector of others.
         prompt: the task's classes, in the order of ``split.category_ids``.
         split: the images.
         precision: see :func:`autocast`.
@@ -55,6 +56,8 @@ def detect_split(
     """
     if team.size > 1:
         return _detect_together(detector, prompt, split, precision, frozen, team, on_images)
+    if isinstance(detector, Adapter):
+        return _detect_by_adapter(detector, prompt, split, precision, on_images)
     detector.eval()
     results: list[dict[str, Any]] = []
     with autocast(detector.device, precision):
@@ -75,8 +78,24 @@ def detect_split(
     return results
 
 
+def _detect_by_adapter(
+    detector: Adapter, prompt: Prompt, split: Split, precision: str, on_images: Callable[[int], None] | None
+) -> list[dict[str, Any]]:
+    """Image by image, from the photo's own pixels to those of the annotations."""
+    results: list[dict[str, Any]] = []
+    for image_id in split.image_ids:
+        photo, (width, height) = split.image(image_id), split.size(image_id)
+        with autocast(torch.device(detector.device), precision):
+            found = detector.detect(photo, prompt)
+        boxes = scale_boxes(found.boxes, (photo.height, photo.width), (height, width))
+        results += detections_to_coco(image_id, boxes, found.scores, found.labels, split.category_ids)
+        if on_images:
+            on_images(1)
+    return results
+
+
 def _detect_together(
-    detector: Detector,
+    detector: Detector | Adapter,
     prompt: Prompt,
     split: Split,
     precision: str,

@@ -11,6 +11,7 @@ from glip_core import InputError, Prompt
 from glip_core.checkpoint import find_weights
 from glip_core.config import get_config
 from odinw_bench.coco import Split
+from odinw_bench.detectors import find_adapter, model_facts
 from odinw_bench.files import sha256_file
 from odinw_bench.prompts import prompt_to_json, task_prompt
 from odinw_bench.protocol import Hyperparameters, check_overrides, hyperparameters
@@ -33,7 +34,7 @@ class Prepared:
         validation: images to select on; None where nothing is tuned.
         test: images to report on.
         few_shot: how the training subset was made, ``official-file`` or ``rule``; None where nothing is tuned.
-        weights: the weights' file.
+        weights: the weights' file; None for a detector of others.
         weights_sha256: its hash.
         digest: of everything that can change the numbers.
         folder: of the record.
@@ -47,7 +48,7 @@ class Prepared:
     validation: Split | None
     test: Split
     few_shot: str | None
-    weights: Path
+    weights: Path | None
     weights_sha256: str
     digest: str
     folder: Path
@@ -105,7 +106,7 @@ def prepare(
         check_overrides(spec.protocol_name, spec.overrides)
     else:
         settings = hyperparameters(spec.protocol_name, spec.mode, spec.shots, spec.overrides)
-        if get_config(spec.model).has_text:  # no layer of theirs starts from nothing
+        if model_facts(spec.model).has_text:  # no layer of theirs starts from nothing
             settings = replace(settings, fresh_factor=1.0)
         train, few_shot = splits.subset(task, "train", spec)
         if settings.few_shot_validation:
@@ -115,8 +116,9 @@ def prepare(
         if not train.trainable_ids():
             raise InputError(f"the training split of '{task.name}' has no image with a usable box")
     test = splits.open(task, spec.eval_split)
-    weights = find_weights(get_config(spec.model), spec.weights)
-    weights_sha256 = _hash(weights)
+    adapter = find_adapter(spec.model)
+    weights = None if adapter is not None else find_weights(get_config(spec.model), spec.weights)
+    weights_sha256 = _hash(weights) if weights is not None else _identify(spec.model, spec.weights)
     used = {"train": train, "validation": validation, "test": test}
     identities: dict[str, Any] = {
         "suite": task.suite,
@@ -147,6 +149,14 @@ def _hash(path: Path) -> str:
     """Of the file as it is now: weights of gigabytes are not read again for every cell."""
     facts = path.stat()
     return _hash_of_version(path, facts.st_mtime_ns, facts.st_size)
+
+
+@lru_cache(maxsize=64)
+def _identify(model: str, weights: str | None) -> str:
+    """Of a detector of others; asked once, since it may read gigabytes."""
+    adapter = find_adapter(model)
+    assert adapter is not None
+    return adapter.identify(weights)
 
 
 @lru_cache(maxsize=64)

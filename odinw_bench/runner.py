@@ -11,6 +11,7 @@ from typing import Any
 
 from glip_core import Detector, InputError
 from odinw_bench.caching import MEMORY_ONLY, CacheSettings
+from odinw_bench.detectors import Adapter
 from odinw_bench.environment import environment, now, reset_peak_memory, threads_for
 from odinw_bench.preparation import Prepared, prepare
 from odinw_bench.records import (
@@ -157,10 +158,11 @@ def _follow(prepared: Prepared, means: Means) -> None:
         Work(prepared, Path(scratch), means.cache, resume, means.team, means.say).do(_begin(prepared, means))
 
 
-def _begin(prepared: Prepared, means: Means) -> Detector:
+def _begin(prepared: Prepared, means: Means) -> Detector | Adapter:
     reset_peak_memory(means.device)
     detector = load_detector(prepared, means.device)
-    detector.checkpointing = means.checkpointing
+    if isinstance(detector, Detector):
+        detector.checkpointing = means.checkpointing
     return detector
 
 

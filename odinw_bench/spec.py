@@ -7,17 +7,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from glip_core.config import PRESETS, get_config
 from glip_core.errors import InputError
+from odinw_bench.detectors import MODES, TEXT_MODES, UNTUNED, model_facts
 from odinw_bench.files import canonical_json, nearest, sha256_bytes, shorten
+
+__all__ = [
+    "MODES",
+    "OFFICIAL_SEEDS",
+    "OFFICIAL_SHOTS",
+    "PRECISIONS",
+    "PROTOCOLS",
+    "TEXT_MODES",
+    "UNTUNED",
+    "RunSpec",
+    "Shots",
+    "expand_grid",
+    "newest_protocol",
+]
 
 Shots = int | Literal["all"]
 
 OFFICIAL_SEEDS = (3, 30, 300)
 OFFICIAL_SHOTS: tuple[Shots, ...] = (0, 1, 3, 5, 10, "all")
-MODES = ("zero-shot", "manual", "prompt", "linear", "prompt+linear", "language", "language+linear", "full")
-UNTUNED = ("zero-shot", "manual")
-TEXT_MODES = ("zero-shot", "manual", "prompt", "prompt+linear", "language", "language+linear")
 PRECISIONS = ("fp32", "bf16", "fp16")
 PROTOCOLS: Mapping[str, str] = {
     "odinw-glip-1": "the official recipe: up to 200 epochs, early stop, multi-scale and flip",
@@ -37,7 +48,7 @@ class RunSpec:
     """What to run: one model, one dataset, one way of tuning, one subset.
 
     Attributes:
-        model: a detector's preset.
+        model: a detector's preset, or an adapter (see :mod:`odinw_bench.detectors`).
         suite: ``mini``, ``odinw13``, ``odinw35`` or the path of a folder.
         dataset: a task's name, or the path of a COCO folder.
         mode: a tuning mode.
@@ -66,7 +77,7 @@ class RunSpec:
     eval_split: str = "test"
 
     def __post_init__(self) -> None:
-        config = get_config(self.model)
+        facts = model_facts(self.model)
         object.__setattr__(self, "overrides", dict(self.overrides))
         if self.protocol is not None:
             object.__setattr__(self, "protocol", newest_protocol(self.protocol))
@@ -80,8 +91,10 @@ class RunSpec:
             raise InputError(f"shots must be a number of images per class or 'all', not {shorten(self.shots)}")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise InputError(f"seed must be a whole number of at least 0, not {shorten(self.seed)}")
-        if self.mode in TEXT_MODES and not config.has_text:
+        if self.mode in TEXT_MODES and not facts.has_text:
             raise InputError(f"'{self.model}' has a class head and no prompt: mode '{self.mode}' needs a GLIP model")
+        if self.mode not in facts.modes:
+            raise InputError(f"'{self.model}' is tuned elsewhere; here it can be run as {' and '.join(facts.modes)}")
         if self.precision not in PRECISIONS:
             raise InputError(f"unknown precision {shorten(self.precision)}; known: {', '.join(PRECISIONS)}")
         if self.attributes is not None and self.mode != "manual":
@@ -90,11 +103,15 @@ class RunSpec:
     @property
     def protocol_name(self) -> str:
         """The protocol in force."""
-        return self.protocol or ("mini-1" if get_config(self.model).family == "nano" else "odinw-glip-1")
+        return self.protocol or ("mini-1" if model_facts(self.model).nano else "odinw-glip-1")
 
     def to_json(self) -> dict[str, Any]:
         """The spec as a record holds it."""
-        return asdict(self) | {"protocol": self.protocol_name, "overrides": dict(self.overrides)}
+        return asdict(self) | {
+            "model": model_facts(self.model).name,
+            "protocol": self.protocol_name,
+            "overrides": dict(self.overrides),
+        }
 
     def digest(self, identities: Mapping[str, Any]) -> str:
         """Hex digest of everything that can change the numbers, and of nothing else.
@@ -111,7 +128,8 @@ class RunSpec:
 
     def folder_name(self, suite: str, dataset: str, digest: str) -> str:
         """Where the record lies below the results folder."""
-        return f"{suite}/{self.model}/{dataset}/{self.mode}-{self.shots}shot-seed{self.seed}-{digest[:8]}"
+        run = f"{self.mode}-{self.shots}shot-seed{self.seed}-{digest[:8]}"
+        return f"{suite}/{model_facts(self.model).name}/{dataset}/{run}"
 
 
 def expand_grid(
@@ -155,7 +173,7 @@ def expand_grid(
         try:
             blueprint = RunSpec(dataset="", model=model, suite=suite, mode=mode, shots=shot, seed=seed, **fields)
         except InputError as error:
-            if alone or model not in PRESETS or mode not in MODES:
+            if alone or not _is_known(model) or mode not in MODES:
                 raise
             if str(error) not in notes:
                 notes.append(str(error))
@@ -166,3 +184,11 @@ def expand_grid(
     if not cells:
         raise InputError("; ".join(notes) or "the grid is empty: give at least one dataset, mode and seed")
     return list(cells.values()), notes
+
+
+def _is_known(model: str) -> bool:
+    try:
+        model_facts(model)
+    except InputError:
+        return False
+    return True

@@ -15,6 +15,7 @@ import glip_core
 from glip_core import Detector, tuning
 from glip_core.config import get_config
 from odinw_bench.caching import CacheSettings
+from odinw_bench.detectors import Adapter, find_adapter
 from odinw_bench.environment import peak_memory
 from odinw_bench.evaluation import evaluate
 from odinw_bench.feature_store import make_cache
@@ -30,13 +31,16 @@ from odinw_bench.training import Tuned, tune
 Say = Callable[[str], None]
 
 
-def load_detector(prepared: Prepared, device: str) -> Detector:
+def load_detector(prepared: Prepared, device: str) -> Detector | Adapter:
     """The base model of a run.
 
     Raises:
         InputError: the weights are of another model, or the prompt is longer than it reads.
     """
     spec = prepared.spec
+    adapter = find_adapter(spec.model)
+    if adapter is not None:
+        return adapter(spec.weights, device)
     classes = None if get_config(spec.model).has_text else len(prepared.task.classes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)  # a fresh class layer is part of the run
@@ -66,11 +70,15 @@ class Work:
     team: Team
     say: Say
 
-    def do(self, detector: Detector) -> dict[str, Any]:
+    def do(self, detector: Detector | Adapter) -> dict[str, Any]:
         """Tune, test; returns the record's ``metrics`` and ``cost``."""
         prepared = self.prepared
-        total = sum(p.numel() for p in detector.parameters())
-        tuned = self.tune(detector) if prepared.settings else None
+        tuned = None
+        if isinstance(detector, Adapter):
+            total = detector.parameters
+        else:
+            total = sum(p.numel() for p in detector.parameters())
+            tuned = self.tune(detector) if prepared.settings else None
         write_json(self.folder / "prompt.json", prompt_to_json(prepared.prompt))
         started = time.perf_counter()
         seen = 0

@@ -8,11 +8,12 @@ from pathlib import Path
 from glip_core.checkpoint import EMBEDDED, HUB_REPOSITORY
 from glip_core.config import PRESETS, DetectorConfig
 from odinw_bench.commands.output import console, print_json, table
+from odinw_bench.detectors import BUILT_IN, find_adapter
 
 
 def command(as_json: bool) -> None:
     """Print the detectors."""
-    rows = [_row(config) for config in PRESETS.values()]
+    rows = [_row(config) for config in PRESETS.values()] + [_adapter_row(name) for name in BUILT_IN]
     if as_json:
         print_json(rows)
         return
@@ -39,10 +40,19 @@ def _row(config: DetectorConfig) -> dict[str, str]:
     }
 
 
-def _cached(file: str) -> bool:
+def _adapter_row(name: str) -> dict[str, str]:
+    adapter = find_adapter(name)
+    assert adapter is not None
+    repository = getattr(adapter, "repository", "")
+    here = "yes" if repository and _cached("config.json", repository) else "no"
+    row = {"name": name, "title": adapter.title, "fusion": "-", "classes": "prompt", "image": "its own"}
+    return row | {"weights": repository or "--weights", "present": here}
+
+
+def _cached(file: str, repository: str = HUB_REPOSITORY) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
-    return isinstance(try_to_load_from_cache(HUB_REPOSITORY, file), str)
+    return isinstance(try_to_load_from_cache(repository, file), str)
 
 
 def card_command(models: Sequence[str], results: Path | None, out: Path | None) -> None:

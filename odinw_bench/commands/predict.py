@@ -12,6 +12,7 @@ from glip_core.checkpoint import read_state_dict
 from glip_core.config import get_config
 from glip_core.preprocess import load_image
 from odinw_bench.commands.output import print_json
+from odinw_bench.detectors import Adapter, find_adapter
 from odinw_bench.devices import pick_device
 from odinw_bench.files import read_json, replacing, write_json
 from odinw_bench.prompts import prompt_from_json, typed_prompt
@@ -40,16 +41,15 @@ def command(
     if run_folder is not None:
         if prompt is not None or classes:
             raise InputError("--run brings the prompt that was tuned: leave --prompt and --class out")
+        detector: Detector | Adapter
         detector, words = load_run(run_folder, where)
     else:
         words = _typed(prompt, classes)
-        if not get_config(model).has_text:
-            raise InputError(f"'{model}' reads no prompts; give --run FOLDER of a run that tuned it")
-        detector = glip_core.load(model, weights, device=where)
+        detector = _load(model, weights, where)
     written = []
     for image, name in zip(images, _names(images), strict=True):
         photo = load_image(image)
-        found = detector.predict(photo, words)
+        found = detector.predict(photo, words) if isinstance(detector, Detector) else detector.detect(photo, words)
         picture, data = out / f"{name}.boxes.png", out / f"{name}.boxes.json"
         shown = _over(found, threshold)
         with replacing(picture) as temporary:
@@ -60,6 +60,15 @@ def command(
             print(f"{image}: {len(shown)} of {len(found)} detections score {threshold:g} or more -> {picture}, {data}")
     if as_json:
         print_json(written)
+
+
+def _load(model: str, weights: str | None, device: str) -> Detector | Adapter:
+    adapter = find_adapter(model)
+    if adapter is not None:
+        return adapter(weights, device)
+    if not get_config(model).has_text:
+        raise InputError(f"'{model}' reads no prompts; give --run FOLDER of a run that tuned it")
+    return glip_core.load(model, weights, device=device)
 
 
 def _typed(prompt: str | None, classes: Sequence[str]) -> Prompt:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from glip_core.config import get_config
 from glip_core.errors import InputError
+from odinw_bench.detectors import model_facts
 from odinw_bench.engines.base import Engine, HowToRun, Outcome, Watcher, cores, under_torchrun
 from odinw_bench.files import nearest
 from odinw_bench.spec import RunSpec
@@ -49,7 +49,7 @@ def choose_engine(
         return make_engine(name, workers, ray_address=ray_address)
     if workers is not None:
         return make_engine("processes" if workers != 1 else "local", workers)
-    small = all(get_config(spec.model).family == "nano" for spec in specs)
+    small = all(model_facts(spec.model).nano for spec in specs)
     number = min(cores(), _MODEST)
     if device == "cpu" and small and len(specs) >= _WORTH_IT and number > 1:
         return make_engine("processes", number)
