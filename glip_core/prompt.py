@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -66,35 +66,46 @@ class Prompt:
         return cls(prompt.caption, prompt.spans, tuple(names), prompt.segments)
 
     @classmethod
-    def from_parts(cls, parts: Iterable[Mapping[str, str]], *, separator: str = SEPARATOR) -> Prompt:
+    def from_parts(
+        cls, parts: Iterable[Mapping[str, str]], *, separator: str = SEPARATOR, order: Sequence[int] | None = None
+    ) -> Prompt:
         """A prompt with attributes: ``prefix + name + suffix`` per class, of which only the name is the class.
 
         Args:
             parts: per class a mapping with ``name`` and optionally ``prefix`` and ``suffix``, taken as written.
             separator: what stands between two classes.
+            order: positions of the parts in the order in which the caption names them; the classes keep the numbers
+                of their parts. None: as given. A caption in another order cannot be split (:meth:`part`).
 
         Raises:
-            InputError: no parts, an unknown key, or a part without a name.
+            InputError: no parts, an order that is none of them, an unknown key, or a part without a name.
         """
-        caption, spans, names, segments = "", [], [], []
-        for number, part in enumerate(parts):
+        listed = list(parts)
+        taken = list(range(len(listed))) if order is None else list(order)
+        if sorted(taken) != list(range(len(listed))):
+            raise InputError(f"prompt: the order {taken} does not name each of {len(listed)} parts once")
+        caption = ""
+        spans, names, segments = [(0, 0)] * len(listed), [""] * len(listed), [(0, 0)] * len(listed)
+        for place, number in enumerate(taken):
+            part = listed[number]
             unknown = sorted(set(part) - set(_PART_KEYS))
             if unknown:
                 raise InputError(f"prompt part {number}: unknown key '{unknown[0]}'; known: {', '.join(_PART_KEYS)}")
             name = part.get("name")
             if not isinstance(name, str) or name == "":
                 raise InputError(f"prompt part {number}: 'name' is missing or empty")
-            if caption or number:
+            if place:
                 caption += separator
             begin = len(caption)
             caption += part.get("prefix") or ""
-            spans.append((len(caption), len(caption) + len(name)))
+            spans[number] = (len(caption), len(caption) + len(name))
             caption += name + (part.get("suffix") or "")
-            names.append(name)
-            segments.append((begin, len(caption)))
+            names[number] = name
+            segments[number] = (begin, len(caption))
         if not names:
             raise InputError("a prompt needs at least one class name")
-        return cls(caption, tuple(spans), tuple(names), tuple(segments))
+        in_order = taken == sorted(taken)
+        return cls(caption, tuple(spans), tuple(names), tuple(segments) if in_order else None)
 
     @classmethod
     def from_caption(cls, caption: str, spans: Iterable[tuple[int, int]]) -> Prompt:

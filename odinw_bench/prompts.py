@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from glip_core.errors import InputError
-from glip_core.prompt import Prompt
+from glip_core.prompt import SEPARATOR, Prompt
 from odinw_bench.files import read_bytes, shorten
 from odinw_bench.task import Task
 
@@ -30,16 +30,17 @@ def task_prompt(task: Task, mode: str, attributes: str | None = None) -> Prompt:
     if mode != "manual":
         return Prompt.from_classes(task.class_names)
     if attributes is not None:
-        return Prompt.from_parts(read_attributes(Path(attributes), task.class_names))
+        return read_attributes(Path(attributes), task.class_names)
     if not task.has_manual:
         raise InputError(f"task '{task.name}' has no hand-written prompt: give --attributes FILE for the mode 'manual'")
     return Prompt.from_parts(task.prompt_parts())
 
 
-def read_attributes(path: Path, class_names: Sequence[str]) -> list[dict[str, str]]:
-    """Prompt parts from a YAML or JSON file: class name -> ``{prefix, name, suffix}``, or such a list under ``parts``.
+def read_attributes(path: Path, class_names: Sequence[str]) -> Prompt:
+    """A prompt from a YAML or JSON file: class name -> ``{prefix, name, suffix}``, or such a list under ``parts``.
 
-    A class that the file leaves out keeps its plain name.
+    A class that a mapping leaves out keeps its plain name. Beside ``parts`` there may be ``separator`` (what stands
+    between two classes) and ``order`` (class names, in the order in which the caption is to name them).
 
     Raises:
         InputError: the file is missing or no mapping, names an unknown class, or has an unknown key.
@@ -49,10 +50,7 @@ def read_attributes(path: Path, class_names: Sequence[str]) -> list[dict[str, st
     except yaml.YAMLError as error:
         raise InputError(f"attributes file '{path}' is not YAML: {shorten(str(error), 120)}") from error
     if isinstance(content, Mapping) and isinstance(content.get("parts"), list):
-        parts = content["parts"]
-        if len(parts) != len(class_names):
-            raise InputError(f"attributes file '{path}' has {len(parts)} parts for {len(class_names)} classes")
-        return [_part(part, name, path) for part, name in zip(parts, class_names, strict=True)]
+        return _listed(content, class_names, path)
     if not isinstance(content, Mapping):
         raise InputError(f"attributes file '{path}' must map class names to prefix, name and suffix")
     for name in content:
@@ -60,7 +58,20 @@ def read_attributes(path: Path, class_names: Sequence[str]) -> list[dict[str, st
             raise InputError(
                 f"attributes file '{path}': unknown class {shorten(name)}; classes: {', '.join(class_names)}"
             )
-    return [_part(content.get(name) or {}, name, path) for name in class_names]
+    return Prompt.from_parts([_part(content.get(name) or {}, name, path) for name in class_names])
+
+
+def _listed(content: Mapping[str, Any], class_names: Sequence[str], path: Path) -> Prompt:
+    parts, separator, order = content["parts"], content.get("separator", SEPARATOR), content.get("order")
+    if len(parts) != len(class_names):
+        raise InputError(f"attributes file '{path}' has {len(parts)} parts for {len(class_names)} classes")
+    if not isinstance(separator, str) or not separator:
+        raise InputError(f"attributes file '{path}': separator must be text, not {shorten(separator)}")
+    if order is not None and (not isinstance(order, list) or sorted(map(str, order)) != sorted(class_names)):
+        raise InputError(f"attributes file '{path}': order must name each class once: {', '.join(class_names)}")
+    made = [_part(part, name, path) for part, name in zip(parts, class_names, strict=True)]
+    positions = None if order is None else [class_names.index(name) for name in order]
+    return Prompt.from_parts(made, separator=separator, order=positions)
 
 
 def _part(entry: Any, name: str, path: Path) -> dict[str, str]:

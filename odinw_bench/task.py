@@ -19,11 +19,13 @@ class TaskClass:
         name: as the official task calls it; the prompt of the ``zero-shot`` mode.
         category_id: its id in the annotations.
         manual: hand-written prompt ``{"prefix", "name", "suffix"}``, spaces included; None: none was written.
+        synonyms: other names that a prompt search may try.
     """
 
     name: str
     category_id: int
     manual: Mapping[str, str] | None = None
+    synonyms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class Task:
         fewshot: by split: path of the ready-made subsets, with ``{shots}`` and ``{seed}`` to fill in.
         root: the folder that paths are relative to, for the user's own; None: the data root.
         notes: what to know about the data.
+        attributes: words for the prompt search beside its own, by what they describe (``colour``, ``place`` ...).
     """
 
     name: str
@@ -113,6 +116,7 @@ class Task:
     fewshot: Mapping[str, str] = field(default_factory=dict)
     root: Path | None = None
     notes: tuple[str, ...] = ()
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def class_names(self) -> list[str]:

@@ -41,7 +41,7 @@ def read_task(path: Path, *, suite: str | None = None, root: Path | None = None)
         raise InputError(f"task file '{path}' is not YAML: {' '.join(str(error).split())}") from error
     where = f"task file '{path}'"
     required = ("name", "title", "classes", "splits", "eval_split")
-    optional = ("config", "suites", "aliases", "licence", "source", "fewshot", "notes")
+    optional = ("config", "suites", "aliases", "licence", "source", "fewshot", "notes", "attributes")
     data = _mapping(data, where, required, optional)
     suites = _texts(data.get("suites", []), f"{where}: suites")
     for name in suites:
@@ -69,6 +69,10 @@ def read_task(path: Path, *, suite: str | None = None, root: Path | None = None)
         source=_source(data.get("source", {}), f"{where}: source", "official" if root is None else "folder"),
         fewshot=_fewshot(data.get("fewshot", {}), f"{where}: fewshot", splits),
         root=root,
+        attributes={
+            str(kind): tuple(_texts(words, f"{where}: attributes.{kind}"))
+            for kind, words in _mapping(data.get("attributes", {}), f"{where}: attributes").items()
+        },
         notes=tuple(_texts(data.get("notes", []), f"{where}: notes")),
     )
 
@@ -77,15 +81,17 @@ def _classes(value: Any, where: str) -> tuple[TaskClass, ...]:
     if not isinstance(value, list) or not value:
         raise InputError(f"{where} must be a list of classes, not {shorten(value)}")
     classes = []
-    for number, entry in enumerate(value):
-        place = f"{where}[{number}]"
-        entry = _mapping(entry, place, ("id", "name"), ("manual",))
+    for position, entry in enumerate(value):
+        place = f"{where}[{position}]"
+        entry = _mapping(entry, place, ("id", "name"), ("manual", "synonyms"))
         manual = None
         if entry.get("manual") is not None:
             given = _mapping(entry["manual"], f"{place}.manual", (), ("prefix", "name", "suffix"))
             parts = {"prefix": "", "name": entry["name"], "suffix": "", **given}
             manual = {key: _text(part, f"{place}.manual.{key}", empty=True) for key, part in parts.items()}
-        classes.append(TaskClass(_text(entry["name"], f"{place}.name"), _whole(entry["id"], f"{place}.id"), manual))
+        synonyms = tuple(_texts(entry.get("synonyms", []), f"{place}.synonyms"))
+        name, number = _text(entry["name"], f"{place}.name"), _whole(entry["id"], f"{place}.id")
+        classes.append(TaskClass(name, number, manual, synonyms))
     ids = [entry.category_id for entry in classes]
     if ids != sorted(set(ids)):
         raise InputError(f"{where} must be in the order of their ids, each once, not {shorten(ids)}")

@@ -56,16 +56,23 @@ def test_modes_choose_the_words():
 def test_attributes_of_some_classes(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("fish: {prefix: 'small ', suffix: ', which swims'}\n")
-    assert read_attributes(path, ["fish", "crab"]) == [
-        {"prefix": "small ", "name": "fish", "suffix": ", which swims"},
-        {"prefix": "", "name": "crab", "suffix": ""},
-    ]
+    assert read_attributes(path, ["fish", "crab"]) == Prompt.from_parts(
+        [
+            {"prefix": "small ", "name": "fish", "suffix": ", which swims"},
+            {"prefix": "", "name": "crab", "suffix": ""},
+        ]
+    )
 
 
 def test_attributes_as_a_list_of_parts(tmp_path):
     path = tmp_path / "a.json"
     path.write_text('{"parts": [{"name": "flat fish"}, {"prefix": "red "}]}')
-    assert [part["name"] for part in read_attributes(path, ["stingray", "crab"])] == ["flat fish", "crab"]
+    assert read_attributes(path, ["stingray", "crab"]).names == ("flat fish", "crab")
+    path.write_text('{"parts": [{"name": "flat fish"}, {}], "separator": "; ", "order": ["crab", "stingray"]}')
+    prompt = read_attributes(path, ["stingray", "crab"])
+    assert prompt.caption == "crab; flat fish"
+    assert prompt.names == ("flat fish", "crab")  # the classes keep their numbers
+    assert [prompt.caption[a:b] for a, b in prompt.spans] == ["flat fish", "crab"]
 
 
 @pytest.mark.parametrize(
@@ -78,6 +85,8 @@ def test_attributes_as_a_list_of_parts(tmp_path):
         ("fish: {suffix: 3}", "suffix of 'fish' must be text, not 3"),
         ("fish: grey", "'fish' must be a mapping"),
         ("parts: [{name: fish}]", "has 1 parts for 2 classes"),
+        ("{parts: [{}, {}], separator: 3}", "separator must be text, not 3"),
+        ("{parts: [{}, {}], order: [fish]}", "order must name each class once: fish, crab"),
     ],
 )
 def test_attribute_files_that_cannot_be_used(tmp_path, content, message):

@@ -11,7 +11,7 @@ import typer
 
 from glip_core.errors import InputError
 from odinw_bench import __version__
-from odinw_bench.cli import assets, predict, profile, records, run, tools
+from odinw_bench.cli import assets, predict, profile, records, run, search, tools
 
 app = typer.Typer(
     name="odinw-bench",
@@ -31,7 +31,7 @@ Start here:
     odinw-bench run --suite odinw13 --dataset aquarium --data-root DATA --model glip-t --mode zero-shot,prompt --shots 5
 """,
 )
-for part in (run, predict, profile, assets, records, tools):
+for part in (run, search, predict, profile, assets, records, tools):
     app.add_typer(part.app)
 
 _MENDABLE = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)

@@ -1,0 +1,127 @@
+"""What a search found: the test split is looked at once, at the end; files for people and for ``run``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from optuna.trial import TrialState
+
+from odinw_bench.files import write_json, write_text
+from odinw_bench.runner import run
+from odinw_bench.search import OFFICIAL, PLAIN, Search, best_candidate, given_trial
+from odinw_bench.search.sampler import BY_GROUP
+from odinw_bench.search.space import Candidate
+from odinw_bench.stats import paired_bootstrap
+
+SCHEMA = 1
+BEST = "best found"
+Say = Callable[[str], None]
+
+
+def conclude(search: Search, luck: Mapping[str, float] | None, *, explain: bool, say: Say) -> dict[str, Any]:
+    """Write ``best.yaml``, run the three prompts on the test split, write ``search.json``.
+
+    Args:
+        search: whose trials are done.
+        luck: what :func:`odinw_bench.search.luck` found; None: not asked.
+        explain: also say which class's words matter.
+        say: told in words what happens.
+
+    Returns:
+        the content of ``search.json``: ``prompts`` (per prompt its caption, AP on the labelled images and on the test
+        split, and the folder of its record), ``trials``, ``luck`` and ``words``.
+    """
+    settings, study = search.settings, search.study()
+    best, candidate = best_candidate(search)
+    path = search.folder / "best.yaml"
+    write_best(path, search, candidate)
+    say("testing the plain names, the hand-written prompt and the best found")
+    prompts: dict[str, dict[str, Any]] = {}
+    specs = {PLAIN: settings.spec(mode="zero-shot")}
+    if search.prepared.task.has_manual:
+        specs[OFFICIAL] = settings.spec(mode="manual")
+    specs[BEST] = settings.spec(mode="manual", attributes=str(path))
+    for what, spec in specs.items():
+        record = run(spec, settings.results, data_root=settings.data_root, device=settings.device)
+        trial = best if what == BEST else given_trial(study, what)
+        prompts[what] = {
+            "search_AP": None if trial is None else trial.value,
+            "test_AP": record["metrics"]["AP"],
+            "test_per_class": record["metrics"]["per_class"],
+            "digest": record["digest"],
+        }
+    prompts[BEST]["caption"] = candidate.prompt().caption
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    content: dict[str, Any] = {
+        "schema": SCHEMA,
+        "kind": "search",
+        "space": "prompt",
+        "spec": settings.spec().to_json() | {"suite": search.prepared.task.suite, "dataset": search.prepared.task.name},
+        "images": {"searched_on": len(search.prepared.train or ()) + len(search.prepared.validation or ())},
+        "prompts": prompts,
+        "best_parts": [dict(part) for part in candidate.parts],
+        "luck": None if luck is None else dict(luck),
+        "words": explain_words(search, candidate) if explain else None,
+        "trials": [
+            {
+                "number": trial.number,
+                "state": trial.state.name.lower(),
+                "given": trial.user_attrs.get("given"),
+                "AP": trial.value if trial.state == TrialState.COMPLETE else None,
+                "caption": trial.user_attrs.get("caption"),
+                "per_class": trial.user_attrs.get(BY_GROUP),
+                "seconds": trial.user_attrs.get("seconds"),
+            }
+            for trial in done
+        ],
+    }
+    write_json(search.folder / "search.json", content)
+    return content
+
+
+def write_best(path: Path, search: Search, candidate: Candidate) -> None:
+    """A prompt as a file that ``run --mode manual --attributes FILE`` takes."""
+    names = [entry.name for entry in search.space.classes]
+    content: dict[str, Any] = {"parts": [dict(part) for part in candidate.parts]}
+    content["separator"] = candidate.separator
+    content["order"] = [names[position] for position in candidate.order]
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+    write_text(path, f"# found by 'odinw-bench search' for {search.name}\n# classes: {', '.join(names)}\n{text}")
+
+
+def explain_words(search: Search, candidate: Candidate) -> list[dict[str, Any]]:
+    """What each class's attributes are worth: the prompt with them against the prompt without, on the labelled images.
+
+    Returns:
+        per class that has any: ``class``, ``words``, the ``difference`` in AP of the whole task with its bootstrap
+        interval ``low`` to ``high``, and ``class_difference``, of that class alone.
+    """
+    from odinw_bench.environment import threads_for
+    from odinw_bench.evaluation import evaluate
+
+    rows = []
+    with threads_for(search.settings.model, search.settings.device):
+        scorer = search.scorer()
+        whole = scorer.predictions(candidate.prompt())
+        with_words = list(evaluate(scorer.annotations, whole)["per_class"].values())
+        for number, entry in enumerate(search.space.classes):
+            part = candidate.parts[number]
+            if not (part["prefix"] or part["suffix"]):
+                continue
+            bare = scorer.predictions(candidate.without(number).prompt())
+            compared = paired_bootstrap(scorer.annotations, whole, bare, samples=500, seed=search.settings.seed)
+            alone = list(evaluate(scorer.annotations, bare)["per_class"].values())[number]
+            rows.append(
+                {
+                    "class": entry.name,
+                    "words": f"{part['prefix']}{part['name']}{part['suffix']}",
+                    "difference": compared.difference,
+                    "low": compared.low,
+                    "high": compared.high,
+                    "class_difference": None if alone is None else with_words[number] - alone,
+                }
+            )
+    return rows

@@ -1,0 +1,141 @@
+"""How good a prompt is on the labelled images; vision features are computed once for all prompts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from glip_core import Detector, Prompt, tuning
+from odinw_bench.annotations import Annotations, ImageId
+from odinw_bench.coco import Split
+from odinw_bench.evaluation import evaluate
+from odinw_bench.features import FeatureCache, FrozenPart
+from odinw_bench.inference import detect_split
+
+FIRST_SHARE = 3
+"""A bad prompt is given up after one image in so many."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some images of a split.
+
+    Attributes:
+        split: the images.
+        numbers: by their ids, their ids among all images of the search.
+    """
+
+    split: Split
+    numbers: dict[ImageId, int]
+
+
+class Scorer:
+    """Scores prompts by AP on some splits together; never on the test split, which it does not know.
+
+    Attributes:
+        annotations: of all images, numbered from 1.
+
+    Args:
+        detector: a GLIP.
+        splits: the labelled images: the k-shot training subset and the validation images.
+        precision: see :func:`odinw_bench.inference.autocast`.
+        budget: bytes of vision features held at most.
+        shuffle: deal the labels out anew with this seed, to see what a search finds where there is nothing to find.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        splits: Sequence[Split],
+        *,
+        precision: str = "fp32",
+        budget: int = 2 << 30,
+        shuffle: int | None = None,
+    ) -> None:
+        self.detector, self.precision = detector, precision
+        self.cache = FeatureCache(budget)
+        self.mode = tuning.get_mode("prompt")
+        first: list[_Part] = []
+        rest: list[_Part] = []
+        images: list[dict[str, Any]] = []
+        boxes: list[dict[str, Any]] = []
+        for split in splits:
+            start = len(images) + 1
+            numbers = {image_id: start + place for place, image_id in enumerate(split.image_ids)}
+            entries = {entry["id"]: entry for entry in split.annotations["images"]}
+            images += [{**entries[image_id], "id": number} for image_id, number in numbers.items()]
+            boxes += [{**box, "image_id": numbers[box["image_id"]]} for box in split.annotations["annotations"]]
+            ids = split.image_ids
+            first.append(_Part(split.subset(ids[::FIRST_SHARE]), numbers))
+            rest.append(_Part(split.subset([i for n, i in enumerate(ids) if n % FIRST_SHARE]), numbers))
+        self.annotations: Annotations = {
+            "info": {},
+            "images": images,
+            "annotations": boxes,
+            "categories": splits[0].annotations["categories"],
+        }
+        if shuffle is not None:
+            self.annotations = shuffled(self.annotations, shuffle)
+        self._first, self._rest = first, rest
+        self._first_annotations = _only(
+            self.annotations, {part.numbers[image_id] for part in first for image_id in part.split.image_ids}
+        )
+
+    def __len__(self) -> int:
+        return len(self.annotations["images"])
+
+    def score(self, prompt: Prompt, give_up: Callable[[dict[str, Any]], bool] = lambda _: False) -> dict[str, Any]:
+        """Metrics of a prompt, as :func:`odinw_bench.evaluation.evaluate` gives them.
+
+        Args:
+            prompt: the classes in the task's order.
+            give_up: asked with the metrics on the first images; True: these are returned, with ``partial`` set.
+        """
+        rows = self._detect(prompt, self._first)
+        metrics = evaluate(self._first_annotations, rows)
+        if give_up(metrics):
+            return metrics | {"partial": True}
+        return evaluate(self.annotations, rows + self._detect(prompt, self._rest))
+
+    def predictions(self, prompt: Prompt) -> list[dict[str, Any]]:
+        """COCO results on all images, under the ids of :attr:`annotations`."""
+        return self._detect(prompt, self._first) + self._detect(prompt, self._rest)
+
+    def _detect(self, prompt: Prompt, parts: Sequence[_Part]) -> list[dict[str, Any]]:
+        frozen = FrozenPart(self.detector, self.mode, prompt, self.cache)
+        rows: list[dict[str, Any]] = []
+        for part in parts:
+            found = detect_split(self.detector, prompt, part.split, precision=self.precision, frozen=frozen)
+            rows += [{**row, "image_id": part.numbers[row["image_id"]]} for row in found]
+        return rows
+
+
+def shuffled(annotations: Annotations, seed: int) -> Annotations:
+    """The same images and boxes with labels that mean nothing.
+
+    With several classes they are dealt out anew among the boxes; with one, the images' boxes among the images.
+    """
+    draw = random.Random(seed)
+    boxes = [dict(box) for box in annotations["annotations"]]
+    key = "category_id" if len(annotations["categories"]) > 1 else "image_id"
+    if key == "category_id":
+        labels = [box[key] for box in boxes]
+        draw.shuffle(labels)
+        for box, label in zip(boxes, labels, strict=True):
+            box[key] = label
+    else:
+        ids = [image["id"] for image in annotations["images"]]
+        dealt = dict(zip(ids, draw.sample(ids, len(ids)), strict=True))
+        for box in boxes:
+            box[key] = dealt[box[key]]
+    return {**annotations, "annotations": boxes}
+
+
+def _only(annotations: Annotations, numbers: Collection[int]) -> Annotations:
+    return {
+        **annotations,
+        "images": [image for image in annotations["images"] if image["id"] in numbers],
+        "annotations": [box for box in annotations["annotations"] if box["image_id"] in numbers],
+    }

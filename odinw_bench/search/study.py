@@ -1,0 +1,110 @@
+"""The study of a search: where it is kept, and one trial after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import MaxTrialsCallback, Study
+from optuna.trial import Trial, TrialState
+
+from glip_core.errors import InputError
+from odinw_bench.search.sampler import BY_GROUP, STARTUP, ByClassSampler
+from odinw_bench.search.scorer import Scorer
+from odinw_bench.search.space import SHARED, PromptSpace
+
+GIVEN = "given"
+"""User attribute of a trial that was not suggested: what it is."""
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+Say = Callable[[str], None]
+
+
+def open_storage(storage: str | None, folder: Path) -> BaseStorage:
+    """Where trials are kept, so that a search goes on after a kill and workers can share it.
+
+    Args:
+        storage: a database's URL (``sqlite:///file``, ``postgresql://...``); None: a journal file in the folder.
+        folder: of the search.
+
+    Raises:
+        InputError: the database cannot be reached, or its driver is missing.
+    """
+    if storage is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        return JournalStorage(JournalFileBackend(str(folder / "study.journal")))
+    try:
+        return RDBStorage(storage, heartbeat_interval=60, grace_period=180)
+    except Exception as error:  # what a driver raises depends on the driver
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"the study's storage '{_without_password(storage)}' cannot be opened: {reason}") from error
+
+
+def open_study(storage: BaseStorage, name: str, sampler: optuna.samplers.BaseSampler | None = None) -> Study:
+    """The study of that name, made when it is not there."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP)
+    return optuna.create_study(
+        storage=storage, study_name=name, direction="maximize", sampler=sampler, pruner=pruner, load_if_exists=True
+    )
+
+
+def prompt_sampler(space: PromptSpace, seed: int) -> ByClassSampler:
+    """How the trials of a prompt search are suggested."""
+    return ByClassSampler(space, seed)
+
+
+def enqueue(study: Study, params: dict[str, Any], what: str) -> None:
+    """Have some parameters tried first, once, however often a search is begun."""
+    if not any(trial.user_attrs.get(GIVEN) == what for trial in study.get_trials(deepcopy=False)):
+        study.enqueue_trial(params, user_attrs={GIVEN: what})
+
+
+def optimise(study: Study, space: PromptSpace, scorer: Scorer, *, trials: int, timeout: float | None, say: Say) -> None:
+    """Try prompts until the study has so many finished trials, whoever did them.
+
+    Args:
+        study: to go on with.
+        space: of the prompts.
+        scorer: rates them.
+        trials: in all.
+        timeout: seconds after which no new trial is begun; None: none.
+        say: told each result.
+    """
+
+    def objective(trial: Trial) -> float:
+        params = {name: trial.suggest_categorical(name, one.choices) for name, one in space.distributions.items()}
+        prompt = space.candidate(params).prompt()
+
+        def give_up(metrics: dict[str, Any]) -> bool:
+            trial.report(metrics["AP"] or 0.0, step=1)
+            return GIVEN not in trial.user_attrs and trial.should_prune()
+
+        started = time.perf_counter()
+        metrics = scorer.score(prompt, give_up)
+        by_group = dict(zip(_class_groups(space), metrics["per_class"].values(), strict=True))
+        trial.set_user_attr(BY_GROUP, by_group | {SHARED: metrics["AP"]})
+        trial.set_user_attr("caption", prompt.caption)
+        trial.set_user_attr("seconds", round(time.perf_counter() - started, 3))
+        if metrics.get("partial"):
+            raise optuna.TrialPruned
+        say(f"trial {trial.number + 1}: AP {metrics['AP'] or 0:.1f}  {prompt.caption}")
+        return float(metrics["AP"] or 0.0)
+
+    if len(study.get_trials(deepcopy=False, states=FINISHED)) < trials:
+        study.optimize(objective, timeout=timeout, callbacks=[MaxTrialsCallback(trials, states=FINISHED)])
+
+
+def _class_groups(space: PromptSpace) -> list[str]:
+    return [group for group in space.groups if group != SHARED]
+
+
+def _without_password(url: str) -> str:
+    head, at, tail = url.rpartition("@")
+    scheme, slashes, credentials = head.partition("://")
+    return f"{scheme}{slashes}{credentials.partition(':')[0]}:***@{tail}" if at else url
