@@ -39,7 +39,7 @@ def open_storage(storage: str | None, folder: Path) -> BaseStorage:
         folder.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(str(folder / "study.journal")))
     try:
-        return RDBStorage(storage, heartbeat_interval=60, grace_period=180)
+        return RDBStorage(storage)
     except Exception as error:  # what a driver raises depends on the driver
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"the study's storage '{_without_password(storage)}' cannot be opened: {reason}") from error

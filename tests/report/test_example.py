@@ -1,0 +1,54 @@
+"""The committed example: its numbers are the evaluator's on its predictions, and its report is made from its records."""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+
+import pytest
+
+from odinw_bench import evaluate, load_task
+from odinw_bench.records import find_records
+from odinw_bench.report import ReportSettings, build_report
+from odinw_bench.sources import open_split
+from tests.report.example import REPORT, RESULTS
+
+pytestmark = pytest.mark.skipif(not RESULTS.is_dir(), reason="the example's records are part of a checkout only")
+
+RECORDS = list(find_records(RESULTS)) if RESULTS.is_dir() else []
+WITH_PREDICTIONS = [(folder, record) for folder, record in RECORDS if (folder / "predictions.json").is_file()]
+
+
+@pytest.mark.parametrize("task", sorted({record["spec"]["dataset"] for _, record in WITH_PREDICTIONS}))
+def test_metrics_are_the_evaluators_on_the_predictions(task):
+    split = open_split(load_task(task, "mini"), "test")
+    runs = [(folder, record) for folder, record in WITH_PREDICTIONS if record["spec"]["dataset"] == task]
+    assert runs
+    for folder, record in runs:
+        assert record["data"]["annotations_sha256"]["test"] == split.sha256
+        found = evaluate(split.annotations, json.loads((folder / "predictions.json").read_text()))
+        assert record["metrics"] == pytest.approx(found)
+
+
+def test_the_committed_tables_are_those_of_the_records(tmp_path):
+    build_report(ReportSettings(RESULTS, tmp_path, title="ODinW-Mini", pictures=0))
+    committed = sorted(path.relative_to(REPORT) for path in REPORT.glob("tables/*.csv"))
+    assert committed
+    for name in committed:
+        assert (tmp_path / name).read_text() == (REPORT / name).read_text(), name
+
+
+def test_a_headline_number_by_hand():
+    """The mean over tasks of the means over seeds, without the report's own code."""
+    with (REPORT / "tables" / "mini-headline.csv").open(newline="") as stream:
+        rows = [row for row in csv.DictReader(stream)]
+    assert len(rows) >= 5
+    for row in rows:
+        by_task: dict[str, list[float]] = {}
+        for _, record in RECORDS:
+            spec = record["spec"]
+            if (spec["model"], spec["mode"], str(spec["shots"])) == (row["model"], row["mode"], row["shots"]):
+                by_task.setdefault(spec["dataset"], []).append(record["metrics"]["AP"])
+        mean = statistics.fmean(statistics.fmean(values) for values in by_task.values())
+        assert float(row["AP"]) == pytest.approx(mean, abs=1e-3)

@@ -1,0 +1,74 @@
+"""Databases that workers of one search share: a file, and a server of PostgreSQL's."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from odinw_bench.search import SearchSettings, begin, best_candidate, set_up, work
+
+
+def two_workers(url, tmp_path):
+    """Two searches that share a database, one after the other."""
+    for trials in (3, 5):
+        settings = SearchSettings("packages", shots=1, trials=trials, storage=url, results=tmp_path)
+        search = set_up(settings)
+        begin(search)
+        work(search)
+    trials = search.study().get_trials()
+    assert len(trials) == 5
+    assert trials[0].params == search.space.plain()
+    assert best_candidate(search)[0].value > 10
+    return search
+
+
+def test_sqlite(tmp_path):
+    two_workers(f"sqlite:///{tmp_path}/study.db", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory):
+    """A server on loopback, of this test's own."""
+    pytest.importorskip("psycopg2", reason="the driver psycopg2 is not installed")
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not programs:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    folder = tmp_path_factory.mktemp("postgres")
+    common = {"env": {**os.environ, "LC_ALL": "C"}, "cwd": folder}
+    if os.getuid() == 0:  # it refuses to run as root
+        try:
+            account = pwd.getpwnam("postgres")
+        except KeyError:
+            pytest.skip("PostgreSQL does not run as root, and there is no user 'postgres'")
+        for path in (folder, *folder.parents[:2]):
+            path.chmod(0o755)
+        os.chown(folder, account.pw_uid, account.pw_gid)
+        common |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data = folder / "data"
+    made = [programs[-1], "-D", data, "-A", "trust", "-U", "odinw"]
+    subprocess.run(made, check=True, capture_output=True, **common)
+    options = ["-c", "listen_addresses=127.0.0.1", "-c", f"port={port}", "-c", f"unix_socket_directories={folder}"]
+    command = [programs[-1].with_name("postgres"), "-D", data, *options]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **common)
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.1)
+    yield f"postgresql+psycopg2://odinw:secret@127.0.0.1:{port}/postgres"
+    server.send_signal(signal.SIGINT)
+    server.wait(timeout=30)
+
+
+def test_postgresql(postgres, tmp_path):
+    two_workers(postgres, tmp_path)
