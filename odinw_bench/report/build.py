@@ -19,6 +19,7 @@ from odinw_bench.report.markup import to_csv, to_latex, to_markdown
 from odinw_bench.report.means import Suite, split_suites
 from odinw_bench.report.page import to_html
 from odinw_bench.report.published import with_published_prompts
+from odinw_bench.report.searches import find_searches, search_section
 from odinw_bench.report.tables import dataset_key, dataset_section, headline, heat_map, ladder
 
 PAGE = "report.html"
@@ -66,7 +67,8 @@ def build_report(settings: ReportSettings, say: Say = lambda _: None) -> list[Pa
     suites = [with_published_prompts(suite) for suite in split_suites(runs)]
     sections = [_suite_section(suite, settings, say) for suite in suites]
     fusion = fusion_section(_profiles(settings.results))
-    sections += [fusion] if fusion else []
+    searched = search_section(find_searches(settings.results))
+    sections += [section for section in (searched, fusion) if section]
     sections.append(provenance_section(runs))
     report = Report(settings.title, _opening(suites), sections)
     return _write(report, settings.out)

@@ -85,7 +85,7 @@ def _curves(
         for panel, lines in panels.items()
         for name, line in lines.items()
     )
-    return _figure(key, caption, f"Line chart of mean AP. {alt}", draws)
+    return compose(key, caption, f"Line chart of mean AP. {alt}", draws)
 
 
 def _shared(tasks: Sequence[str]) -> str:
@@ -122,7 +122,7 @@ def heat_figures(suite: Suite) -> list[Figure]:
         configs = [config for config in suite.scores if config.model_name == model]
         size = (2.2 + 0.5 * len(configs), 1.8 + 0.3 * len(tasks))
         figures.append(
-            _figure(
+            compose(
                 suite.key(f"heatmap-{slug(model)}"),
                 f"{model}: AP by task and configuration, mean over seeds. White: not measured.",
                 f"Heat map of the table 'AP by task' for {model}.",
@@ -179,7 +179,7 @@ def cost_figure(suite: Suite) -> Figure | None:
         return None
     caption = f"Cost against accuracy of what was tuned; means over {_shared(tasks)}. Larger marks: more shots."
     alt = "Scatter plots of mean AP against tuned parameters, tuning time and memory; their numbers are in the table."
-    return _figure(suite.key("cost"), caption, alt, draws)
+    return compose(suite.key("cost"), caption, alt, draws)
 
 
 def _draw_cost(
@@ -235,7 +235,7 @@ def _legend_below(axes: Axes, handles: Sequence[Any], *, points: float) -> None:
     )
 
 
-def _figure(
+def compose(
     key: str,
     caption: str,
     alt: str,
