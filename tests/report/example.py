@@ -1,4 +1,4 @@
-"""Make the committed example: ``python -m tests.report.example RESULTS`` copies what of a grid's records is worth keeping.
+"""Make the committed example: ``python -m tests.report.example RESULTS`` copies what is worth keeping.
 
 All records with their prompts and histories, of the predictions those of :data:`KEPT` (a megabyte each), no weights.
 """

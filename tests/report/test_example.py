@@ -1,4 +1,4 @@
-"""The committed example: its numbers are the evaluator's on its predictions, and its report is made from its records."""
+"""The committed example: its numbers are the evaluator's on its predictions, its report is made from its records."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_committed_tables_are_those_of_the_records(tmp_path):
 def test_a_headline_number_by_hand():
     """The mean over tasks of the means over seeds, without the report's own code."""
     with (REPORT / "tables" / "mini-headline.csv").open(newline="") as stream:
-        rows = [row for row in csv.DictReader(stream)]
+        rows = list(csv.DictReader(stream))
     assert len(rows) >= 5
     for row in rows:
         by_task: dict[str, list[float]] = {}

@@ -47,6 +47,10 @@ def test_it_finds_a_prompt_that_run_takes(cli, tmp_path):  # noqa: F811
     )
     (run,) = json.loads(again.out)
     assert run["record"]["metrics"]["AP"] == prompts["best found"]["test_AP"]
+    out = tmp_path / "report"
+    assert cli("report", "--results", results, "--out", out, "--pictures", "0").code == 0
+    assert f"| {len(content['trials'])} |" in (out / "report.md").read_text().partition("Prompt searches")[2]
+    assert (out / "figures" / "searches.png").is_file()
     assert len(list(find_records(results))) == 3  # plain, hand-written, best: once each
 
 
