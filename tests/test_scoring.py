@@ -81,3 +81,21 @@ def test_bad_input_is_one_line(cli, predictions, tmp_path):  # noqa: F811
     one.write_text('[{"image_id": 1, "category_id": 1, "bbox": [0, 0, NaN, 1], "score": 0.5}]')
     assert "four finite numbers" in refused("--predictions", one, "--dataset", "aquarium")
     assert not list((tmp_path / "r").rglob("run.json"))
+
+
+def test_exported_runs_score_the_same(cli, predictions, tmp_path):  # noqa: F811
+    folder, _ = predictions
+    common = ["score", "--suite", "mini", "--model-name"]
+    assert cli(*common, "one", "--predictions", folder, "--results", tmp_path / "r").code == 0
+    pattern = str(tmp_path / "r/mini/one/*/zero-shot-*")
+    assert "2 datasets" in cli("export", "coco", pattern, "--out", tmp_path / "out").out
+    assert cli(*common, "two", "--predictions", tmp_path / "out", "--results", tmp_path / "r").code == 0
+    by_model: dict[str, dict[str, float]] = {}
+    for _, record in find_records(tmp_path / "r"):
+        by_model.setdefault(record["spec"]["model"], {})[record["spec"]["dataset"]] = record["metrics"]["AP"]
+    assert by_model["one"] == by_model["two"]
+    assert set(json.loads((tmp_path / "out/index.json").read_text())) == {"aquarium", "packages"}
+    clash = cli("export", "coco", str(tmp_path / "r/mini/*/aquarium/*"), "--out", tmp_path / "clash")
+    assert "are both of 'aquarium'" in clash.refused()
+    assert not (tmp_path / "clash").exists()
+    assert "nowhere" in cli("export", "coco", "nowhere", "--out", tmp_path / "clash").refused()

@@ -10,6 +10,8 @@ import typer
 from odinw_bench.commands.options import DataRoot, Debug, Json, Listed, parse_shots, split_list
 
 app = typer.Typer()
+export_app = typer.Typer(no_args_is_help=True, help="Detections of runs in other programs' formats.")
+app.add_typer(export_app, name="export")
 
 OwnData = Annotated[
     list[Path] | None,
@@ -112,3 +114,21 @@ def compare(
     command(
         CompareArguments(a, b, samples=samples, seed=seed, data_root=data_root, data=tuple(data or ()), as_json=as_json)
     )
+
+
+@export_app.command("coco")
+def export_coco(
+    runs: Annotated[str, typer.Argument(metavar="RUNS", help="A run's folder, or a pattern of folders in quotes.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path("export"),
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write the detections of runs as COCO results, one file per dataset; `score` reads such a folder.
+
+    For example:
+
+        odinw-bench export coco "results/odinw13/glip-t/*/prompt-5shot-seed3-*" --out predictions
+    """
+    from odinw_bench.commands.export import command
+
+    command(runs, out, as_json)
