@@ -9,10 +9,10 @@ from typing import Any
 
 from glip_core.errors import InputError
 from odinw_bench.files import parse_json, read_bytes, write_bytes, write_text
-from odinw_bench.report import figures
 from odinw_bench.report.analysis import cost_table, fusion_section, prompt_section, seen_section
 from odinw_bench.report.coverage import failed_section, missing_section, provenance_section
 from odinw_bench.report.document import Figure, Gallery, Report, Section, Table, listed, slug
+from odinw_bench.report.figures import cost_figure, heat_figures, mode_curves, shot_curves
 from odinw_bench.report.gallery import gallery
 from odinw_bench.report.load import load_runs
 from odinw_bench.report.markup import to_csv, to_latex, to_markdown
@@ -102,13 +102,13 @@ def _results(suite: Suite, settings: ReportSettings, say: Say) -> list[Section |
     tasks = [dataset_section(suite, task, _gallery(suite, task, settings, say)) for task in anchors]
     return [
         _section(suite, "headline", "Results", [headline(suite)]),
-        _section(suite, "few-shot", "Few-shot curves", drawn=[figures.shot_curves(suite)]),
-        _section(suite, "modes", "Ways of tuning", drawn=[figures.mode_curves(suite)]),
+        _section(suite, "few-shot", "Few-shot curves", drawn=[shot_curves(suite)]),
+        _section(suite, "modes", "Ways of tuning", drawn=[mode_curves(suite)]),
         _section(suite, "ladder", "Model by model", [ladder(suite)]),
         seen_section(suite),
         prompt_section(suite),
-        _section(suite, "datasets", "By task", [heat_map(suite, anchors)], figures.heat_figures(suite)),
-        _section(suite, "cost", "Cost", [cost_table(suite)], [figures.cost_figure(suite)]),
+        _section(suite, "datasets", "By task", [heat_map(suite, anchors)], heat_figures(suite)),
+        _section(suite, "cost", "Cost", [cost_table(suite)], [cost_figure(suite)]),
         Section(suite.key("tasks"), "Each task", children=tasks),
     ]
 
