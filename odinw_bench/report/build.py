@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from glip_core.errors import InputError
-from odinw_bench.files import parse_json, read_bytes, write_bytes, write_text
+from odinw_bench.files import write_bytes, write_text
 from odinw_bench.report.analysis import cost_table, fusion_section, prompt_section, seen_section
 from odinw_bench.report.coverage import failed_section, missing_section, provenance_section
 from odinw_bench.report.document import Figure, Gallery, Report, Section, Table, listed, slug
 from odinw_bench.report.figures import cost_figure, heat_figures, mode_curves, shot_curves
 from odinw_bench.report.gallery import gallery
-from odinw_bench.report.load import load_runs
+from odinw_bench.report.load import find_content, load_runs
 from odinw_bench.report.markup import to_csv, to_latex, to_markdown
 from odinw_bench.report.means import Suite, split_suites
 from odinw_bench.report.page import to_html
@@ -136,16 +135,9 @@ def _gallery(suite: Suite, task: str, settings: ReportSettings, say: Say) -> Gal
 
 
 def _profiles(results: Path) -> list[dict[str, Any]]:
-    """What ``odinw-bench profile`` left below the results folder; foreign files are passed over."""
-    found = []
-    for path in sorted(results.glob("**/profile*.json")):
-        try:
-            content = parse_json(read_bytes(path), path)
-        except InputError:
-            continue
-        if isinstance(content, dict) and (content.get("schema"), content.get("kind")) == (1, "profile"):
-            found += [row for row in content.get("measured", []) if isinstance(row, dict)]
-    return found
+    """What ``odinw-bench profile`` left below the results folder."""
+    found = find_content(results, "**/profile*.json", "profile")
+    return [row for content in found for row in content.get("measured", []) if isinstance(row, dict)]
 
 
 def _write(report: Report, out: Path) -> list[Path]:

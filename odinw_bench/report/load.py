@@ -12,6 +12,7 @@ import pandas as pd
 
 from glip_core.config import PRESETS
 from glip_core.errors import InputError
+from odinw_bench.files import parse_json, read_bytes
 from odinw_bench.records import find_records
 from odinw_bench.spec import UNTUNED
 
@@ -85,6 +86,25 @@ def load_runs(results: Path) -> Runs:
     done = done[done["AP"].notna()]
     table = pd.DataFrame(classes, columns=["run", "name", "AP"])
     return Runs(done, frame[~finished], table[table["run"].isin(done.index)].dropna(), notes + _data_notes(done))
+
+
+def find_content(results: Path, pattern: str, kind: str) -> list[dict[str, Any]]:
+    """What other commands left below the results folder, sorted by place; foreign files are passed over.
+
+    Args:
+        results: the folder.
+        pattern: of the files, for ``Path.glob``.
+        kind: what their ``kind`` must be.
+    """
+    found = []
+    for path in sorted(results.glob(pattern)):
+        try:
+            content = parse_json(read_bytes(path), path)
+        except InputError:
+            continue
+        if isinstance(content, dict) and (content.get("schema"), content.get("kind")) == (1, kind):
+            found.append(content)
+    return found
 
 
 def _row(folder: str, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,10 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glip_core.errors import InputError
-from odinw_bench.files import parse_json, read_bytes
 from odinw_bench.report.document import Cell, Column, Figure, Section, Table, number_cell, text_cell
 from odinw_bench.report.figures import compose
+from odinw_bench.report.load import find_content
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,16 +20,8 @@ _KEYS = ("spec", "prompts", "trials")
 
 def find_searches(results: Path) -> list[dict[str, Any]]:
     """What ``odinw-bench search`` left below the results folder, sorted by place; foreign files are passed over."""
-    found = []
-    for path in sorted(results.glob("search/**/search.json")):
-        try:
-            content = parse_json(read_bytes(path), path)
-        except InputError:
-            continue
-        good = isinstance(content, dict) and (content.get("schema"), content.get("kind")) == (1, "search")
-        if good and all(key in content for key in _KEYS):
-            found.append(content)
-    return found
+    found = find_content(results, "search/**/search.json", "search")
+    return [content for content in found if all(key in content for key in _KEYS)]
 
 
 def search_section(searches: Sequence[Mapping[str, Any]]) -> Section | None:
