@@ -21,6 +21,7 @@ class Cell:
         shade: 0 to 1, for heat maps; None: no colour.
         kind: ``published`` or ``partial``, which are set off; else empty.
         link: anchor of a section; empty: none.
+        written: what CSV holds in place of the value, where that only says how to sort.
     """
 
     text: str
@@ -29,6 +30,7 @@ class Cell:
     shade: float | None = None
     kind: str = ""
     link: str = ""
+    written: str | None = None
 
 
 @dataclass(frozen=True)

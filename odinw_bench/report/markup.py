@@ -108,11 +108,17 @@ def _latex(text: str) -> str:
     return "".join(_LATEX.get(sign, sign) for sign in " ".join(text.split()))
 
 
+def _csv(cell: Cell) -> float | str:
+    if cell.written is not None:
+        return cell.written
+    return "" if cell.value is None else cell.value
+
+
 def to_csv(table: Table) -> str:
     """A table as CSV with a line of headings: numbers in full, nothing where nothing was measured."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([column.name.strip() for column in table.columns])
     for row in table.rows:
-        writer.writerow(["" if cell.value is None else cell.value for cell in row])
+        writer.writerow([_csv(cell) for cell in row])
     return out.getvalue()

@@ -34,7 +34,7 @@ CONFIG_COLUMNS = (
 
 def config_cells(config: Config) -> list[Cell]:
     """Model, mode and shots."""
-    shots = Cell(config.shots, shots_rank(config.shots))
+    shots = Cell(config.shots, shots_rank(config.shots), written=config.shots)
     return [text_cell(config.model_name), text_cell(config.mode), shots]
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -34,21 +36,19 @@ def test_sqlite(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
+def postgres():
     """A server on loopback, of this test's own."""
     pytest.importorskip("psycopg2", reason="the driver psycopg2 is not installed")
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not programs:
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    folder = tmp_path_factory.mktemp("postgres")
+    folder = Path(tempfile.mkdtemp(prefix="odinw-postgres-"))  # pytest's own folders are closed to other users
     common = {"env": {**os.environ, "LC_ALL": "C"}, "cwd": folder}
     if os.getuid() == 0:  # it refuses to run as root
         try:
             account = pwd.getpwnam("postgres")
         except KeyError:
             pytest.skip("PostgreSQL does not run as root, and there is no user 'postgres'")
-        for path in (folder, *folder.parents[:2]):
-            path.chmod(0o755)
         os.chown(folder, account.pw_uid, account.pw_gid)
         common |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     with socket.socket() as probe:
@@ -68,6 +68,7 @@ def postgres(tmp_path_factory):
     yield f"postgresql+psycopg2://odinw:secret@127.0.0.1:{port}/postgres"
     server.send_signal(signal.SIGINT)
     server.wait(timeout=30)
+    shutil.rmtree(folder)
 
 
 def test_postgresql(postgres, tmp_path):
