@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glip_core.errors import InputError
-from odinw_bench.checking.boxes import Counts, check_annotation_file, check_drawn
+from odinw_bench.checking.boxes import Counts, check_annotation_file, check_content
 from odinw_bench.checking.findings import ERRORS, Finding, Findings
 from odinw_bench.checking.pictures import check_pictures
+from odinw_bench.coco import Split
 from odinw_bench.sources import few_shot_subset, is_present, open_split
 from odinw_bench.sources.files import root_of
 from odinw_bench.spec import Shots
@@ -88,7 +89,7 @@ def check_task(
     seen: dict[str, tuple[str, str]] = {}
     for split, paths in _distinct(task).items():
         if task.source.kind == "miniature":
-            counts[split], images = check_drawn(open_split(task, split), split, findings)
+            counts[split], images = check_content(open_split(task, split).annotations, split, findings)
         else:
             root = root_of(task, data_root, wanted=paths.annotations)
             if not (root / paths.annotations).is_file():
@@ -101,7 +102,9 @@ def check_task(
         expected = paths.count
         if expected is not None and counts[split].images != expected:
             findings.add(split, "other number of images than published", f"{counts[split].images}, not {expected}")
-    return Checked(task.name, counts, findings.listed(), [_subset(task, *pair, data_root) for pair in subsets])
+    train = open_split(task, "train", data_root) if subsets else None
+    held = [_subset(task, train, shots, seed, data_root) for shots, seed in subsets] if train is not None else []
+    return Checked(task.name, counts, findings.listed(), held)
 
 
 def _distinct(task: Task) -> dict[str, SplitPaths]:
@@ -122,8 +125,7 @@ def _try_to_open(task: Task, split: str, data_root: Path | None, findings: Findi
         findings.add(split, "annotations unusable", str(error))
 
 
-def _subset(task: Task, shots: Shots, seed: int, data_root: Path | None) -> Subset:
-    train = open_split(task, "train", data_root)
+def _subset(task: Task, train: Split, shots: Shots, seed: int, data_root: Path | None) -> Subset:
     subset, made = few_shot_subset(task, "train", train, shots, seed, data_root)
     names = dict(zip(subset.category_ids, subset.class_names, strict=True))
     boxes = Counter(names[box["category_id"]] for box in subset.annotations["annotations"])

@@ -11,7 +11,6 @@ from typing import Any
 from glip_core.errors import InputError
 from odinw_bench.annotations import is_number
 from odinw_bench.checking.findings import Findings
-from odinw_bench.coco import Split
 from odinw_bench.files import parse_json, read_bytes, shorten
 
 SLACK = 1.0
@@ -48,25 +47,21 @@ def check_annotation_file(path: Path, split: str, findings: Findings) -> tuple[C
     except InputError as error:
         findings.add(split, "annotations unusable", str(error))
         data = {}
-    return _check(data, split, findings)
+    return check_content(data, split, findings)
 
 
-def check_drawn(opened: Split, split: str, findings: Findings) -> tuple[Counts, list[Mapping[str, Any]]]:
-    """Check annotations that are no file."""
-    return _check(opened.annotations, split, findings)
-
-
-def _check(data: Any, split: str, findings: Findings) -> tuple[Counts, list[Mapping[str, Any]]]:
+def check_content(data: Any, split: str, findings: Findings) -> tuple[Counts, list[Mapping[str, Any]]]:
+    """Check what an annotation file holds; see :func:`check_annotation_file`."""
     images, boxes, categories = (_entries(data, key) for key in ("images", "annotations", "categories"))
     _repeated(images, split, "duplicate image id", findings)
     _repeated(boxes, split, "duplicate annotation id", findings)
-    sizes = {_key(image.get("id")): image for image in images}
+    sizes = {str(image.get("id")): image for image in images}
     used: Counter[str] = Counter()
     for box in boxes:
-        used[_key(box.get("image_id"))] += 1
-        _check_box(box, sizes.get(_key(box.get("image_id"))), split, findings)
-    names = {_key(entry.get("id")): str(entry.get("name")) for entry in categories}
-    of_class = Counter(_key(box.get("category_id")) for box in boxes)
+        used[str(box.get("image_id"))] += 1
+        _check_box(box, sizes.get(str(box.get("image_id"))), split, findings)
+    names = {str(entry.get("id")): str(entry.get("name")) for entry in categories}
+    of_class = Counter(str(box.get("category_id")) for box in boxes)
     classes = {name: of_class[key] for key, name in names.items() if key != "0" or of_class[key]}
     empty = sum(not used[key] for key in sizes)
     crowd = sum(box.get("iscrowd") == 1 for box in boxes)
@@ -91,7 +86,7 @@ def _check_box(box: Mapping[str, Any], image: Mapping[str, Any] | None, split: s
 def _repeated(entries: Iterable[Mapping[str, Any]], split: str, kind: str, findings: Findings) -> None:
     seen: set[str] = set()
     for entry in entries:
-        key = _key(entry.get("id"))
+        key = str(entry.get("id"))
         if key in seen:
             findings.add(split, kind, shorten(entry.get("id")))
         seen.add(key)
@@ -100,7 +95,3 @@ def _repeated(entries: Iterable[Mapping[str, Any]], split: str, kind: str, findi
 def _entries(data: Any, key: str) -> list[Mapping[str, Any]]:
     listed = data.get(key) if isinstance(data, Mapping) else None
     return [entry for entry in listed if isinstance(entry, Mapping)] if isinstance(listed, list) else []
-
-
-def _key(value: Any) -> str:
-    return str(value)

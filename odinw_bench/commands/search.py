@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from odinw_bench.commands.output import console, number, print_json, table
+from odinw_bench.files import write_bytes, write_text
 from odinw_bench.report.document import format_number
-from odinw_bench.search import Search, SearchSettings, begin, luck, set_up, work
-from odinw_bench.search.figures import write_figures
+from odinw_bench.report.searches import history_figure
+from odinw_bench.search import PLAIN, Search, SearchSettings, begin, luck, set_up, work
 from odinw_bench.search.outcome import BEST, conclude
 
 LINE_SECONDS = 10.0
@@ -42,13 +43,15 @@ def command(settings: SearchSettings, arguments: SearchArguments) -> None:
         say.always("the same search with shuffled labels: what luck alone would find")
         lucky = luck(search, say)
     content = conclude(search, lucky, explain=arguments.explain, say=say.always)
-    figures = write_figures(content, search.folder)
+    figure, history = history_figure([content]), search.folder / "history.png"
+    write_bytes(history, figure.png)
+    write_text(history.with_suffix(".svg"), figure.svg)
     if arguments.as_json:
         print_json(content | {"folder": str(search.folder)})
         return
     show(content)
     print(f"best prompt: {search.folder / 'best.yaml'} (run --mode manual --attributes FILE)")
-    print(f"written: {search.folder / 'search.json'}, {', '.join(str(path) for path in figures)}")
+    print(f"written: {search.folder / 'search.json'}, {history}, {history.with_suffix('.svg')}")
 
 
 def with_others(search: Search, workers: int, say: _Sayer) -> None:
@@ -85,7 +88,7 @@ def show(content: Mapping[str, Any]) -> None:
     console().print(table("AP in percent", ["prompt", *numbers], rows, numbers=numbers))
     prompts, lucky = content["prompts"], content["luck"]
     if lucky is not None:
-        gain = (prompts[BEST]["search_AP"] or 0) - (prompts["plain names"]["search_AP"] or 0)
+        gain = (prompts[BEST]["search_AP"] or 0) - (prompts[PLAIN]["search_AP"] or 0)
         print(
             f"the search gained {format_number(gain, sign=True)} AP on the images it saw; with shuffled labels, "
             f"where there is nothing to find, {format_number(lucky['gain'], sign=True)}"

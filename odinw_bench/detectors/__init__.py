@@ -16,8 +16,7 @@ from glip_core.errors import InputError
 from odinw_bench.detectors.base import Adapter
 from odinw_bench.files import nearest, shorten
 
-__all__ = ["BUILT_IN", "CLASS_MODES", "MODES", "TEXT_MODES", "UNTUNED", "Adapter", "ModelFacts", "find_adapter"]
-__all__ += ["model_facts"]
+__all__ = ["BUILT_IN", "MODES", "TEXT_MODES", "UNTUNED", "Adapter", "ModelFacts", "find_adapter", "model_facts"]
 
 MODES = ("zero-shot", "manual", "prompt", "linear", "prompt+linear", "language", "language+linear", "full")
 UNTUNED = ("zero-shot", "manual")

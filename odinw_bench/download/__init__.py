@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from glip_core.errors import InputError
 from odinw_bench.download import hub, roboflow_export
 from odinw_bench.download.archive import unpack
-from odinw_bench.download.manifest import FOLDER, damage, read_manifest, write_manifest
+from odinw_bench.download.manifest import FOLDER, damage, manifest_path, read_manifest, write_manifest
 from odinw_bench.locks import BusyError, exclusive
 from odinw_bench.task import SplitPaths, Task
 
@@ -56,7 +56,7 @@ def download_task(task: Task, data_root: Path, source: SourceName = "auto", say:
     work = data_root / FOLDER
     work.mkdir(parents=True, exist_ok=True)
     try:
-        with exclusive(work / f"{unit.replace('/', '--')}.lock"):
+        with exclusive(manifest_path(data_root, unit).with_suffix(".lock")):
             present = _present(task, data_root, unit)
             if present is not None:
                 return Downloaded(task.name, present, data_root / unit)

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from glip_core.errors import InputError
 from odinw_bench.annotations import Annotations, read_annotations
 from odinw_bench.files import write_json
-from odinw_bench.task import SplitPaths, Task
+from odinw_bench.task import Task
 
 KEY_VARIABLE = "ROBOFLOW_API_KEY"
 EXPORTED = "_annotations.coco.json"
@@ -53,7 +53,7 @@ def fetch(task: Task, folder: Path) -> None:
         raise InputError(f"Roboflow did not give {where}: {reason}") from None  # the cause may hold the key
 
 
-def to_official(task: Task, export: Path, out: Path) -> list[SplitPaths]:
+def to_official(task: Task, export: Path, out: Path) -> None:
     """Copy the splits of an export to where the official task has them, under the task's classes.
 
     The background category that exports begin with is left out; the classes are found by their names.
@@ -66,8 +66,7 @@ def to_official(task: Task, export: Path, out: Path) -> list[SplitPaths]:
     Raises:
         InputError: a split or class of the task is not in the export.
     """
-    splits = list(dict.fromkeys(task.splits.values()))
-    for paths in splits:
+    for paths in dict.fromkeys(task.splits.values()):
         place = PurePosixPath(paths.images).name
         if place not in _FOLDERS:
             raise InputError(
@@ -86,7 +85,6 @@ def to_official(task: Task, export: Path, out: Path) -> list[SplitPaths]:
                 shutil.move(source / image["file_name"], target)
             except OSError as error:
                 raise InputError(f"the export of task '{task.name}' lacks the picture: {error}") from error
-    return splits
 
 
 def _renumbered(task: Task, annotations: Annotations, where: str) -> Annotations:

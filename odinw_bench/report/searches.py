@@ -48,7 +48,7 @@ def search_section(searches: Sequence[Mapping[str, Any]]) -> Section | None:
         [_row(search) for search in searches],
         ["The test split was looked at once, for the three prompts, after the search."],
     )
-    return Section("searches", "Prompt searches", tables=[table], figures=[_figure(searches)])
+    return Section("searches", "Prompt searches", tables=[table], figures=[history_figure(searches)])
 
 
 def _row(search: Mapping[str, Any]) -> list[Cell]:
@@ -73,7 +73,8 @@ def _row(search: Mapping[str, Any]) -> list[Cell]:
     ]
 
 
-def _figure(searches: Sequence[Mapping[str, Any]]) -> Figure:
+def history_figure(searches: Sequence[Mapping[str, Any]]) -> Figure:
+    """A panel for each search: every prompt tried, the best so far, and the prompts that were given."""
     shown = searches[:_MOST_PANELS]
     draws = [(_name(search["spec"]), partial(_draw, search=search)) for search in shown]
     more = f" The first {len(shown)} of {len(searches)} searches." if len(shown) < len(searches) else ""
@@ -102,6 +103,16 @@ def _draw(axes: Axes, search: Mapping[str, Any]) -> None:
     axes.step(
         [number for number, _ in line], [ap for _, ap in line], where="post", color="#D55E00", label="best so far"
     )
+    for trial in search["trials"]:
+        if trial.get("given") and trial["AP"] is not None:
+            axes.annotate(
+                trial["given"],
+                (trial["number"] + 1, trial["AP"]),
+                xytext=(8, -10),
+                textcoords="offset points",
+                fontsize=7,
+                arrowprops={"arrowstyle": "-", "lw": 0.5},
+            )
     axes.set_ylim(bottom=0)
     axes.set_xlabel("trial")
     axes.set_ylabel("AP, percent")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from odinw_bench.detectors import model_facts
 from odinw_bench.environment import threads_for
 from odinw_bench.files import canonical_json, sha256_bytes
 from odinw_bench.preparation import Prepared, prepare
+from odinw_bench.search.sampler import ByClassSampler
 from odinw_bench.search.scorer import Scorer
 from odinw_bench.search.space import SHARED, Candidate, PromptSpace
-from odinw_bench.search.study import enqueue, open_storage, open_study, optimise, prompt_sampler
+from odinw_bench.search.study import GIVEN, enqueue, open_storage, open_study, optimise
 from odinw_bench.search.words import pools_of
 from odinw_bench.spec import RunSpec, Shots
 
@@ -89,16 +91,17 @@ class Search:
         return open_study(
             open_storage(self.settings.storage, self.folder),
             self.name,
-            prompt_sampler(self.space, self.settings.seed),
+            ByClassSampler(self.space, self.settings.seed),
         )
 
-    def scorer(self, shuffle: int | None = None) -> Scorer:
-        """The detector on the labelled images."""
+    @cached_property
+    def scorer(self) -> Scorer:
+        """The detector on the labelled images, loaded once in each process."""
         prepared = self.prepared
         assert prepared.train is not None
         assert prepared.validation is not None
         detector = glip_core.load(self.settings.model, prepared.weights, device=self.settings.device).eval()
-        return Scorer(detector, [prepared.train, prepared.validation], shuffle=shuffle)
+        return Scorer(detector, [prepared.train, prepared.validation])
 
 
 def set_up(settings: SearchSettings) -> Search:
@@ -133,7 +136,7 @@ def work(search: Search, say: Say = lambda _: None) -> None:
         optimise(
             search.study(),
             search.space,
-            search.scorer(),
+            search.scorer,
             trials=settings.trials,
             timeout=settings.timeout,
             say=say,
@@ -149,10 +152,11 @@ def luck(search: Search, say: Say = lambda _: None) -> dict[str, float]:
     """
     settings, space = search.settings, search.space
     storage = open_storage(None, search.folder / "luck")
-    study = open_study(storage, f"{search.name} luck", prompt_sampler(space, settings.seed))
+    study = open_study(storage, f"{search.name} luck", ByClassSampler(space, settings.seed))
     enqueue(study, space.plain(), PLAIN)
     with threads_for(settings.model, settings.device):
-        optimise(study, space, search.scorer(settings.seed), trials=settings.trials, timeout=settings.timeout, say=say)
+        scorer = search.scorer.shuffled(settings.seed)
+        optimise(study, space, scorer, trials=settings.trials, timeout=settings.timeout, say=say)
     plain, best = given_trial(study, PLAIN), study.best_trial
     plain_value = float(plain.value or 0.0) if plain is not None else 0.0
     return {"plain": plain_value, "best": float(best.value or 0.0), "gain": float(best.value or 0.0) - plain_value}
@@ -174,7 +178,7 @@ def best_candidate(search: Search) -> tuple[FrozenTrial, Candidate]:
 def given_trial(study: Study, what: str) -> FrozenTrial | None:
     """The finished trial of a prompt that was given, not suggested."""
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return next((trial for trial in done if trial.user_attrs.get("given") == what), None)
+    return next((trial for trial in done if trial.user_attrs.get(GIVEN) == what), None)
 
 
 def written_params(space: PromptSpace) -> dict[str, Any] | None:

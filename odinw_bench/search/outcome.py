@@ -9,11 +9,14 @@ from typing import Any
 import yaml
 from optuna.trial import TrialState
 
+from odinw_bench.environment import threads_for
+from odinw_bench.evaluation import evaluate
 from odinw_bench.files import write_json, write_text
 from odinw_bench.runner import run
 from odinw_bench.search import OFFICIAL, PLAIN, Search, best_candidate, given_trial
 from odinw_bench.search.sampler import BY_GROUP
 from odinw_bench.search.space import Candidate
+from odinw_bench.search.study import GIVEN
 from odinw_bench.stats import paired_bootstrap
 
 SCHEMA = 1
@@ -69,7 +72,7 @@ def conclude(search: Search, luck: Mapping[str, float] | None, *, explain: bool,
             {
                 "number": trial.number,
                 "state": trial.state.name.lower(),
-                "given": trial.user_attrs.get("given"),
+                "given": trial.user_attrs.get(GIVEN),
                 "AP": trial.value if trial.state == TrialState.COMPLETE else None,
                 "caption": trial.user_attrs.get("caption"),
                 "per_class": trial.user_attrs.get(BY_GROUP),
@@ -99,12 +102,9 @@ def explain_words(search: Search, candidate: Candidate) -> list[dict[str, Any]]:
         per class that has any: ``class``, ``words``, the ``difference`` in AP of the whole task with its bootstrap
         interval ``low`` to ``high``, and ``class_difference``, of that class alone.
     """
-    from odinw_bench.environment import threads_for
-    from odinw_bench.evaluation import evaluate
-
     rows = []
     with threads_for(search.settings.model, search.settings.device):
-        scorer = search.scorer()
+        scorer = search.scorer
         whole = scorer.predictions(candidate.prompt())
         with_words = list(evaluate(scorer.annotations, whole)["per_class"].values())
         for number, entry in enumerate(search.space.classes):

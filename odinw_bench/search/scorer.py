@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -42,7 +43,6 @@ class Scorer:
         splits: the labelled images: the k-shot training subset and the validation images.
         precision: see :func:`odinw_bench.inference.autocast`.
         budget: bytes of vision features held at most.
-        shuffle: deal the labels out anew with this seed, to see what a search finds where there is nothing to find.
     """
 
     def __init__(
@@ -52,7 +52,6 @@ class Scorer:
         *,
         precision: str = "fp32",
         budget: int = 2 << 30,
-        shuffle: int | None = None,
     ) -> None:
         self.detector, self.precision = detector, precision
         self.cache = FeatureCache(budget)
@@ -76,15 +75,16 @@ class Scorer:
             "annotations": boxes,
             "categories": splits[0].annotations["categories"],
         }
-        if shuffle is not None:
-            self.annotations = shuffled(self.annotations, shuffle)
         self._first, self._rest = first, rest
-        self._first_annotations = _only(
-            self.annotations, {part.numbers[image_id] for part in first for image_id in part.split.image_ids}
-        )
+        self._first_numbers = {part.numbers[image_id] for part in first for image_id in part.split.image_ids}
+        self._first_annotations = _only(self.annotations, self._first_numbers)
 
-    def __len__(self) -> int:
-        return len(self.annotations["images"])
+    def shuffled(self, seed: int) -> Scorer:
+        """The same images and features with labels that were dealt out anew: there is nothing to find."""
+        other = copy.copy(self)
+        other.annotations = shuffled(self.annotations, seed)
+        other._first_annotations = _only(other.annotations, self._first_numbers)
+        return other
 
     def score(self, prompt: Prompt, give_up: Callable[[dict[str, Any]], bool] = lambda _: False) -> dict[str, Any]:
         """Metrics of a prompt, as :func:`odinw_bench.evaluation.evaluate` gives them.

@@ -14,7 +14,7 @@ from optuna.study import MaxTrialsCallback, Study
 from optuna.trial import Trial, TrialState
 
 from glip_core.errors import InputError
-from odinw_bench.search.sampler import BY_GROUP, STARTUP, ByClassSampler
+from odinw_bench.search.sampler import BY_GROUP, STARTUP
 from odinw_bench.search.scorer import Scorer
 from odinw_bench.search.space import SHARED, PromptSpace
 
@@ -52,11 +52,6 @@ def open_study(storage: BaseStorage, name: str, sampler: optuna.samplers.BaseSam
     return optuna.create_study(
         storage=storage, study_name=name, direction="maximize", sampler=sampler, pruner=pruner, load_if_exists=True
     )
-
-
-def prompt_sampler(space: PromptSpace, seed: int) -> ByClassSampler:
-    """How the trials of a prompt search are suggested."""
-    return ByClassSampler(space, seed)
 
 
 def enqueue(study: Study, params: dict[str, Any], what: str) -> None:
