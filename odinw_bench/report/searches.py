@@ -108,7 +108,7 @@ def _draw(axes: Axes, search: Mapping[str, Any]) -> None:
             axes.annotate(
                 trial["given"],
                 (trial["number"] + 1, trial["AP"]),
-                xytext=(8, -10),
+                xytext=(8, 6),  # above: the plain names are often at 0
                 textcoords="offset points",
                 fontsize=7,
                 arrowprops={"arrowstyle": "-", "lw": 0.5},
