@@ -1,12 +1,14 @@
-"""``odinw-bench search``: better words for a prompt, in numbers, files and a figure."""
+"""``odinw-bench search``: better words for a prompt, or a better recipe, in numbers, files and a figure."""
 
 from __future__ import annotations
 
 import multiprocessing
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from odinw_bench.commands.output import console, number, print_json, table
@@ -15,6 +17,8 @@ from odinw_bench.report.document import format_number
 from odinw_bench.report.searches import history_figure
 from odinw_bench.search import PLAIN, Search, SearchSettings, begin, luck, set_up, work
 from odinw_bench.search.outcome import BEST, conclude
+from odinw_bench.search.recipe import in_words
+from odinw_bench.search.tuning import PROTOCOL, begin_tuning, conclude_tuning, set_up_tuning, work_tuning
 
 LINE_SECONDS = 10.0
 
@@ -33,35 +37,57 @@ class SearchArguments:
 
 def command(settings: SearchSettings, arguments: SearchArguments) -> None:
     """Search, test, print."""
-    search = set_up(settings)
     say = _Sayer(quiet=arguments.quiet or arguments.as_json)
+    if settings.space == "tuning":
+        folder, content = _search_recipes(settings, arguments, say)
+    else:
+        folder, content = _search_prompts(settings, arguments, say)
+    figure, history = history_figure([content]), folder / "history.png"
+    write_bytes(history, figure.png)
+    write_text(history.with_suffix(".svg"), figure.svg)
+    if arguments.as_json:
+        print_json(content | {"folder": str(folder)})
+        return
+    if settings.space == "tuning":
+        show_recipes(content)
+    else:
+        show(content)
+        print(f"best prompt: {folder / 'best.yaml'} (run --mode manual --attributes FILE)")
+    print(f"written: {folder / 'search.json'}, {history}, {history.with_suffix('.svg')}")
+
+
+def _search_prompts(settings: SearchSettings, arguments: SearchArguments, say: _Sayer) -> tuple[Path, dict[str, Any]]:
+    search = set_up(settings)
     begin(search, hints=arguments.hints)
     say.always(f"{search.name}: {settings.trials} prompts on {_images(search)} labelled images; the test split is not")
-    with_others(search, arguments.workers, say)
+    with _others(settings, arguments.workers):
+        work(search, say)
     lucky = None
     if arguments.check_luck:
         say.always("the same search with shuffled labels: what luck alone would find")
         lucky = luck(search, say)
-    content = conclude(search, lucky, explain=arguments.explain, say=say.always)
-    figure, history = history_figure([content]), search.folder / "history.png"
-    write_bytes(history, figure.png)
-    write_text(history.with_suffix(".svg"), figure.svg)
-    if arguments.as_json:
-        print_json(content | {"folder": str(search.folder)})
-        return
-    show(content)
-    print(f"best prompt: {search.folder / 'best.yaml'} (run --mode manual --attributes FILE)")
-    print(f"written: {search.folder / 'search.json'}, {history}, {history.with_suffix('.svg')}")
+    return search.folder, conclude(search, lucky, explain=arguments.explain, say=say.always)
 
 
-def with_others(search: Search, workers: int, say: _Sayer) -> None:
-    """Do the trials in so many processes, this one among them."""
+def _search_recipes(settings: SearchSettings, arguments: SearchArguments, say: _Sayer) -> tuple[Path, dict[str, Any]]:
+    search = set_up_tuning(settings)
+    begin_tuning(search)
+    images = len(search.prepared.validation or ())
+    say.always(f"{search.name}: {settings.trials} recipes, judged on {images} validation images; the test split is not")
+    with _others(settings, arguments.workers):
+        work_tuning(search, say)
+    return search.folder, conclude_tuning(search, say.always)
+
+
+@contextmanager
+def _others(settings: SearchSettings, workers: int) -> Iterator[None]:
+    """Processes that do trials beside this one; all are done at the end."""
     context = multiprocessing.get_context("spawn")
-    others = [context.Process(target=_help, args=(search.settings,), daemon=True) for _ in range(workers - 1)]
+    others = [context.Process(target=_help, args=(settings,), daemon=True) for _ in range(workers - 1)]
     for other in others:
         other.start()
     try:
-        work(search, say)
+        yield
         for other in others:
             other.join()
     finally:
@@ -73,7 +99,10 @@ def with_others(search: Search, workers: int, say: _Sayer) -> None:
 
 def _help(settings: SearchSettings) -> None:
     """The life of another worker."""
-    work(set_up(settings))
+    if settings.space == "tuning":
+        work_tuning(set_up_tuning(settings))
+    else:
+        work(set_up(settings))
 
 
 def show(content: Mapping[str, Any]) -> None:
@@ -98,6 +127,34 @@ def show(content: Mapping[str, Any]) -> None:
         values = ("AP of the task", "low", "high", "AP of the class")
         title = "What each class's words are worth on the labelled images (95 % intervals over images)"
         console().print(table(title, ["words", *values], rows, numbers=values))
+
+
+def show_recipes(content: Mapping[str, Any]) -> None:
+    """Print what a search for hyper-parameters found."""
+    tried = sorted((t for t in content["trials"] if t["AP"] is not None), key=lambda t: -t["AP"])
+    states = [trial["state"] for trial in content["trials"]]
+    rows = [[str(t["number"] + 1), number(t["AP"]), t["caption"]] for t in tried[:8]]
+    title = (
+        f"The best of {len(states)} recipes tried ({states.count('pruned')} given up early, "
+        f"{states.count('fail')} diverged): AP on the validation images"
+    )
+    console().print(table(title, ["trial", "AP", "recipe"], rows, numbers=("trial", "AP")))
+    recipes = content["recipes"]
+    rows = [[what, number(one["search_AP"]), number(one["test_AP"])] for what, one in recipes.items()]
+    numbers = ("validation images", "test split")
+    console().print(table("AP in percent", ["recipe", *numbers], rows, numbers=numbers))
+    seen = _difference(recipes, "search_AP")
+    print(f"the search gained {seen} AP on the images it saw, and {_difference(recipes, 'test_AP')} on the test split")
+    if content["importance"]:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in content["importance"].items())
+        print(f"what moved the AP: {shares}")
+    found = recipes[BEST]["overrides"]
+    print(f"best recipe: run --mode {content['spec']['mode']} --set {in_words(found)}" if found else "none was better")
+
+
+def _difference(recipes: Mapping[str, Any], what: str) -> str:
+    best, base = recipes[BEST][what], recipes[PROTOCOL][what]
+    return "-" if best is None or base is None else format_number(best - base, sign=True)
 
 
 def _word_row(entry: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Prompt searches: what each found, on the images it saw and on the test split, and how it came there."""
+"""Searches for prompts and recipes: what each found on the images it saw and on the test split, and how."""
 
 from __future__ import annotations
 
@@ -15,22 +15,34 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST_PANELS = 15
-_KEYS = ("spec", "prompts", "trials")
+_FOUND = {"prompt": "prompts", "tuning": "recipes"}
+"""By what was searched for: under which key a search says what it found."""
 
 
 def find_searches(results: Path) -> list[dict[str, Any]]:
     """What ``odinw-bench search`` left below the results folder, sorted by place; foreign files are passed over."""
     found = find_content(results, "search/**/search.json", "search")
-    return [content for content in found if all(key in content for key in _KEYS)]
+    return [one for one in found if "spec" in one and "trials" in one and _FOUND.get(one.get("space", ""), "") in one]
 
 
 def search_section(searches: Sequence[Mapping[str, Any]]) -> Section | None:
     """A row and a panel for each search."""
     if not searches:
         return None
+    tables = [
+        make([one for one in searches if one["space"] == space])
+        for space, make in (("prompt", _prompt_table), ("tuning", _recipe_table))
+        if any(one["space"] == space for one in searches)
+    ]
+    return Section("searches", "Searches for prompts and recipes", tables=tables, figures=[history_figure(searches)])
+
+
+_WHAT = [*(Column(name) for name in ("model", "suite", "task")), Column("shots", numeric=True)]
+
+
+def _prompt_table(searches: Sequence[Mapping[str, Any]]) -> Table:
     columns = [
-        *(Column(name) for name in ("model", "suite", "task")),
-        Column("shots", numeric=True),
+        *_WHAT,
         Column("tried", numeric=True, hint="prompts"),
         Column("names, seen", numeric=True, hint="AP of the plain names on the labelled images"),
         Column("best, seen", numeric=True, hint="AP of the best prompt on the labelled images: it was chosen on them"),
@@ -41,26 +53,77 @@ def search_section(searches: Sequence[Mapping[str, Any]]) -> Section | None:
         Column("gain", numeric=True, hint="best found minus names, on the test split"),
         Column("best prompt"),
     ]
-    table = Table(
+    rows = [_row(search) for search in searches]
+    if len(rows) > 1 and len({(one["spec"]["model"], one["spec"]["suite"]) for one in searches}) == 1:
+        rows.append(_mean_row(rows))
+    return Table(
         "searches",
         "Prompt searches: AP in percent on the labelled images and on the test split",
         columns,
-        [_row(search) for search in searches],
+        rows,
         ["The test split was looked at once, for the three prompts, after the search."],
     )
-    return Section("searches", "Prompt searches", tables=[table], figures=[history_figure(searches)])
+
+
+def _mean_row(rows: Sequence[Sequence[Cell]]) -> list[Cell]:
+    """Means of the columns of AP that every search has."""
+    cells = [text_cell("") for _ in rows[0]]
+    cells[2] = text_cell(f"mean of {len(rows)}")
+    for place in range(5, 12):
+        values = [row[place].value for row in rows]
+        numbers = [value for value in values if isinstance(value, int | float)]
+        if len(numbers) == len(rows):
+            cells[place] = number_cell(sum(numbers) / len(numbers), sign=place in (7, 11))
+    return cells
+
+
+def _recipe_table(searches: Sequence[Mapping[str, Any]]) -> Table:
+    columns = [
+        *_WHAT,
+        Column("mode"),
+        Column("tried", numeric=True, hint="recipes"),
+        Column("protocol, seen", numeric=True, hint="AP with the protocol's recipe on the validation images"),
+        Column("best, seen", numeric=True, hint="AP with the best recipe on the validation images: chosen on them"),
+        Column("protocol", numeric=True, hint="AP with the protocol's recipe on the test split"),
+        Column("best found", numeric=True, hint="AP with the best recipe on the test split"),
+        Column("gain", numeric=True, hint="best found minus protocol, on the test split"),
+        Column("best recipe"),
+    ]
+    rows = []
+    for search in searches:
+        spec, base, best = search["spec"], search["recipes"]["the protocol's"], search["recipes"]["best found"]
+        rows.append(
+            [
+                *_what(spec),
+                text_cell(str(spec["mode"])),
+                number_cell(len(search["trials"]), 0),
+                number_cell(base["search_AP"]),
+                number_cell(best["search_AP"]),
+                number_cell(base["test_AP"]),
+                number_cell(best["test_AP"]),
+                number_cell(_gain(base, best), sign=True),
+                text_cell(", ".join(f"{name} {value:g}" for name, value in best["overrides"].items())),
+            ]
+        )
+    title = "Searches for hyper-parameters: AP in percent on the validation images and on the test split"
+    notes = ["The test split was looked at once, for the two recipes, after the search."]
+    return Table("recipes", title, columns, rows, notes)
+
+
+def _what(spec: Mapping[str, Any]) -> list[Cell]:
+    return [text_cell(str(spec[name])) for name in ("model", "suite", "dataset", "shots")]
+
+
+def _gain(base: Mapping[str, Any], best: Mapping[str, Any]) -> float | None:
+    return None if best["test_AP"] is None or base["test_AP"] is None else best["test_AP"] - base["test_AP"]
 
 
 def _row(search: Mapping[str, Any]) -> list[Cell]:
     spec, prompts = search["spec"], search["prompts"]
     plain, best = prompts["plain names"], prompts["best found"]
     written, luck = prompts.get("hand-written"), search.get("luck")
-    gain = None if best["test_AP"] is None or plain["test_AP"] is None else best["test_AP"] - plain["test_AP"]
     return [
-        text_cell(str(spec["model"])),
-        text_cell(str(spec["suite"])),
-        text_cell(str(spec["dataset"])),
-        text_cell(str(spec["shots"])),
+        *_what(spec),
         number_cell(len(search["trials"]), 0),
         number_cell(plain["search_AP"]),
         number_cell(best["search_AP"]),
@@ -68,7 +131,7 @@ def _row(search: Mapping[str, Any]) -> list[Cell]:
         number_cell(plain["test_AP"]),
         number_cell(written["test_AP"] if written else None),
         number_cell(best["test_AP"]),
-        number_cell(gain, sign=True),
+        number_cell(_gain(plain, best), sign=True),
         text_cell(str(best.get("caption", ""))),
     ]
 
@@ -76,10 +139,10 @@ def _row(search: Mapping[str, Any]) -> list[Cell]:
 def history_figure(searches: Sequence[Mapping[str, Any]]) -> Figure:
     """A panel for each search: every prompt tried, the best so far, and the prompts that were given."""
     shown = searches[:_MOST_PANELS]
-    draws = [(_name(search["spec"]), partial(_draw, search=search)) for search in shown]
+    draws = [(_name(search), partial(_draw, search=search)) for search in shown]
     more = f" The first {len(shown)} of {len(searches)} searches." if len(shown) < len(searches) else ""
     alt = "; ".join(f"{name}: from {line[0][1]:.1f} to {line[-1][1]:.1f}" for name, line in map(_line, shown) if line)
-    caption = f"Search history: each prompt's AP on the labelled images, and the best so far.{more}"
+    caption = f"Search history: AP of all that was tried on the images to search on, and the best so far.{more}"
     return compose("searches", caption, f"Scatter charts of AP by trial. Best so far: {alt}", draws)
 
 
@@ -89,16 +152,18 @@ def _line(search: Mapping[str, Any]) -> tuple[str, list[tuple[int, float]]]:
         if trial["AP"] is not None:
             best = max(best, trial["AP"])
             line.append((trial["number"] + 1, best))
-    return _name(search["spec"]), line
+    return _name(search), line
 
 
-def _name(spec: Mapping[str, Any]) -> str:
-    return f"{spec['dataset']}, {spec['shots']} shots"
+def _name(search: Mapping[str, Any]) -> str:
+    spec = search["spec"]
+    what = f"{spec['mode']}, " if search["space"] == "tuning" else ""
+    return f"{spec['dataset']}, {what}{spec['shots']} shots"
 
 
 def _draw(axes: Axes, search: Mapping[str, Any]) -> None:
     tried = [(trial["number"] + 1, trial["AP"]) for trial in search["trials"] if trial["AP"] is not None]
-    axes.scatter([number for number, _ in tried], [ap for _, ap in tried], s=9, color="#0072B2", label="a prompt")
+    axes.scatter([number for number, _ in tried], [ap for _, ap in tried], s=9, color="#0072B2", label="tried")
     line = _line(search)[1]
     axes.step(
         [number for number, _ in line], [ap for _, ap in line], where="post", color="#D55E00", label="best so far"

@@ -3,69 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 import glip_core
-from glip_core.errors import InputError
 from odinw_bench.detectors import model_facts
 from odinw_bench.environment import threads_for
 from odinw_bench.files import canonical_json, sha256_bytes
 from odinw_bench.preparation import Prepared, prepare
 from odinw_bench.search.sampler import ByClassSampler
 from odinw_bench.search.scorer import Scorer
+from odinw_bench.search.settings import SearchSettings
 from odinw_bench.search.space import SHARED, Candidate, PromptSpace
-from odinw_bench.search.study import GIVEN, enqueue, open_storage, open_study, optimise
+from odinw_bench.search.study import best_trial, enqueue, given_trial, open_storage, open_study, optimise
 from odinw_bench.search.words import pools_of
-from odinw_bench.spec import RunSpec, Shots
 
 PLAIN, OFFICIAL = "plain names", "hand-written"
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """What to search for and on what.
-
-    Attributes:
-        dataset, model, suite, shots, seed, weights: see :class:`odinw_bench.RunSpec`.
-        trials: prompts to try, the plain and the hand-written ones included.
-        timeout: seconds after which no new trial is begun; None: none.
-        storage: URL of a database for the study; None: a journal file in the search's folder.
-        results: folder of the records; searches lie in its ``search/``.
-        data_root: folder of the official data.
-        device: ``cpu`` or ``cuda[:N]``.
-    """
-
-    dataset: str
-    model: str = "glip-nano"
-    suite: str = "mini"
-    shots: Shots = 5
-    seed: int = 3
-    weights: str | None = None
-    trials: int = 60
-    timeout: float | None = None
-    storage: str | None = None
-    results: Path = field(default_factory=lambda: Path("results"))
-    data_root: Path | None = None
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        facts = model_facts(self.model)
-        if not facts.has_text or "prompt" not in facts.modes:
-            raise InputError(f"'{self.model}' reads no prompts that could be searched for; take a GLIP model")
-        if self.trials < 1:
-            raise InputError(f"--trials must be 1 or more, not {self.trials}")
-
-    def spec(self, **changes: Any) -> RunSpec:
-        """A run on the same task, model and subset."""
-        base = RunSpec(self.dataset, self.model, self.suite, "prompt", self.shots, self.seed, weights=self.weights)
-        return replace(base, **changes)
 
 
 @dataclass(frozen=True)
@@ -163,22 +122,13 @@ def luck(search: Search, say: Say = lambda _: None) -> dict[str, float]:
 
 
 def best_candidate(search: Search) -> tuple[FrozenTrial, Candidate]:
-    """The best prompt so far. Of equal ones the first, which is the plainest where nothing was gained.
+    """The best prompt so far.
 
     Raises:
         InputError: no trial is finished yet.
     """
-    done = search.study().get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if not done:
-        raise InputError("no trial is finished yet: give the search more time or trials")
-    best = max(done, key=lambda trial: (trial.value or 0.0, -trial.number))
+    best = best_trial(search.study())
     return best, search.space.candidate(best.params)
-
-
-def given_trial(study: Study, what: str) -> FrozenTrial | None:
-    """The finished trial of a prompt that was given, not suggested."""
-    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return next((trial for trial in done if trial.user_attrs.get(GIVEN) == what), None)
 
 
 def written_params(space: PromptSpace) -> dict[str, Any] | None:

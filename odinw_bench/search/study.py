@@ -11,7 +11,7 @@ import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import MaxTrialsCallback, Study
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from glip_core.errors import InputError
 from odinw_bench.search.sampler import BY_GROUP, STARTUP
@@ -58,6 +58,24 @@ def enqueue(study: Study, params: dict[str, Any], what: str) -> None:
     """Have some parameters tried first, once, however often a search is begun."""
     if not any(trial.user_attrs.get(GIVEN) == what for trial in study.get_trials(deepcopy=False)):
         study.enqueue_trial(params, user_attrs={GIVEN: what})
+
+
+def best_trial(study: Study) -> FrozenTrial:
+    """The best finished trial. Of equal ones the first, which is what was given where nothing was gained.
+
+    Raises:
+        InputError: no trial is finished yet.
+    """
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if not done:
+        raise InputError("no trial is finished yet: give the search more time or trials")
+    return max(done, key=lambda trial: (trial.value or 0.0, -trial.number))
+
+
+def given_trial(study: Study, what: str) -> FrozenTrial | None:
+    """The finished trial of what was given, not suggested."""
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return next((trial for trial in done if trial.user_attrs.get(GIVEN) == what), None)
 
 
 def optimise(study: Study, space: PromptSpace, scorer: Scorer, *, trials: int, timeout: float | None, say: Say) -> None:

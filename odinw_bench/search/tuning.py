@@ -1,0 +1,209 @@
+"""Searching for hyper-parameters: a trial is a whole tuning run, judged on the validation split."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.study import MaxTrialsCallback, Study
+from optuna.trial import Trial, TrialState
+
+from glip_core import Detector, tuning
+from odinw_bench.caching import CacheSettings
+from odinw_bench.detectors import model_facts
+from odinw_bench.environment import threads_for
+from odinw_bench.feature_store import make_cache
+from odinw_bench.features import FeatureCache
+from odinw_bench.files import canonical_json, sha256_bytes, write_json
+from odinw_bench.preparation import Prepared, prepare
+from odinw_bench.protocol import hyperparameters
+from odinw_bench.runner import run
+from odinw_bench.search.recipe import NumberedSampler, RecipeSpace, in_words
+from odinw_bench.search.settings import SearchSettings
+from odinw_bench.search.study import FINISHED, GIVEN, best_trial, enqueue, given_trial, open_storage, open_study
+from odinw_bench.training import DivergedError, tune
+from odinw_bench.work import load_detector
+
+SCHEMA = 1
+ENOUGH = 10
+"""Finished trials below which nothing is said about what mattered."""
+
+PROTOCOL, BEST = "the protocol's", "best found"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TuningSearch:
+    """A search for hyper-parameters that is set up: what every worker of it needs.
+
+    Attributes:
+        settings: as given.
+        prepared: the run with the protocol's own hyper-parameters.
+        space: the recipes that may be tried.
+        name: of the study.
+        folder: of its files.
+        cache: of frozen features, which all trials share.
+    """
+
+    settings: SearchSettings
+    prepared: Prepared
+    space: RecipeSpace
+    name: str
+    folder: Path
+    cache: FeatureCache = field(default_factory=lambda: make_cache(CacheSettings()))
+
+    def study(self) -> Study:
+        """The study, from its storage."""
+        storage = open_storage(self.settings.storage, self.folder)
+        return open_study(storage, self.name, NumberedSampler(self.space, self.settings.seed))
+
+
+def set_up_tuning(settings: SearchSettings) -> TuningSearch:
+    """Look everything up.
+
+    Raises:
+        InputError: the task, its data, the model, its weights or the mode cannot be used.
+    """
+    prepared = prepare(settings.spec(), settings.results, data_root=settings.data_root)
+    assert prepared.settings is not None
+    space = RecipeSpace(prepared.settings)
+    ranges = {name: [one.low, one.high] for name, one in space.distributions.items()}
+    digest = sha256_bytes(canonical_json([prepared.digest, ranges]))[:8]
+    task = prepared.task
+    run_name = f"{settings.mode}-tuning-{settings.shots}shot-seed{settings.seed}-{digest}"
+    name = f"{task.suite}/{model_facts(settings.model).name}/{task.name}/{run_name}"
+    return TuningSearch(settings, prepared, space, name, settings.results / "search" / name)
+
+
+def begin_tuning(search: TuningSearch) -> None:
+    """Have the protocol's own hyper-parameters tried first."""
+    enqueue(search.study(), search.space.plain(), PROTOCOL)
+
+
+def work_tuning(search: TuningSearch, say: Say = lambda _: None) -> None:
+    """Try recipes until the study is complete, beside whoever else is at it.
+
+    A recipe is given up when its validation AP after some epoch is below the median of the others' by then; one
+    whose loss diverges counts as failed.
+    """
+    settings, study = search.settings, search.study()
+
+    def objective(trial: Trial) -> float:
+        overrides = search.space.suggest(trial)
+        words = in_words(overrides)
+        trial.set_user_attr("caption", words or PROTOCOL)
+        trial.set_user_attr("overrides", overrides)
+        started = time.perf_counter()
+        try:
+            ap = _tune(search, overrides, trial)
+        except DivergedError as error:
+            say(f"trial {trial.number + 1}: {error}")
+            raise
+        finally:
+            trial.set_user_attr("seconds", round(time.perf_counter() - started, 3))
+        say(f"trial {trial.number + 1}: validation AP {ap:.1f}  {words or PROTOCOL}")
+        return ap
+
+    if len(study.get_trials(deepcopy=False, states=FINISHED)) < settings.trials:
+        with threads_for(settings.model, settings.device):
+            study.optimize(
+                objective,
+                timeout=settings.timeout,
+                callbacks=[MaxTrialsCallback(settings.trials, states=FINISHED)],
+                catch=(DivergedError,),
+            )
+
+
+def _tune(search: TuningSearch, overrides: dict[str, Any], trial: Trial) -> float:
+    """Validation AP of a recipe."""
+    prepared, spec = search.prepared, search.prepared.spec
+    assert prepared.train is not None
+    assert prepared.validation is not None
+    detector = load_detector(prepared, search.settings.device)
+    assert isinstance(detector, Detector)
+
+    def judge(line: dict[str, Any]) -> None:
+        if line["validation_AP"] is not None:
+            trial.report(line["validation_AP"], step=line["epoch"])
+            if GIVEN not in trial.user_attrs and trial.should_prune():
+                raise optuna.TrialPruned
+
+    tuned = tune(
+        detector,
+        tuning.get_mode(spec.mode),
+        prepared.prompt,
+        prepared.train,
+        prepared.validation,
+        hyperparameters(spec.protocol_name, spec.mode, spec.shots, overrides),
+        seed=spec.seed,
+        precision=spec.precision,
+        cache=search.cache,
+        on_epoch=judge,
+    )
+    return tuned.best_ap
+
+
+def conclude_tuning(search: TuningSearch, say: Say) -> dict[str, Any]:
+    """Run the protocol's and the best recipe on the test split, write ``search.json``.
+
+    Returns:
+        its content: ``recipes`` (per recipe its ``overrides``, AP on the validation and on the test split, and its
+        record's digest), ``importance`` (each hyper-parameter's share in what moved the AP; None where the trials
+        are too few) and ``trials``.
+    """
+    settings, study = search.settings, search.study()
+    best = best_trial(study)
+    say("testing the protocol's hyper-parameters and the best found")
+    recipes: dict[str, dict[str, Any]] = {}
+    given = given_trial(study, PROTOCOL)
+    for what, trial in ((PROTOCOL, given), (BEST, best)):
+        overrides = {} if trial is None else dict(trial.user_attrs["overrides"])
+        spec = settings.spec(overrides=overrides)
+        record = run(spec, settings.results, data_root=settings.data_root, device=settings.device)
+        recipes[what] = {
+            "overrides": overrides,
+            "search_AP": None if trial is None else trial.value,
+            "test_AP": record["metrics"]["AP"],
+            "digest": record["digest"],
+        }
+    done = study.get_trials(deepcopy=False, states=FINISHED)
+    task = search.prepared.task
+    content: dict[str, Any] = {
+        "schema": SCHEMA,
+        "kind": "search",
+        "space": "tuning",
+        "spec": settings.spec().to_json() | {"suite": task.suite, "dataset": task.name},
+        "images": {"searched_on": len(search.prepared.validation or ())},
+        "recipes": recipes,
+        "importance": _importance(study),
+        "trials": [
+            {
+                "number": trial.number,
+                "state": trial.state.name.lower(),
+                "given": trial.user_attrs.get(GIVEN),
+                "AP": trial.value if trial.state == TrialState.COMPLETE else None,
+                "caption": trial.user_attrs.get("caption"),
+                "overrides": trial.user_attrs.get("overrides"),
+                "seconds": trial.user_attrs.get("seconds"),
+            }
+            for trial in done
+        ],
+    }
+    write_json(search.folder / "search.json", content)
+    return content
+
+
+def _importance(study: Study) -> dict[str, float] | None:
+    if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < ENOUGH:
+        return None
+    try:
+        found = optuna.importance.get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    except (ValueError, RuntimeError):  # all of one value
+        return None
+    shares = {name: round(float(share), 4) for name, share in found.items()}
+    return shares if all(share == share for share in shares.values()) else None
