@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
-from glip_core import Detector, Prompt
+from glip_core import Detections, Detector, Prompt
 from glip_core.preprocess import scale_boxes
 from odinw_bench.annotations import ImageId
 from odinw_bench.coco import Split
 from odinw_bench.detectors import Adapter
 from odinw_bench.evaluation import detections_to_coco
 from odinw_bench.features import Features, FrozenPart
+from odinw_bench.portions import Portion
 from odinw_bench.team import ALONE, Team
 from odinw_bench.views import Loaded, View, load_view
 
@@ -38,6 +40,7 @@ def detect_split(
     precision: str = "fp32",
     frozen: FrozenPart | None = None,
     team: Team = ALONE,
+    portion: Portion | None = None,
     on_images: Callable[[int], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Detections in every image of a split, as COCO results in the pixels of the annotations.
@@ -49,26 +52,24 @@ def detect_split(
         precision: see :func:`autocast`.
         frozen: remembers what stays the same from call to call.
         team: the processes that share the work; each gets all detections.
+        portion: how many images go through together where memory is short.
         on_images: told the number of images after every batch.
 
     Raises:
         InputError: an image cannot be read.
+        MemoryExhaustedError: not even one image at a time fits into memory.
     """
+    portion = portion or Portion()
     if team.size > 1:
-        return _detect_together(detector, prompt, split, precision, frozen, team, on_images)
+        return _detect_together(detector, prompt, split, precision, frozen, team, portion, on_images)
     if isinstance(detector, Adapter):
         return _detect_by_adapter(detector, prompt, split, precision, on_images)
     detector.eval()
     results: list[dict[str, Any]] = []
     with autocast(detector.device, precision):
         for batch in _batches(detector, split, frozen):
-            sizes = [item.hw for _, item in batch]
-            if frozen is None:
-                pixels = torch.cat([item.pixels for _, item in batch if isinstance(item, Loaded)])
-                found = detector.detect(pixels, sizes, prompt)
-            else:
-                raw = frozen.outputs([item for _, item in batch if isinstance(item, Features)])
-                found = detector.detections_from_raw(raw, sizes, prompt)
+            items = [item for _, item in batch]
+            found = portion.attempt(len(items), partial(_detect, detector, prompt, items, frozen, portion))
             for (image_id, item), detections in zip(batch, found, strict=True):
                 width, height = split.size(image_id)
                 boxes = scale_boxes(detections.boxes, item.hw, (height, width))
@@ -76,6 +77,22 @@ def detect_split(
             if on_images:
                 on_images(len(batch))
     return results
+
+
+def _detect(
+    detector: Detector, prompt: Prompt, items: Sequence[Loaded | Features], frozen: FrozenPart | None, portion: Portion
+) -> list[Detections]:
+    """Detections of images of one padded size."""
+    found: list[Detections] = []
+    for part in portion.split(items):
+        sizes = [item.hw for item in part]
+        if frozen is None:
+            pixels = torch.cat([item.pixels for item in part if isinstance(item, Loaded)])
+            found += detector.detect(pixels, sizes, prompt)
+        else:
+            raw = frozen.outputs([item for item in part if isinstance(item, Features)])
+            found += detector.detections_from_raw(raw, sizes, prompt)
+    return found
 
 
 def _detect_by_adapter(
@@ -101,11 +118,14 @@ def _detect_together(
     precision: str,
     frozen: FrozenPart | None,
     team: Team,
+    portion: Portion,
     on_images: Callable[[int], None] | None,
 ) -> list[dict[str, Any]]:
     """Each process takes its share of the images; the order afterwards is that of one process."""
     share = split.subset(team.share(split.image_ids))
-    found = detect_split(detector, prompt, share, precision=precision, frozen=frozen, on_images=on_images)
+    found = detect_split(
+        detector, prompt, share, precision=precision, frozen=frozen, portion=portion, on_images=on_images
+    )
     place = {image_id: position for position, image_id in enumerate(split.image_ids)}
     return sorted(team.gather(found), key=lambda entry: place[entry["image_id"]])
 

@@ -6,12 +6,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from glip_core import Detector, Prompt
+from glip_core import Detector, Prompt, Targets
 from glip_core.losses import LOSSES, Normalisers
 from glip_core.names import CLASS_LAYER
 from glip_core.tuning import PROMPT_OFFSET, TuningMode, parameter_groups
@@ -19,6 +20,7 @@ from odinw_bench.coco import Split
 from odinw_bench.evaluation import evaluate
 from odinw_bench.features import FeatureCache, Features, FrozenPart
 from odinw_bench.inference import autocast, detect_split
+from odinw_bench.portions import Portion
 from odinw_bench.protocol import Hyperparameters
 from odinw_bench.resume import Resume
 from odinw_bench.schedule import DataOrder, Patience
@@ -38,6 +40,7 @@ class Tuned:
         parameters: values that moved.
         best_ap: AP on the validation split, in percent, of the weights that were kept.
         best_epoch: from 1.
+        images_per_pass: where memory was too short for a whole batch at once; else None.
         seconds: wall-clock time, validation included, interruptions not.
         steps: optimiser steps.
         history: one line per epoch.
@@ -46,6 +49,7 @@ class Tuned:
     parameters: int
     best_ap: float = 0.0
     best_epoch: int = 0
+    images_per_pass: int | None = None
     seconds: float = 0.0
     steps: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -88,6 +92,7 @@ def tune(
     Raises:
         DivergedError: a loss became infinite or not a number.
         InputError: an image cannot be read.
+        MemoryExhaustedError: not even one image at a time fits into memory.
     """
     resume = resume or Resume()
     gpus = [detector.device] if detector.device.type == "cuda" else []
@@ -133,6 +138,7 @@ class _Loop:
         self.order = DataOrder(train.trainable_ids(), settings, seed)
         self.patience = Patience(settings.step_patience, settings.stop_patience)
         self.tuned = Tuned(parameters=sum(p.numel() for p in self.moving.values()))
+        self.portion = Portion()
         self.best: dict[str, Tensor] = {}
         self.stopped = False
 
@@ -175,34 +181,18 @@ class _Loop:
     def step(self, views: Sequence[View]) -> dict[str, float]:
         """One optimiser step over a batch, of which this process does its share; returns the batch's losses."""
         self.mode.train(self.detector)
-        groups: dict[tuple[int, int], list[tuple[View, Loaded | Features]]] = {}
+        groups: dict[tuple[int, int], list[tuple[Loaded | Features, Targets]]] = {}
+        total = Normalisers(0.0, 0.0)
         with autocast(self.detector.device, self.precision):
             for view in self.team.share(views):
                 item = self.load(view)
-                groups.setdefault(item.padded_hw, []).append((view, item))
-        targets = {
-            size: [view_targets(self.train, view, item.hw, self.detector.device) for view, item in members]
-            for size, members in groups.items()
-        }
-        total = Normalisers(0.0, 0.0)
-        for size, found in targets.items():
-            for target in found:
-                total = total + self.detector.normalisers(size, target)
+                targets = view_targets(self.train, view, item.hw, self.detector.device)
+                groups.setdefault(item.padded_hw, []).append((item, targets))
+                total = total + self.detector.normalisers(item.padded_hw, targets)
         total = Normalisers(**self.team.add(asdict(total)))
-        self.optimiser.zero_grad(set_to_none=True)
-        sums = dict.fromkeys(LOSSES, 0.0)
-        for size, members in groups.items():
-            with autocast(self.detector.device, self.precision):
-                if self.frozen is None:
-                    pixels = torch.cat([item.pixels for _, item in members if isinstance(item, Loaded)])
-                    raw = self.detector.forward_raw(pixels, self.prompt)
-                else:
-                    raw = self.frozen.outputs([item for _, item in members if isinstance(item, Features)])
-            losses = self.detector.losses_from_raw(raw, targets[size], self.prompt, normalisers=total)
-            self.scaler.scale(torch.stack(list(losses.values())).sum()).backward()
-            for name, value in losses.items():
-                sums[name] += float(value.detach())
-        sums = self.team.add(sums)
+        largest = max(map(len, groups.values()), default=1)
+        sums = self.team.add(self.portion.attempt(largest, partial(self.backward, list(groups.values()), total)))
+        self.tuned.images_per_pass = self.portion.most
         if not math.isfinite(sum(sums.values())):
             raise DivergedError(f"the loss became {sum(sums.values())}: lower the learning rate (--set lr=...)")
         self.team.add_gradients(self.moving.values())
@@ -211,6 +201,26 @@ class _Loop:
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.tuned.steps += 1
+        return sums
+
+    def backward(
+        self, groups: Sequence[Sequence[tuple[Loaded | Features, Targets]]], total: Normalisers
+    ) -> dict[str, float]:
+        """Gradients of the losses of some images, each group of one padded size; returns the losses."""
+        self.optimiser.zero_grad(set_to_none=True)
+        sums = dict.fromkeys(LOSSES, 0.0)
+        for members in (part for group in groups for part in self.portion.split(group)):
+            with autocast(self.detector.device, self.precision):
+                if self.frozen is None:
+                    pixels = torch.cat([item.pixels for item, _ in members if isinstance(item, Loaded)])
+                    raw = self.detector.forward_raw(pixels, self.prompt)
+                else:
+                    raw = self.frozen.outputs([item for item, _ in members if isinstance(item, Features)])
+            targets = [one for _, one in members]
+            losses = self.detector.losses_from_raw(raw, targets, self.prompt, normalisers=total)
+            self.scaler.scale(torch.stack(list(losses.values())).sum()).backward()
+            for name, value in losses.items():
+                sums[name] += float(value.detach())
         return sums
 
     def load(self, view: View) -> Loaded | Features:
@@ -222,7 +232,13 @@ class _Loop:
     def evaluate(self) -> float:
         """AP on the validation split in percent; 0 where it has nothing to find."""
         predictions = detect_split(
-            self.detector, self.prompt, self.validation, precision=self.precision, frozen=self.frozen, team=self.team
+            self.detector,
+            self.prompt,
+            self.validation,
+            precision=self.precision,
+            frozen=self.frozen,
+            team=self.team,
+            portion=self.portion,
         )
         return float(evaluate(self.validation.annotations, predictions)["AP"] or 0.0)
 

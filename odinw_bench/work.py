@@ -21,6 +21,7 @@ from odinw_bench.evaluation import evaluate
 from odinw_bench.feature_store import make_cache
 from odinw_bench.files import write_json
 from odinw_bench.inference import detect_split
+from odinw_bench.portions import Portion
 from odinw_bench.preparation import Prepared
 from odinw_bench.prompts import prompt_to_json
 from odinw_bench.records import write_lines
@@ -88,12 +89,14 @@ class Work:
             seen += images
             self.say(f"test image {seen}/{len(self.team.share(prepared.test.image_ids))}")
 
+        portion = Portion()
         predictions = detect_split(
             detector,
             prepared.prompt,
             prepared.test,
             precision=prepared.spec.precision,
             team=self.team,
+            portion=portion,
             on_images=count,
         )
         seconds = time.perf_counter() - started
@@ -105,6 +108,7 @@ class Work:
             "validation_AP": tuned.best_ap if tuned else None,
             "test_seconds": round(seconds, 3),
             "images_per_second": round(len(prepared.test) / seconds, 3),
+            "images_per_pass": {"tuning": tuned.images_per_pass if tuned else None, "testing": portion.most},
             "peak_memory_bytes": peak_memory(str(detector.device)),
             "tuned_parameters": tuned.parameters if tuned else 0,
             "total_parameters": total,
