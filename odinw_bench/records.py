@@ -24,6 +24,7 @@ __all__ = [
     "is_done",
     "read_record",
     "resume_path",
+    "tidy",
     "write_lines",
     "write_record",
     "writing",
@@ -110,6 +111,23 @@ def writing(folder: Path) -> Iterator[Path]:
 def resume_path(folder: Path) -> Path:
     """Where an unfinished run keeps what it needs to go on."""
     return _beside(folder, "resume")
+
+
+def tidy(folder: Path) -> None:
+    """Clear what a process left beside a finished record when it was killed between the record and its own tidying.
+
+    Nothing is touched that a living process may be using.
+    """
+    kinds = ("lock", "part", "old", "resume", "resume.tmp")
+    left = [path for path in (_beside(folder, kind) for kind in kinds) if path.exists()]
+    if not left:
+        return
+    with contextlib.suppress(BusyError, InputError, OSError), claim(folder):
+        for path in left:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path != _beside(folder, "lock"):
+                path.unlink(missing_ok=True)
 
 
 def _beside(folder: Path, kind: str) -> Path:

@@ -21,6 +21,7 @@ from odinw_bench.records import (
     is_done,
     read_record,
     resume_path,
+    tidy,
     write_record,
     writing,
 )
@@ -115,6 +116,7 @@ def execute(prepared: Prepared, means: Means = Means()) -> dict[str, Any]:
 def _claim(prepared: Prepared, force: bool, held: ExitStack) -> str:
     """Whether to do a run: go, it is done, or who is at it. The claim is held as long as the stack."""
     if not force and is_done(prepared.folder):
+        tidy(prepared.folder)
         return _DONE
     try:
         held.enter_context(claim(prepared.folder))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 # One thread a process, here and in the programs that tests start: the same sums in the same order everywhere, and no
@@ -23,3 +25,36 @@ def shared() -> Path:
             f"reference data not found at {folder}; set ODINW_SHARED to the folder that holds parity/ and odinw/"
         )
     return folder
+
+
+_TRIED = "tried: "
+
+
+@pytest.fixture
+def tried(record_property) -> Callable[..., None]:
+    """Count something that was tried, for the table at the end: ``tried("fault: killed in an epoch")``.
+
+    It counts only if the test passes.
+    """
+
+    def count(what: str, times: int = 1) -> None:
+        record_property(_TRIED + what, times)
+
+    return count
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """The faults and inputs that were tried and withstood."""
+    counts: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("passed", []):
+        for name, times in report.user_properties:
+            if name.startswith(_TRIED):
+                counts[name.removeprefix(_TRIED)] += times
+    if not counts:
+        return
+    terminalreporter.section("tried and withstood")
+    for what, times in sorted(counts.items()):
+        terminalreporter.write_line(f"{times:6,}  {what}")
+    for kind in sorted({what.partition(":")[0] for what in counts}):
+        total = sum(times for what, times in counts.items() if what.startswith(f"{kind}:"))
+        terminalreporter.write_line(f"{total:6,}  {kind}s in all")

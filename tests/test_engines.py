@@ -35,6 +35,9 @@ class Log:
         if self.on_begin:
             self.on_begin(index)
 
+    def warn(self, index, text):
+        self.say(index, text)
+
     def say(self, index, text):
         self.said.append((index, text))
 

@@ -62,6 +62,14 @@ class GridProgress:
         elif self.lines and text and time.monotonic() > self.last_line + LINE_SECONDS:
             self._line(f"      {self.names[index]}: {text}")
 
+    def warn(self, index: int, text: str) -> None:
+        """Something happened within a cell that people should know of."""
+        line = f"warning: {self.names[index]}: {text}"
+        if self.bar:
+            self.bar.console.print(line, markup=False, highlight=False)
+        elif self.lines:
+            self._line(line)
+
     def end(self, index: int, outcome: Outcome) -> None:
         """A cell is done or has failed."""
         self.ended += 1

@@ -113,9 +113,12 @@ def _run(arguments: RunArguments, how: Any, cells: Sequence[Any]) -> int:
     from odinw_bench.commands.results import Result, cell_name, print_results
     from odinw_bench.engines import choose_engine
     from odinw_bench.engines.base import under_torchrun
-    from odinw_bench.records import read_record
+    from odinw_bench.records import read_record, tidy
 
     todo = [cell for cell in cells if arguments.force or not cell.done]
+    for cell in cells:
+        if cell.done and not arguments.force:
+            tidy(cell.folder)
     engine = choose_engine(
         arguments.engine,
         arguments.workers,

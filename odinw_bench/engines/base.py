@@ -70,6 +70,9 @@ class Watcher(Protocol):
     def say(self, index: int, text: str) -> None:
         """Something happened within a cell."""
 
+    def warn(self, index: int, text: str) -> None:
+        """Something happened within a cell that people should know of."""
+
     def end(self, index: int, outcome: Outcome) -> None:
         """A cell is done or has failed."""
 

@@ -62,7 +62,7 @@ class CellQueue:
         """The process of a cell died in the middle of it: once more, or a failure, which is recorded."""
         self.deaths[index] = self.deaths.get(index, 0) + 1
         if self.deaths[index] < ATTEMPTS:
-            watch.say(index, f"{reason}; once more")
+            watch.warn(index, f"{reason}; once more")
             self.put_off(index)
             return
         from odinw_bench.preparation import prepare

@@ -32,7 +32,7 @@ def metrics(folder):
     return found
 
 
-def test_killed_at_random_moments(tmp_path):
+def test_killed_at_random_moments(tmp_path, tried):
     draw = random.Random(3)
     peace, war = tmp_path / "peace", tmp_path / "war"
     peace.mkdir()
@@ -60,3 +60,4 @@ def test_killed_at_random_moments(tmp_path):
     assert len(ended) == 2 * (1 + 2 + 2) + 2 * 2
     left = [path.name for path in (war / "results").rglob(".*") if path.name.endswith((".lock", ".part", ".tmp"))]
     assert left == []
+    tried("fault: a grid killed at a random moment", 3)
