@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ __all__ = [
     "claim",
     "find_records",
     "is_done",
+    "is_full",
     "read_record",
     "resume_path",
     "tidy",
@@ -152,10 +154,19 @@ def _write_errors(results: Path, *remediable: int) -> Iterator[None]:
     """Turn what a user can remedy about the results folder into one line."""
     try:
         yield
-    except OSError as error:
-        if error.errno in remediable:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in remediable:
             raise InputError(f"cannot write to the results folder '{results}': {error.strerror}") from error
+        if not isinstance(error, InputError) and is_full(error):
+            raise InputError(f"cannot write to the results folder '{results}': {os.strerror(errno.ENOSPC)}") from error
         raise
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an error says that there is no room to write: torch and safetensors have only words for it."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    return os.strerror(errno.ENOSPC) in str(error)
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:

@@ -50,7 +50,8 @@ class Resume:
             return
         started = time.perf_counter()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"identity": self.identity, "state": state()}, self._temporary)
+        with self._temporary.open("wb") as stream:  # given a path, torch has no word for a full disk
+            torch.save({"identity": self.identity, "state": state()}, stream)
         self._temporary.replace(self.path)
         ended = time.perf_counter()
         self._not_before = ended + (ended - started) * (1 / self.overhead - 1)

@@ -19,6 +19,7 @@ from odinw_bench.records import (
     BusyError,
     claim,
     is_done,
+    is_full,
     read_record,
     resume_path,
     tidy,
@@ -140,6 +141,8 @@ def _lead(prepared: Prepared, means: Means) -> None:
             record |= work.do(_begin(prepared, means))
             record["status"] = "done"
         except Exception as error:
+            if is_full(error):  # not the run's fault: it is not recorded as failed
+                raise
             failure = error
             record["error"] = describe(error)
             if not isinstance(error, InputError):

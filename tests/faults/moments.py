@@ -1,8 +1,8 @@
 """A process that is killed at every moment at which it changes something on disk, one after the other.
 
-``python -m tests.faults.moments run DATASET RESULTS`` (or ``report RESULTS OUT``) does the work in a forked process that
-kills itself before its first change of a file, then in one that does so before its second, and so on until the work is
-done. It prints how many moments there were. Between two kills it checks what a reader would find.
+``python -m tests.faults.moments run DATASET RESULTS`` (or ``report RESULTS OUT``) does the work in a forked process
+that kills itself before its first change of a file, then in one that does so before its second, and so on until the
+work is done. It prints how many moments there were. Between two kills it checks what a reader would find.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from odinw_bench.records import find_records
+
 
 def at_every_moment(work: Callable[[], None], check: Callable[[], None]) -> int:
     """Kill the work before its first change, its second, ...; returns how many kills there were."""
