@@ -74,7 +74,7 @@ def check_annotations(data: Any, *, where: str = "annotations", keep_background:
     image_ids = _distinct_ids(images, f"{where}: images")
     category_ids = _distinct_ids(categories, f"{where}: categories")
     if len({isinstance(image_id, str) for image_id in image_ids}) > 1:
-        raise InputError(f"{where}: image ids must be all integers or all strings, not a mixture")
+        raise InputError(f"{where}: images: ids must be all integers or all strings, not a mixture")
     boxes = [
         _annotation(entry, f"{where}: annotations[{i}]", image_ids, category_ids, number=i + 1)
         for i, entry in enumerate(data["annotations"])

@@ -28,6 +28,7 @@ class Split:
         class_names: name of each label.
         sha256: what the annotations are, as a hash: of the annotation file's bytes; of a subset, over the hash
             of the whole and the ids taken.
+        folder: where the pictures are files; None: they are not.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Split:
         *,
         sha256: str,
         image_ids: Iterable[ImageId] | None = None,
+        folder: Path | None = None,
     ) -> None:
         """Put annotations and pictures together.
 
@@ -45,9 +47,11 @@ class Split:
             load_image: from a ``file_name`` to its RGB picture; called each time a picture is asked for.
             sha256: hash of the annotations.
             image_ids: the order of the images; None: ascending ids.
+            folder: where the pictures are files; None: they are not.
         """
         self.annotations = annotations
         self.sha256 = sha256
+        self.folder = folder
         self._load_image = load_image
         self._images = {image["id"]: image for image in annotations["images"]}
         self.image_ids: list[ImageId] = sorted(self._images) if image_ids is None else list(image_ids)
@@ -125,7 +129,7 @@ class Split:
             "annotations": [box for box in self.annotations["annotations"] if box["image_id"] in taken],
         }
         sha256 = sha256_bytes(canonical_json([self.sha256, ids]))
-        return Split(annotations, self._load_image, sha256=sha256, image_ids=ids)
+        return Split(annotations, self._load_image, sha256=sha256, image_ids=ids, folder=self.folder)
 
     def with_classes(self, classes: Iterable[tuple[int, str]], *, where: str) -> Split:
         """The same split under a task's classes: their ids, their names, their order.
@@ -138,8 +142,11 @@ class Split:
             InputError: a box is of a category that the task does not have, or the file gives a class of the task
                 another id.
         """
+        classes = list(classes)
         categories = [{"id": category_id, "name": name} for category_id, name in sorted(classes)]
-        id_of = {category["name"]: category["id"] for category in categories}
+        ids_of: dict[str, list[int]] = {}  # a data set may have two categories of one name
+        for category_id, name in sorted(classes):
+            ids_of.setdefault(name, []).append(category_id)
         name_of = {category["id"]: category["name"] for category in categories}
         used = {box["category_id"] for box in self.annotations["annotations"]}
         for category in self.annotations["categories"]:
@@ -148,13 +155,13 @@ class Split:
                     f"{where}: category {category['id']} ({shorten(category['name'])}) has boxes but is no class "
                     f"of the task; its classes are {shorten(name_of, 200)}"
                 )
-            if id_of.get(category["name"], category["id"]) != category["id"]:
+            if category["id"] not in ids_of.get(category["name"], [category["id"]]):
                 raise InputError(
                     f"{where}: category {shorten(category['name'])} has the id {category['id']}, in the task it is "
-                    f"{id_of[category['name']]}: this is another version of the data set"
+                    f"{ids_of[category['name']][0]}: this is another version of the data set"
                 )
         annotations = {**self.annotations, "categories": categories}
-        return Split(annotations, self._load_image, sha256=self.sha256, image_ids=self.image_ids)
+        return Split(annotations, self._load_image, sha256=self.sha256, image_ids=self.image_ids, folder=self.folder)
 
     def _entry(self, image_id: ImageId) -> dict[str, Any]:
         try:
@@ -172,7 +179,7 @@ def open_folder(annotations: Path, images: Path) -> Split:
     data, sha256 = read_annotations(annotations)
     if not images.is_dir():
         raise InputError(f"image folder '{images}' not found; the annotations '{annotations}' need it")
-    return Split(data, functools.partial(_load, images), sha256=sha256)
+    return Split(data, functools.partial(_load, images), sha256=sha256, folder=images)
 
 
 def _load(folder: Path, file_name: str) -> Image:

@@ -80,7 +80,8 @@ def match(annotations: Annotations, results: list[dict[str, Any]]) -> Any:
         pycocotools' ``COCOeval`` after ``evaluate()``, ready to accumulate.
     """
     from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
+
+    from odinw_bench.matching import CrowdedCOCOeval
 
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports its progress on standard output
         truth, found = COCO(), COCO()
@@ -89,7 +90,7 @@ def match(annotations: Annotations, results: list[dict[str, Any]]) -> Any:
         found.dataset = {**annotations, "annotations": results}
         truth.createIndex()
         found.createIndex()
-        evaluator = COCOeval(truth, found, "bbox")
+        evaluator = CrowdedCOCOeval(truth, found, "bbox")
         evaluator.evaluate()
     return evaluator
 

@@ -12,7 +12,8 @@ from glip_core.checkpoint import find_weights
 from glip_core.config import get_config
 from odinw_bench.coco import Split
 from odinw_bench.detectors import find_adapter, model_facts
-from odinw_bench.files import sha256_file
+from odinw_bench.files import sha256_file, shorten
+from odinw_bench.leaks import leaked
 from odinw_bench.prompts import prompt_to_json, task_prompt
 from odinw_bench.protocol import Hyperparameters, check_overrides, hyperparameters
 from odinw_bench.sources import few_shot_subset, open_split
@@ -33,6 +34,7 @@ class Prepared:
         train: images to learn from; None where nothing is tuned.
         validation: images to select on; None where nothing is tuned.
         test: images to report on.
+        leaks: pictures of the training split that are in the test split too; None where nothing is tuned.
         few_shot: how the training subset was made, ``official-file`` or ``rule``; None where nothing is tuned.
         weights: the weights' file; None for a detector of others.
         weights_sha256: its hash.
@@ -48,6 +50,7 @@ class Prepared:
     validation: Split | None
     test: Split
     few_shot: str | None
+    leaks: int | None
     weights: Path | None
     weights_sha256: str
     digest: str
@@ -65,15 +68,35 @@ class SplitStore:
         self.data_root = data_root
         self._task: tuple[str, str, Path | None] | None = None
         self._splits: dict[str, Split] = {}
+        self._leaks: dict[str, int] = {}
 
     def open(self, task: Task, name: str) -> Split:
         """A whole split; see :func:`odinw_bench.sources.open_split`."""
         key = (task.suite, task.name, task.root)
         if key != self._task:
-            self._task, self._splits = key, {}
+            self._task, self._splits, self._leaks = key, {}, {}
         if name not in self._splits:
             self._splits[name] = open_split(task, name, self.data_root)
         return self._splits[name]
+
+    def leaks(self, task: Task, tested: str) -> int:
+        """How many pictures of the training split are in another, byte for byte.
+
+        Official data are taken as they are, and the record says so; one's own can be mended.
+
+        Raises:
+            InputError: there are any, and the data are the user's own.
+        """
+        if tested not in self._leaks:
+            pairs = leaked(self.open(task, "train"), self.open(task, tested))
+            if pairs and task.root is not None:
+                first, second = pairs[0]
+                raise InputError(
+                    f"'{task.name}': {len(pairs)} pictures of 'train' are in '{tested}' too, such as {shorten(first)} "
+                    f"(there {shorten(second)}); tuning on them would make the numbers worthless: take them out of one"
+                )
+            self._leaks[tested] = len(pairs)
+        return self._leaks[tested]
 
     def subset(self, task: Task, name: str, spec: RunSpec) -> tuple[Split, str]:
         """The k-shot subset that a spec asks for, and how it was made."""
@@ -101,7 +124,7 @@ def prepare(
     splits = splits or SplitStore(data_root)
     task = load_task(spec.dataset, spec.suite)
     prompt = task_prompt(task, spec.mode, spec.attributes)
-    train = validation = few_shot = settings = None
+    train = validation = few_shot = settings = leaks = None
     if spec.mode in UNTUNED:
         check_overrides(spec.protocol_name, spec.overrides)
     else:
@@ -109,6 +132,7 @@ def prepare(
         if model_facts(spec.model).has_text:  # no layer of theirs starts from nothing
             settings = replace(settings, fresh_factor=1.0)
         train, few_shot = splits.subset(task, "train", spec)
+        leaks = splits.leaks(task, spec.eval_split)
         if settings.few_shot_validation:
             validation, _ = splits.subset(task, task.eval_split, spec)
         else:
@@ -138,6 +162,7 @@ def prepare(
         validation=validation,
         test=test,
         few_shot=few_shot,
+        leaks=leaks,
         weights=weights,
         weights_sha256=weights_sha256,
         digest=digest,

@@ -204,6 +204,7 @@ def _new_record(prepared: Prepared, device: str) -> dict[str, Any]:
         "data": {
             **{f"{name}_images": 0 if split is None else len(split) for name, split in splits.items()},
             "few_shot": prepared.few_shot,
+            "leaks": prepared.leaks,
             "annotations_sha256": {name: split.sha256 for name, split in splits.items() if split is not None},
         },
         "protocol": {

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from glip_core.errors import InputError
 from odinw_bench.checking.boxes import Counts, check_annotation_file, check_content
 from odinw_bench.checking.findings import ERRORS, Finding, Findings
 from odinw_bench.checking.pictures import check_pictures
 from odinw_bench.coco import Split
+from odinw_bench.download.manifest import damage, read_manifest
 from odinw_bench.sources import few_shot_subset, is_present, open_split
 from odinw_bench.sources.files import root_of
 from odinw_bench.spec import Shots
@@ -102,9 +103,23 @@ def check_task(
         expected = paths.count
         if expected is not None and counts[split].images != expected:
             findings.add(split, "other number of images than published", f"{counts[split].images}, not {expected}")
+    if pictures and task.source.kind == "official":
+        _compare_with_download(task, data_root, findings)
     train = open_split(task, "train", data_root) if subsets else None
     held = [_subset(task, train, shots, seed, data_root) for shots, seed in subsets] if train is not None else []
     return Checked(task.name, counts, findings.listed(), held)
+
+
+def _compare_with_download(task: Task, data_root: Path | None, findings: Findings) -> None:
+    """With the hashes that the download wrote down, where there was one."""
+    for paths in _distinct(task).values():
+        root = root_of(task, data_root, wanted=paths.annotations)
+        for unit in map(str, PurePosixPath(paths.annotations).parents):
+            manifest = read_manifest(root, unit)
+            if manifest is not None:
+                for problem in damage(root, manifest, contents=True):
+                    findings.add("all", "not as downloaded", problem)
+                return
 
 
 def _distinct(task: Task) -> dict[str, SplitPaths]:

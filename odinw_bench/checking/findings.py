@@ -11,6 +11,7 @@ ERRORS = frozenset(
         "annotation file missing",
         "annotations unusable",
         "duplicate image id",
+        "not as downloaded",
         "picture missing",
         "picture unreadable",
         "wrong image size",

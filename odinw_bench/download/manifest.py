@@ -51,8 +51,8 @@ def read_manifest(root: Path, unit: str) -> dict[str, Any] | None:
     return content if good else None
 
 
-def damage(root: Path, manifest: Mapping[str, Any]) -> list[str]:
-    """What no longer is as it was: missing files and other sizes."""
+def damage(root: Path, manifest: Mapping[str, Any], *, contents: bool = False) -> list[str]:
+    """What no longer is as it was: missing files and other sizes; with ``contents`` other hashes as well."""
     found = []
     for name, facts in manifest["files"].items():
         path = root / name
@@ -60,4 +60,6 @@ def damage(root: Path, manifest: Mapping[str, Any]) -> list[str]:
             found.append(f"'{name}' is missing")
         elif path.stat().st_size != facts["size"]:
             found.append(f"'{name}' has {path.stat().st_size:,} bytes, not {facts['size']:,}")
+        elif contents and sha256_file(path) != facts["sha256"]:
+            found.append(f"'{name}' has another content")
     return found

@@ -130,6 +130,7 @@ def _row(folder: str, record: Mapping[str, Any]) -> dict[str, Any]:
         **{name: _number(cost.get(name)) for name in COSTS},
         "train_images": _number(data.get("train_images")),
         "test_images": _number(data.get("test_images")),
+        "leaks": _number(data.get("leaks")),
         "test_sha256": str(hashes.get("test") or ""),
         "train_sha256": str(hashes.get("train") or ""),
         "eval_split": str(spec.get("eval_split") or "test"),
@@ -201,11 +202,19 @@ def _newest(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _data_notes(done: pd.DataFrame) -> list[str]:
-    """A warning for each data set whose runs were tested on different annotations."""
+    """A warning for each data set whose runs were tested on different annotations, or on what they learnt from."""
     versions: dict[tuple[str, str, str], set[str]] = {}
     for run in done[done["test_sha256"] != ""].to_dict("records"):
         versions.setdefault((run["suite"], run["dataset"], run["eval_split"]), set()).add(run["test_sha256"])
-    return [
+    leaks: dict[tuple[str, str], float] = {}
+    for run in done[done["leaks"] > 0].to_dict("records"):
+        leaks[run["suite"], run["dataset"]] = max(run["leaks"], leaks.get((run["suite"], run["dataset"]), 0))
+    leaky = [
+        f"{count:.0f} pictures of the training split of {suite}/{dataset} are in its test split too: the numbers of "
+        "the tuned runs are too high"
+        for (suite, dataset), count in sorted(leaks.items())
+    ]
+    return leaky + [
         f"runs of {suite}/{dataset} were tested on {len(hashes)} versions of its data "
         f"({', '.join(sorted(value[:8] for value in hashes))}): their numbers are not comparable"
         for (suite, dataset, _), hashes in sorted(versions.items())

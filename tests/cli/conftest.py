@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import typer.main
 from PIL import Image
 
 from odinw_bench.cli import main
@@ -32,9 +34,15 @@ class Answer:
         return lines[0]
 
 
+_commands = functools.cache(typer.main.get_command)
+"""Built once: that takes longer than most of what tests ask for."""
+
+
 @pytest.fixture
 def cli(monkeypatch, capsys) -> Callable[..., Answer]:
     """Call the program in this process."""
+
+    monkeypatch.setattr("typer.main.get_command", _commands)
 
     def call(*arguments) -> Answer:
         monkeypatch.setattr(sys, "argv", ["odinw-bench", *map(str, arguments)])
@@ -50,12 +58,12 @@ def write_dataset(folder: Path, names=("cat", "dog"), images: int = 2) -> Path:
     """A COCO folder in Roboflow's layout, background category and ids from 0 included."""
     categories = [{"id": 0, "name": "pets", "supercategory": "none"}]
     categories += [{"id": i, "name": name, "supercategory": "pets"} for i, name in enumerate(names, start=1)]
-    for split in ("train", "valid", "test"):
+    for shade, split in enumerate(("train", "valid", "test")):
         place = folder / split
         place.mkdir(parents=True)
         entries, boxes = [], []
         for i in range(images):
-            Image.new("RGB", (120, 80), (30 * i, 90, 60)).save(place / f"{i}.jpg")
+            Image.new("RGB", (120, 80), (30 * i, 90, 60 + 20 * shade)).save(place / f"{i}.jpg")
             entries.append({"id": i, "file_name": f"{i}.jpg", "width": 120, "height": 80})
             box = [10, 10, 40, 30]
             boxes.append(

@@ -1,0 +1,62 @@
+"""Pictures of the training split that are in the test split too: found by content, refused where they can be mended."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from odinw_bench.leaks import leaked
+from odinw_bench.sources import open_split
+from odinw_bench.tasks import load_task
+from tests.cli.conftest import cli, write_dataset  # noqa: F401
+
+
+@pytest.fixture
+def pets_of_four(tmp_path):
+    return write_dataset(tmp_path / "pets", images=4)
+
+
+def leak(folder):
+    """A test picture under another name in the training split."""
+    shutil.copyfile(folder / "test/1.jpg", folder / "train/0.jpg")
+
+
+def test_a_leak_is_found_by_content(pets_of_four):
+    task = load_task(str(pets_of_four), "mini")
+    splits = [open_split(task, name) for name in ("train", "test")]
+    assert leaked(*splits) == []
+    leak(pets_of_four)
+    assert leaked(*splits) == [("0.jpg", "1.jpg")]
+
+
+def test_tuning_on_a_leak_is_refused(cli, pets_of_four, tmp_path):  # noqa: F811
+    leak(pets_of_four)
+    run = ("run", "--dataset", pets_of_four, "--shots", "1", "--results", tmp_path / "results")
+    line = cli(*run, "--mode", "linear").refused()
+    assert "1 pictures of 'train' are in 'test' too, such as '0.jpg' (there '1.jpg')" in line
+    answer = cli(*run, "--mode", "zero-shot", "--json")  # nothing is learnt there
+    assert answer.code == 0
+    assert json.loads(answer.out)[0]["record"]["status"] == "done"
+
+
+def test_the_official_data_are_taken_as_they_are_and_the_record_says_so(shared, tmp_path):
+    from odinw_bench.preparation import prepare
+    from odinw_bench.report.load import load_runs
+    from odinw_bench.runner import run
+    from odinw_bench.spec import RunSpec
+
+    root = tmp_path / "data"
+    shutil.copytree(shared / "odinw/data/Raccoon", root / "Raccoon")
+    spec = RunSpec("raccoon", suite="odinw13", mode="linear", shots=1, protocol="quick", overrides={"epochs": 1})
+    assert prepare(spec, tmp_path, data_root=root).leaks == 0
+    place = root / "Raccoon/Raccoon.v2-raw.coco"
+    (test, *_), (train, *_) = (sorted((place / name).glob("*.jpg")) for name in ("test", "train"))
+    shutil.copyfile(test, train)
+    prepared = prepare(spec, tmp_path, data_root=root)
+    assert prepared.leaks == 1
+    record = run(spec, tmp_path / "results", data_root=root)
+    assert record["data"]["leaks"] == 1
+    notes = load_runs(tmp_path / "results").notes
+    assert any("raccoon" in note and "test split" in note for note in notes)
