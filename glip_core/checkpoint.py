@@ -91,7 +91,8 @@ def load_official_state_dict(
             class layer).
 
     Raises:
-        InputError: names are missing, left over or of another shape; the message lists them. Nothing was loaded.
+        InputError: names are missing, left over or of another shape, or values are no finite numbers; the message
+            lists them. Nothing was loaded.
     """
     config: DetectorConfig = detector.config  # type: ignore[assignment]
     state = strip_prefix(state_dict)
@@ -119,10 +120,20 @@ def load_official_state_dict(
             if names
         ]
         raise InputError(f"{source} does not fit the model '{config.name}': " + "; ".join(problems))
+    for name in ours:
+        if name not in skipped:
+            _check_values(name, state[name], source)
     with torch.no_grad():
         for name, tensor in ours.items():
             if name not in skipped:
                 tensor.copy_(state[name])
+
+
+def _check_values(name: str, tensor: Tensor, source: str) -> None:
+    if tensor.is_complex() or not tensor.is_floating_point():
+        raise InputError(f"{source}: '{name}' holds {tensor.dtype}, no floating-point numbers")
+    if not tensor.isfinite().all():
+        raise InputError(f"{source}: '{name}' holds values that are not finite numbers")
 
 
 def _is_foreign_part(name: str, config: DetectorConfig) -> bool:

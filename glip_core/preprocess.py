@@ -29,7 +29,8 @@ def load_image(image: Any) -> Image.Image:
         image: a path, a PIL image, or a uint8 array ``[H, W, 3]`` in RGB order.
 
     Raises:
-        InputError: the file is missing, is no image, is truncated or too large; or the array has another shape.
+        InputError: the file is missing, is no image, is truncated, too large or of 32 bits a channel; or the array
+            has another shape.
     """
     if isinstance(image, Image.Image):
         return image.convert("RGB")
@@ -48,12 +49,21 @@ def load_image(image: Any) -> Image.Image:
                     raise InputError(
                         f"image '{path}' has {opened.width}x{opened.height} pixels; at most {MAX_PIXELS} are read"
                     )
-                return opened.convert("RGB")
+                return _eight_bit(opened, path).convert("RGB")
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         reason = "is not an image" if isinstance(error, UnidentifiedImageError) else f"cannot be decoded: {error}"
         raise InputError(f"image '{path}' {reason}; give a JPEG or PNG file") from error
+
+
+def _eight_bit(image: Image.Image, path: Path) -> Image.Image:
+    """16 bits a channel scaled to 8, as viewers show them; by itself Pillow would make white of all above 255."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        return Image.fromarray((np.asarray(image, dtype=np.float64) / 257).round().clip(0, 255).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise InputError(f"image '{path}' has 32 bits a channel, of which nobody says what is white; give 8 or 16 bits")
+    return image
 
 
 def resized_hw(size: tuple[int, int], short: int, long: int) -> tuple[int, int]:

@@ -49,6 +49,10 @@ class Prompt:
         for (start, end), name in zip(self.spans, self.names, strict=True):
             if not 0 <= start <= end <= len(self.caption):
                 raise InputError(f"prompt: the span {(start, end)} of '{name}' lies outside the caption")
+        try:
+            self.caption.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"prompt: character {error.start + 1} of {self.caption!a} is half of one") from None
 
     def __len__(self) -> int:
         return len(self.names)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from glip_core.errors import InputError
-from odinw_bench.files import parse_json, read_bytes, sha256_bytes, shorten, stays_inside
+from odinw_bench.files import is_text, parse_json, read_bytes, sha256_bytes, shorten, stays_inside
 
 Annotations: TypeAlias = dict[str, Any]
 """A COCO annotation file: ``images``, ``annotations`` and ``categories``, lists of dicts."""
@@ -120,7 +120,7 @@ def _category(entry: Any, where: str) -> dict[str, Any]:
     _need(entry, where, "id", "name")
     if not _is_integer(entry["id"]):
         raise InputError(f"{where}.id must be an integer, not {shorten(entry['id'])}")
-    if not isinstance(entry["name"], str) or not entry["name"]:
+    if not is_text(entry["name"]) or not entry["name"]:
         raise InputError(f"{where}.name must be a text, not {shorten(entry['name'])}")
     return {"id": entry["id"], "name": entry["name"]}
 
@@ -167,11 +167,11 @@ def _need(entry: Any, where: str, *keys: str) -> None:
 
 def _safe_name(name: Any, where: str) -> str:
     """A file name that stays inside the image folder, whichever system's paths it was written with."""
-    if not isinstance(name, str) or not name or "\0" in name:
+    if not is_text(name) or not name or "\0" in name:
         raise InputError(f"{where}.file_name must be a file name, not {shorten(name)}")
     if not stays_inside(name):
         raise InputError(f"{where}.file_name {shorten(name)} must be a path inside the image folder")
-    return name
+    return str(name)
 
 
 def _distinct_ids(entries: list[dict[str, Any]], where: str) -> set[ImageId]:
@@ -188,7 +188,7 @@ def _is_integer(value: Any) -> bool:
 
 
 def _is_id(value: Any) -> bool:
-    return _is_integer(value) or isinstance(value, str)
+    return _is_integer(value) or is_text(value)
 
 
 def is_number(value: Any) -> bool:

@@ -17,6 +17,9 @@ MAX_JSON_BYTES = 1 << 30
 """Largest JSON file that is read: COCO's own 118,000 training images take 470 MB."""
 
 
+MAX_YAML_BYTES = 1 << 20
+
+
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it fails.
@@ -118,6 +121,23 @@ def parse_json(data: bytes, path: Path | str, *, what: str = "file") -> Any:
         raise InputError(f"{what} '{path}' is not JSON: {error}") from error
 
 
+def read_yaml(path: Path | str, *, what: str = "file", limit: int = MAX_YAML_BYTES) -> Any:
+    """Read a YAML file of the user's; only plain values, never objects.
+
+    Raises:
+        InputError: it is missing, too large or not YAML.
+    """
+    import yaml
+
+    data = read_bytes(path, what=what, limit=limit)
+    try:
+        return yaml.safe_load(data)
+    except RecursionError as error:
+        raise InputError(f"{what} '{path}' is nested too deeply to be read") from error
+    except (yaml.YAMLError, ValueError) as error:  # a date that is none is a ValueError
+        raise InputError(f"{what} '{path}' is not YAML: {shorten_text(str(error))}") from error
+
+
 def read_json(path: Path | str, *, what: str = "file", limit: int = MAX_JSON_BYTES) -> Any:
     """Read a JSON file of the user's.
 
@@ -137,6 +157,23 @@ def shorten(value: Any, length: int = 60) -> str:
     """A value as an error message shows it: on one line, not longer than ``length`` characters."""
     text = repr(value)
     return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def shorten_text(text: str, length: int = 200) -> str:
+    """A text on one line, not longer than ``length`` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 3] + "..."
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is a text that can be written: JSON may hold halves of characters."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

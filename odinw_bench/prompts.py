@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from glip_core.errors import InputError
 from glip_core.prompt import SEPARATOR, Prompt
-from odinw_bench.files import read_bytes, shorten
+from odinw_bench.files import read_yaml, shorten
 from odinw_bench.task import Task
 
 _PART_KEYS = ("prefix", "name", "suffix")
@@ -45,10 +43,7 @@ def read_attributes(path: Path, class_names: Sequence[str]) -> Prompt:
     Raises:
         InputError: the file is missing or no mapping, names an unknown class, or has an unknown key.
     """
-    try:
-        content = yaml.safe_load(read_bytes(path, what="attributes file", limit=1 << 20))
-    except yaml.YAMLError as error:
-        raise InputError(f"attributes file '{path}' is not YAML: {shorten(str(error), 120)}") from error
+    content = read_yaml(path, what="attributes file")
     if isinstance(content, Mapping) and isinstance(content.get("parts"), list):
         return _listed(content, class_names, path)
     if not isinstance(content, Mapping):
@@ -58,7 +53,8 @@ def read_attributes(path: Path, class_names: Sequence[str]) -> Prompt:
             raise InputError(
                 f"attributes file '{path}': unknown class {shorten(name)}; classes: {', '.join(class_names)}"
             )
-    return Prompt.from_parts([_part(content.get(name) or {}, name, path) for name in class_names])
+    given = {name: {} if content.get(name) is None else content[name] for name in class_names}
+    return Prompt.from_parts([_part(entry, name, path) for name, entry in given.items()])
 
 
 def _listed(content: Mapping[str, Any], class_names: Sequence[str], path: Path) -> Prompt:

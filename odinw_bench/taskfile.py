@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from glip_core.errors import InputError
-from odinw_bench.files import read_bytes, shorten, stays_inside
+from odinw_bench.files import is_text, read_yaml, shorten, stays_inside
 from odinw_bench.task import BUILT_IN_SUITES, HubFile, Roboflow, Source, SplitPaths, Task, TaskClass
-
-MAX_TASK_BYTES = 1 << 20
 
 
 def read_task(path: Path, *, suite: str | None = None, root: Path | None = None) -> Task | None:
@@ -31,14 +29,7 @@ def read_task(path: Path, *, suite: str | None = None, root: Path | None = None)
         InputError: it is not YAML, a key is unknown or missing, or a value is of the wrong type; the message names
             file and key.
     """
-    import yaml
-
-    try:
-        data = yaml.safe_load(read_bytes(path, what="task file", limit=MAX_TASK_BYTES))
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"task file '{path}' is not YAML: {' '.join(str(error).split())}") from error
+    data = read_yaml(path, what="task file")
     where = f"task file '{path}'"
     required = ("name", "title", "classes", "splits", "eval_split")
     optional = ("config", "suites", "aliases", "licence", "source", "fewshot", "notes", "attributes")
@@ -155,11 +146,11 @@ def _mapping(
 
 
 def _text(value: Any, where: str, *, empty: bool = False) -> str:
-    if not isinstance(value, str):
+    if not is_text(value):
         raise InputError(f"{where} must be a text, not {shorten(value)}; put it in quotes")
     if not value and not empty:
         raise InputError(f"{where} is empty")
-    return value
+    return str(value)
 
 
 def _name(value: Any, where: str) -> str:
