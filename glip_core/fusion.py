@@ -40,7 +40,7 @@ class CrossAttention(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, vision: Tensor, text: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, vision: Tensor, text: Tensor, mask: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:
         """Let image and text read each other.
 
         Args:
@@ -48,8 +48,11 @@ class CrossAttention(nn.Module):
             text: ``[B, T, D]`` or ``[1, T, D]`` for a text that all images share.
             mask: bool ``[B or 1, T]``, False at padding tokens.
 
+            gamma: the layer scale of the image's side, ``[C]``.
+
         Returns:
-            What each position gathers from the text ``[B, N, C]``, and each token from the image ``[B, T, D]``.
+            ``vision`` plus, scaled, what each position gathers from the text ``[B, N, C]``; and what each token
+            gathers from the image ``[B, T, D]``.
         """
         batch, heads = vision.shape[0], self.heads
         keys = self._split(self.text_key(text))  # (P, h, T, d)
@@ -57,7 +60,8 @@ class CrossAttention(nn.Module):
         query_bias = self.vision_query.bias.unflatten(0, (heads, 1, -1))  # (h, 1, d)
         absorbed = keys @ query_weight * self.scale  # (P, h, T, C)
         offset = (keys * query_bias).sum(-1) * self.scale  # (P, h, T)
-        scores = vision @ absorbed.flatten(1, 2).mT + offset.flatten(1)[:, None]  # (B, N, h * T)
+        absorbed = absorbed.flatten(1, 2).mT.expand(batch, -1, -1)
+        scores = torch.baddbmm(offset.flatten(1)[:, None], vision, absorbed)  # (B, N, h * T)
         scores = scores.clamp(-_LARGEST, _LARGEST).unflatten(-1, (heads, -1))  # (B, N, h, T)
 
         # Text to image: a softmax over the real tokens.
@@ -65,7 +69,9 @@ class CrossAttention(nn.Module):
         to_vision = F.dropout(scores.masked_fill(hidden, -torch.inf).softmax(-1), self.dropout, self.training)
         out_weight = self.vision_out.weight.unflatten(1, (heads, -1)).permute(1, 2, 0)  # (h, d, C)
         values = self._split(self.text_value(text)) @ out_weight  # (P, h, T, C)
-        vision_update = to_vision.flatten(2) @ values.flatten(1, 2) + self.vision_out.bias  # (B, N, C)
+        # The layer scale is multiplied into the small matrix, and the residual added within the product.
+        values = (values.flatten(1, 2) * gamma).expand(batch, -1, -1)  # (B, h * T, C)
+        fused = torch.baddbmm(vision + gamma * self.vision_out.bias, to_vision.flatten(2), values)  # (B, N, C)
 
         # Image to text: a softmax over all positions of all levels, padded image area included.
         to_text = F.dropout(scores.softmax(1), self.dropout, self.training)  # (B, N, h, T)
@@ -75,7 +81,7 @@ class CrossAttention(nn.Module):
         received = to_text.sum(1).unsqueeze(-1)  # (B, h, T, 1): 1, but for dropout
         text_update = gathered @ value_weight + received * value_bias  # (B, h, T, d)
         text_update = self.text_out(text_update.transpose(1, 2).reshape(batch, text.shape[1], -1))
-        return vision_update, text_update
+        return fused, text_update
 
     def _split(self, x: Tensor) -> Tensor:
         """``[P, T, E]`` -> ``[P, h, T, d]``."""
@@ -98,8 +104,7 @@ class Fusion(nn.Module):
         sizes = [(level.shape[-2], level.shape[-1]) for level in levels]
         vision = torch.cat([level.flatten(2).mT for level in levels], dim=1)  # (B, N, C)
         vision, text = self.norm_vision(vision), self.norm_text(text)
-        vision_update, text_update = self.attention(vision, text, mask)
-        vision = vision + self.gamma_vision * vision_update
+        vision, text_update = self.attention(vision, text, mask, self.gamma_vision)
         text = text + self.gamma_text * text_update
         parts = vision.split([h * w for h, w in sizes], dim=1)
         # Views with channels last in memory: convolutions take them as they are.

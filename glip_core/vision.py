@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from timm.models.swin_transformer import (
@@ -15,6 +17,25 @@ from torch.utils.checkpoint import checkpoint
 
 from glip_core.config import SwinConfig
 
+_MANY_VALUES = 1 << 17
+
+
+class PixelLinear(nn.Linear):
+    """A linear layer for very many rows.
+
+    On a CPU, without gradients, large float32 inputs go through a 1x1 convolution: that is oneDNN's matrix product,
+    faster than MKL's on many processors, and it adds the bias on the way rather than copying it into the output first.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[..., in]`` -> ``[..., out]``."""
+        plain = x.device.type != "cpu" or x.dtype != torch.float32 or x.numel() < _MANY_VALUES
+        if plain or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
+            return super().forward(x)
+        pixels = x.reshape(1, -1, 1, x.shape[-1]).permute(0, 3, 1, 2)
+        out = F.conv2d(pixels, self.weight[:, :, None, None], self.bias)
+        return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], self.out_features)
+
 
 class PaddedSwinBlock(SwinTransformerBlock):
     """timm's block with the order of the detection Swin: pad to whole windows first, then roll.
@@ -22,6 +43,11 @@ class PaddedSwinBlock(SwinTransformerBlock):
     timm rolls before it pads and shrinks windows that exceed the map, which gives other numbers at most sizes.
     The zeros of the padding take part in attention; only regions that the roll brings together are kept apart.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for layer in (self.attn.qkv, self.attn.proj, self.mlp.fc1, self.mlp.fc2):
+            layer.__class__ = PixelLinear  # its parameters and their names stay
 
     def _attn(self, x: Tensor) -> Tensor:
         _, height, width, _ = x.shape
@@ -33,6 +59,8 @@ class PaddedSwinBlock(SwinTransformerBlock):
         if shift:
             x = torch.roll(x, shifts=(-shift, -shift), dims=(1, 2))
             mask = shifted_window_mask(padded_height, padded_width, window, shift, x)
+        # Torch's own attention writes no scores to memory, but its exponential is good to 20 bits only.
+        self.attn.fused_attn = not torch.is_grad_enabled()
         windows = window_partition(x, (window, window)).flatten(1, 2)  # (B * windows, window^2, C)
         windows = self.attn(windows, mask=mask).unflatten(1, (window, window))
         x = window_reverse(windows, (window, window), padded_height, padded_width)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glip_core.errors import InputError
 from odinw_bench.caching import CacheSettings
 from odinw_bench.commands.options import parse_seeds, parse_shots
 from odinw_bench.commands.output import print_json
 from odinw_bench.spec import MODES, RunSpec, Shots, expand_grid
-from odinw_bench.tasks import list_tasks
+from odinw_bench.tasks import list_tasks, load_task
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def grid(arguments: RunArguments) -> tuple[list[RunSpec], list[str]]:
     if "all" in datasets:
         datasets = list_tasks(arguments.suite)
     shots: list[Shots] = [parse_shots(text) for text in arguments.shots]
-    return expand_grid(
+    specs, notes = expand_grid(
         models=arguments.models,
         suite=arguments.suite,
         datasets=datasets,
@@ -105,6 +106,23 @@ def grid(arguments: RunArguments) -> tuple[list[RunSpec], list[str]]:
             "eval_split": arguments.eval_split,
         },
     )
+    kept, unwritten = with_hand_written(specs)
+    if not unwritten or not kept:  # asked for alone, it is an error that says what to do
+        return specs, notes
+    return kept, [*notes, f"mode 'manual' on {', '.join(unwritten)}: no hand-written prompt (see --attributes)"]
+
+
+def with_hand_written(specs: Sequence[RunSpec]) -> tuple[list[RunSpec], list[str]]:
+    """The cells without those of ``manual`` on tasks that nobody wrote a prompt for, and the names of these tasks."""
+    unwritten: dict[str, bool] = {}
+    for spec in specs:
+        if spec.mode == "manual" and spec.attributes is None and spec.dataset not in unwritten:
+            try:
+                unwritten[spec.dataset] = not load_task(spec.dataset, spec.suite).has_manual
+            except InputError:
+                unwritten[spec.dataset] = False  # whoever prepares the cell says what is wrong
+    missing = [name for name, bare in unwritten.items() if bare]
+    return [spec for spec in specs if spec.mode != "manual" or spec.dataset not in missing], missing
 
 
 def _run(arguments: RunArguments, how: Any, cells: Sequence[Any]) -> int:

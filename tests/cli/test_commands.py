@@ -244,3 +244,14 @@ def test_a_killed_run_goes_on_with_the_same_command(tmp_path):
     lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == list(range(1, len(lines) + 1))
     assert {p.name for p in folder.parent.iterdir()} == {folder.name}
+
+
+def test_a_grid_leaves_out_what_nobody_wrote_a_prompt_for(cli, pets, tmp_path):
+    """One such task must not refuse a grid of all modes; asked for alone it is an error that says what to do."""
+    run = ("run", "--dataset", f"{pets},packages", "--shots", "1", "--results", tmp_path / "r", "--dry-run")
+    answer = cli(*run, "--mode", "zero-shot,manual")
+    assert answer.code == 0, answer.err
+    assert f"left out: mode 'manual' on {pets}: no hand-written prompt" in answer.err
+    assert "3 runs: 0 done, 3 to do" in answer.out
+    line = cli("run", "--dataset", pets, "--mode", "manual", "--results", tmp_path / "r").refused()
+    assert "has no hand-written prompt: give --attributes FILE" in line

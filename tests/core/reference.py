@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from unittest import mock
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
 from glip_core import GLIP, Prompt, TextFeatures, deform
 from glip_core.fusion import CrossAttention
+from glip_core.vision import PixelLinear
 
 
-def plain_cross_attention(layer: CrossAttention, vision: Tensor, text: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def plain_cross_attention(
+    layer: CrossAttention, vision: Tensor, text: Tensor, mask: Tensor, gamma: Tensor
+) -> tuple[Tensor, Tensor]:
     """Bi-directional attention as the paper writes it: project everything, then attend both ways."""
     heads = layer.heads
 
@@ -31,7 +36,20 @@ def plain_cross_attention(layer: CrossAttention, vision: Tensor, text: Tensor, m
     vision_update = to_vision @ split(layer.text_value(text))
     text_update = to_text @ split(layer.vision_value(vision))
     merge = lambda x: x.transpose(1, 2).flatten(2)  # noqa: E731
-    return layer.vision_out(merge(vision_update)), layer.text_out(merge(text_update))
+    return vision + gamma * layer.vision_out(merge(vision_update)), layer.text_out(merge(text_update))
+
+
+def plain_attention(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0, **options: Any
+) -> Tensor:
+    """Attention with its scores written down, as Swin and BERT define it."""
+    scale = options.get("scale") or query.shape[-1] ** -0.5
+    scores = query * scale @ key.mT
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        scores = scores.masked_fill(~attn_mask, -torch.inf)
+    elif attn_mask is not None:
+        scores = scores + attn_mask
+    return F.dropout(scores.softmax(-1), dropout_p) @ value
 
 
 def plain_deform_conv(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
@@ -81,6 +99,8 @@ def plain_formulation() -> Iterator[None]:
 
     with (
         mock.patch.object(CrossAttention, "forward", plain_cross_attention),
+        mock.patch.object(PixelLinear, "forward", nn.Linear.forward),
+        mock.patch.object(F, "scaled_dot_product_attention", plain_attention),
         mock.patch.object(GLIP, "encode_language", plain_encode_language),
         mock.patch.object(deform, "deform_conv", torchvision_sampling),
     ):

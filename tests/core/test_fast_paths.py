@@ -37,8 +37,9 @@ def test_absorbed_fusion_equals_the_plain_formula(shared_text):
     mask = torch.ones(texts, 7, dtype=torch.bool)
     if not shared_text:
         mask[1, 5:] = False
-    inputs = [vision, text, *layer.parameters()]
-    ours, plain = layer(vision, text, mask), plain_cross_attention(layer, vision, text, mask)
+    gamma = torch.randn(24, dtype=torch.double, requires_grad=True)
+    inputs = [vision, text, gamma, *layer.parameters()]
+    ours, plain = layer(vision, text, mask, gamma), plain_cross_attention(layer, vision, text, mask, gamma)
     for a, b in zip(ours, plain, strict=True):
         torch.testing.assert_close(a, b, atol=1e-10, rtol=1e-10)
     for a, b in zip(gradients(ours, inputs), gradients(plain, inputs), strict=True):
@@ -49,9 +50,10 @@ def test_fusion_dropout_keeps_the_mean():
     torch.manual_seed(0)
     layer = CrossAttention(vision_width=8, text_width=8, config=FusionConfig(width=16, heads=2, dropout=0.5))
     vision, text, mask = torch.randn(1, 40, 8), torch.randn(1, 4, 8), torch.ones(1, 4, dtype=torch.bool)
-    still = layer.eval()(vision, text, mask)
+    gamma = torch.ones(8)
+    still = layer.eval()(vision, text, mask, gamma)
     layer.train()
-    runs = [layer(vision, text, mask) for _ in range(400)]
+    runs = [layer(vision, text, mask, gamma) for _ in range(400)]
     assert not runs[0][0].equal(runs[1][0])
     for i in (0, 1):
         mean = torch.stack([run[i] for run in runs]).mean(0)

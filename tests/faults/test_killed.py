@@ -114,7 +114,7 @@ def test_in_a_download(tmp_path, tried, seed):
 
 
 def _has(listed: str, name: str) -> bool:
-    return any(entry["name"] == name and entry.get("here") for entry in json.loads(listed))
+    return any(entry["name"] == name and entry["present"] != "no" for entry in json.loads(listed))
 
 
 def test_one_worker_of_two(tmp_path, tried):

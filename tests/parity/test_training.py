@@ -98,9 +98,20 @@ def test_gradients(subject, train, modes, official):
     assert checked == len(stored)
 
 
-@pytest.mark.parametrize(("official", "tolerance"), [("language_prompt_v2", 5e-3), ("linear_prob", 1e-4)])
-def test_trajectory(subject, train, parity, official, tolerance):
-    """Six steps of AdamW with clipping; tolerances from training_spec.md (AdamW's first steps amplify rounding)."""
+@pytest.mark.parametrize(
+    ("official", "dtype", "tolerance"),
+    [
+        ("language_prompt_v2", torch.float32, 5e-3),
+        ("language_prompt_v2", torch.float64, 1e-5),
+        ("linear_prob", torch.float32, 1e-4),
+    ],
+)
+def test_trajectory(subject, train, parity, official, dtype, tolerance):
+    """Six steps of AdamW with clipping.
+
+    Tolerances in float32 are those of training_spec.md, for the losses: AdamW's first steps amplify rounding, norms of
+    gradients above all. In float64 nothing is left to amplify.
+    """
     stored = json.loads((parity / "tuning_trajectories.json").read_text()).get(f"{subject.case.name}/{official}")
     if stored is None:
         pytest.skip("no trajectory stored")
@@ -110,17 +121,18 @@ def test_trajectory(subject, train, parity, official, tolerance):
         tuning.parameter_groups(moving, lr=stored["base_lr"], language_lr=1e-5, weight_decay=stored["weight_decay"])
     )
     try:
-        for step in stored["steps_float32"]:
-            losses = subject.detector.eval().loss(subject.pixels, subject.targets(train), subject.prompt)
+        subject.detector.to(dtype)
+        for step in stored["steps_float64" if dtype == torch.float64 else "steps_float32"]:
+            losses = subject.detector.eval().loss(subject.pixels.to(dtype), subject.targets(train), subject.prompt)
             for name, value in expected_losses(step).items():
                 assert float(losses[name].detach()) == pytest.approx(value, rel=tolerance), name
             optimiser.zero_grad()
             sum(losses.values()).backward()
             norm = torch.nn.utils.clip_grad_norm_(list(moving.values()), 1.0)
-            assert float(norm) == pytest.approx(step["grad_norm_before_clip"], rel=max(tolerance, 1e-3))
+            assert float(norm) == pytest.approx(step["grad_norm_before_clip"], rel=4 * tolerance)
             optimiser.step()
     finally:
-        subject.detector.zero_grad()
+        subject.detector.float().zero_grad()
         subject.refill()
         if hasattr(subject.detector, "prompt_offset"):
             subject.detector.prompt_offset = None
