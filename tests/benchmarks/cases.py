@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -23,11 +24,14 @@ SIZE = (800, 1088)
 Case = Callable[[], object]
 
 
-@lru_cache(maxsize=1)  # one at a time: GLIP-L alone takes 1.7 GB
-def detector_of(name: str) -> Detector:
+@lru_cache(maxsize=2)  # no more at a time: GLIP-L alone takes 1.7 GB
+def detector_of(name: str, *, fusion: bool = True) -> Detector:
     """A detector with random weights, ready to detect."""
     torch.manual_seed(0)
-    return glip_core.build(name, num_classes=None if get_config(name).has_text else len(CLASSES))
+    config = get_config(name)
+    if not fusion:
+        config = replace(config, fusion=None)
+    return glip_core.assemble(config, num_classes=None if config.has_text else len(CLASSES))
 
 
 def image(batch: int = 1) -> Tensor:
@@ -35,9 +39,9 @@ def image(batch: int = 1) -> Tensor:
     return torch.randn(batch, 3, *SIZE, generator=torch.Generator().manual_seed(0))
 
 
-def detect(name: str, *, precision: str = "fp32") -> Case:
+def detect(name: str, *, precision: str = "fp32", fusion: bool = True) -> Case:
     """One image through the network and post-processing, ours: the prompt is encoded once."""
-    detector, pixels, prompt = detector_of(name), image(), Prompt.from_classes(CLASSES)
+    detector, pixels, prompt = detector_of(name, fusion=fusion), image(), Prompt.from_classes(CLASSES)
 
     @torch.no_grad()
     def work() -> object:
@@ -100,5 +104,16 @@ def tuning_epoch(name: str, mode_name: str, *, cached: bool, images: int = 2) ->
             torch.stack(list(losses.values())).sum().backward()
             optimiser.step()
         return optimiser
+
+    return work
+
+
+def tuning_epoch_plainly(name: str, mode_name: str) -> Case:
+    """The same by the plain formulas, nothing remembered, as the official code does."""
+    ours = tuning_epoch(name, mode_name, cached=False)
+
+    def work() -> object:
+        with plain_formulation():
+            return ours()
 
     return work

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from tests.benchmarks.cases import Case, deformable, detect, detect_plainly, tuning_epoch
+from tests.benchmarks.cases import Case, deformable, detect, detect_plainly, tuning_epoch, tuning_epoch_plainly
 
 Pair = Callable[[], tuple[Case, Case]]
 
@@ -23,6 +23,16 @@ PAIRS: Mapping[str, tuple[str, int, Pair]] = {
         3,
         lambda: (detect_plainly("glip-t"), detect("glip-t", precision="bf16")),
     ),
+    "fusion": (
+        "GLIP-T, fp32: without fusion / with fusion (paper: 0.52)",
+        5,
+        lambda: (detect("glip-t", fusion=False), detect("glip-t")),
+    ),
+    "fusion-l": (
+        "GLIP-L, fp32: without fusion / with fusion (paper: 0.59)",
+        2,
+        lambda: (detect("glip-l", fusion=False), detect("glip-l")),
+    ),
     "deform": (
         "deformable 3x3, forward: torchvision / ours",
         5,
@@ -32,6 +42,11 @@ PAIRS: Mapping[str, tuple[str, int, Pair]] = {
         "deformable 3x3, forward and backward: torchvision / ours",
         3,
         lambda: (deformable(plain=True, backward=True), deformable(plain=False, backward=True)),
+    ),
+    "prompt-plain": (
+        "GLIP-T, prompt tuning, an epoch: plain formulas, recomputed / ours, from the cache",
+        1,
+        lambda: (tuning_epoch_plainly("glip-t", "prompt"), tuning_epoch("glip-t", "prompt", cached=True)),
     ),
     "prompt": (
         "GLIP-T, prompt tuning, an epoch: recomputed / from the cache",
@@ -68,7 +83,7 @@ def main() -> None:
     for name in names:
         title, runs, make = PAIRS[name]
         slow, fast = compare(*make(), runs)
-        print(f"| {title} | {slow:.3f} | {fast:.3f} | {slow / fast:.1f} |", flush=True)
+        print(f"| {title} | {slow:.3f} | {fast:.3f} | {slow / fast:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,7 @@ def finished(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_other_commands_on_a_full_disk(finished, tried, disk):
     disk.has("8k")
     data = write_dataset(finished / "pets")

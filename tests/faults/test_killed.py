@@ -85,7 +85,7 @@ def test_at_every_change_of_a_file_in_a_report(tmp_path, tried):
     tried("fault: a report killed while it changes a file", number)
 
 
-@pytest.mark.parametrize("seed", [3, 30, 300])
+@pytest.mark.parametrize("seed", [3, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (30, 300))])
 def test_in_a_download(tmp_path, tried, seed):
     """At a random moment, from the connection to the unpacking; the same command ends with all of the data."""
     draw = random.Random(seed)
@@ -137,6 +137,7 @@ def _owner(lock):
         return None
 
 
+@pytest.mark.slow
 def test_one_process_of_a_team(tmp_path, tried):
     """torchrun ends the others; there is no record, and the same command does the run."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
