@@ -30,9 +30,7 @@ def test_a_loss_that_is_no_number(tmp_path, tried):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "jump", [-86_400, 86_400, -1_700_000_000]
-)
+@pytest.mark.parametrize("jump", [-86_400, 86_400, -1_700_000_000])
 def test_a_clock_that_jumps(tmp_path, tried, jump):
     """By a day, or to its birth, in the middle of a run: same numbers, one record, nothing left behind."""
     (tmp_path / "sitecustomize.py").write_text(
