@@ -106,14 +106,3 @@ def tuning_epoch(name: str, mode_name: str, *, cached: bool, images: int = 2) ->
         return optimiser
 
     return work
-
-
-def tuning_epoch_plainly(name: str, mode_name: str) -> Case:
-    """The same by the plain formulas, nothing remembered, as the official code does."""
-    ours = tuning_epoch(name, mode_name, cached=False)
-
-    def work() -> object:
-        with plain_formulation():
-            return ours()
-
-    return work

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from tests.benchmarks.cases import Case, deformable, detect, detect_plainly, tuning_epoch, tuning_epoch_plainly
+from tests.benchmarks.cases import Case, deformable, detect, detect_plainly, tuning_epoch
 
 Pair = Callable[[], tuple[Case, Case]]
 
@@ -42,11 +42,6 @@ PAIRS: Mapping[str, tuple[str, int, Pair]] = {
         "deformable 3x3, forward and backward: torchvision / ours",
         3,
         lambda: (deformable(plain=True, backward=True), deformable(plain=False, backward=True)),
-    ),
-    "prompt-plain": (
-        "GLIP-T, prompt tuning, an epoch: plain formulas, recomputed / ours, from the cache",
-        1,
-        lambda: (tuning_epoch_plainly("glip-t", "prompt"), tuning_epoch("glip-t", "prompt", cached=True)),
     ),
     "prompt": (
         "GLIP-T, prompt tuning, an epoch: recomputed / from the cache",
