@@ -42,6 +42,7 @@ def test_a_full_disk(tmp_path, tried, disk, command, size):
     tried("fault: a full disk")
 
 
+@pytest.mark.slow
 def test_a_full_disk_in_the_middle_of_a_grid(tmp_path, tried, disk):
     """What was finished stays; the rest is done when there is room again."""
     grid = (
@@ -133,6 +134,7 @@ def test_a_full_disk_under_a_download(tmp_path, tried, disk):
     tried("fault: a full disk")
 
 
+@pytest.mark.slow
 def test_a_closed_disk(finished, tried, disk):
     """Nothing can be written, what is there can be read."""
     shutil.copytree(finished / "results", disk.folder / "results")

@@ -103,7 +103,8 @@ def test_in_a_download(tmp_path, tried, seed):
             if not (tmp_path / "data/.odinw-bench/Raccoon.json").exists():  # not finished, so not taken for it
                 state = ("data", "list", "--suite", "odinw13", "--data-root", "data", "--json")
                 out, _ = end(start(tmp_path, *state))
-                assert not _has(out, "raccoon")
+                if _has(out, "raccoon"):  # killed between moving the data into place and writing the manifest
+                    assert all((tmp_path / "data" / name).is_file() for name in [*official(), *pictures])
         end(start(tmp_path, *call, **variables))
     root = tmp_path / "data"
     manifest = json.loads((root / ".odinw-bench/Raccoon.json").read_text())
