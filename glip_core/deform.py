@@ -22,7 +22,9 @@ class DeformConv(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
         super().__init__()
         self.stride = stride
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, KERNEL, KERNEL))
+        # Channels last in memory, so that the matrix which samples meet is a view.
+        empty = torch.empty(out_channels, in_channels, KERNEL, KERNEL, memory_format=torch.channels_last)
+        self.weight = nn.Parameter(empty)
         self.bias = nn.Parameter(torch.zeros(out_channels))
         nn.init.normal_(self.weight, std=0.01)
 
@@ -87,11 +89,12 @@ def _deform_one(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: 
     kernel = weight.permute(0, 2, 3, 1).reshape(-1, TAPS * channels, 1, 1)
 
     step = max(1, _CHUNK_BYTES // (TAPS * channels * x.element_size()))
+    bags = torch.arange(0, TAPS * min(step, positions) * 4, 4, dtype=corners.dtype)
 
     def product(start: int) -> Tensor:
-        rows = slice(start, start + step)
+        indices, shares = (part[start : start + step].flatten() for part in (corners, weights))
         samples = F.embedding_bag(
-            corners[rows].reshape(-1, 4), table, per_sample_weights=weights[rows].reshape(-1, 4), mode="sum"
+            indices, table, bags[: len(indices) // 4], per_sample_weights=shares, mode="sum"
         )  # (rows * 9, C)
         # As a 1x1 convolution the product is oneDNN's, which is faster than MKL's on many processors.
         pixels = samples.view(1, -1, 1, TAPS * channels).permute(0, 3, 1, 2)
@@ -121,21 +124,22 @@ def bilinear_taps(offsets: Tensor, mask: Tensor, size: tuple[int, int], stride: 
     """
     height, width = size
     out_h, out_w = offsets.shape[-2:]
-    offsets = offsets.reshape(TAPS, 2, -1).permute(2, 0, 1)  # (h*w, 9, 2)
-    mask = mask.reshape(TAPS, -1).t()  # (h*w, 9)
-    grid = torch.arange(out_h * out_w, device=offsets.device)
-    tap = torch.arange(TAPS, device=offsets.device)
-    base_y = (grid // out_w * stride - 1)[:, None] + (tap // KERNEL)[None]  # (h*w, 9)
-    base_x = (grid % out_w * stride - 1)[:, None] + (tap % KERNEL)[None]
+    offsets = offsets.reshape(TAPS, 2, out_h, out_w)
+    mask = mask.reshape(TAPS, out_h, out_w)
+    tap = torch.arange(TAPS, device=offsets.device)[:, None, None]
+    base_y = (torch.arange(out_h, device=offsets.device) * stride - 1)[:, None] + tap // KERNEL  # (9, h, 1)
+    base_x = (torch.arange(out_w, device=offsets.device) * stride - 1) + tap % KERNEL  # (9, 1, w)
     # Samples at or beyond the border's outer edge are zero anyway; clamping keeps their rows inside the table.
-    y = (base_y + offsets[..., 0]).clamp(-1, height)
-    x = (base_x + offsets[..., 1]).clamp(-1, width)
+    y = (base_y + offsets[:, 0]).clamp(-1, height)
+    x = (base_x + offsets[:, 1]).clamp(-1, width)
     # A NaN must not become a row number; it still reaches the weights, so the loss says so.
     y0 = y.detach().nan_to_num(0).floor().clamp(max=height - 1)
     x0 = x.detach().nan_to_num(0).floor().clamp(max=width - 1)
     dy, dx = y - y0, x - x0
     top, bottom = mask * (1 - dy), mask * dy
-    weights = torch.stack([top * (1 - dx), top * dx, bottom * (1 - dx), bottom * dx], dim=-1)
+    # From here on by position, then by tap, as samples are gathered.
+    shares = (top * (1 - dx), top * dx, bottom * (1 - dx), bottom * dx)  # (9, h, w) each
+    weights = torch.stack([share.flatten(1).t() for share in shares], dim=-1)
     first = ((y0 + 1) * (width + 2) + (x0 + 1)).to(torch.int32)  # the border shifts rows and columns by one
     step = torch.tensor([0, 1, width + 2, width + 3], dtype=torch.int32, device=offsets.device)
-    return first[..., None] + step, weights
+    return first.flatten(1).t().contiguous()[..., None] + step, weights

@@ -19,6 +19,11 @@ from glip_core.language import bert_config
 _LARGEST = 50000.0  # the official clamp of scores and features; it guards half precision
 
 
+def _may_hide(mask: Tensor) -> bool:
+    """Whether there can be padding tokens; to look at the values on a GPU would be to wait for it."""
+    return mask.device.type != "cpu" or not bool(mask.all())
+
+
 class CrossAttention(nn.Module):
     """Bi-directional attention: one score matrix, read along the tokens for the image and back for the text."""
 
@@ -47,7 +52,6 @@ class CrossAttention(nn.Module):
             vision: ``[B, N, C]``, all positions of all levels.
             text: ``[B, T, D]`` or ``[1, T, D]`` for a text that all images share.
             mask: bool ``[B or 1, T]``, False at padding tokens.
-
             gamma: the layer scale of the image's side, ``[C]``.
 
         Returns:
@@ -55,6 +59,9 @@ class CrossAttention(nn.Module):
             gathers from the image ``[B, T, D]``.
         """
         batch, heads = vision.shape[0], self.heads
+        kind = vision.device.type
+        if torch.is_autocast_enabled(kind):
+            vision = vision.to(torch.get_autocast_dtype(kind))  # once, rather than in each of the products below
         keys = self._split(self.text_key(text))  # (P, h, T, d)
         query_weight = self.vision_query.weight.unflatten(0, (heads, -1))  # (h, d, C)
         query_bias = self.vision_query.bias.unflatten(0, (heads, 1, -1))  # (h, 1, d)
@@ -62,26 +69,35 @@ class CrossAttention(nn.Module):
         offset = (keys * query_bias).sum(-1) * self.scale  # (P, h, T)
         absorbed = absorbed.flatten(1, 2).mT.expand(batch, -1, -1)
         scores = torch.baddbmm(offset.flatten(1)[:, None], vision, absorbed)  # (B, N, h * T)
-        scores = scores.clamp(-_LARGEST, _LARGEST).unflatten(-1, (heads, -1))  # (B, N, h, T)
+        # Positions last in memory: long rows for both softmaxes, a short row for each pixel would be slow.
+        scores = scores.clamp(-_LARGEST, _LARGEST).mT.contiguous().unflatten(1, (heads, -1))  # (B, h, T, N)
+        to_vision, to_text = self._shares(scores, mask)
 
-        # Text to image: a softmax over the real tokens.
-        hidden = ~mask[:, None, None, :]
-        to_vision = F.dropout(scores.masked_fill(hidden, -torch.inf).softmax(-1), self.dropout, self.training)
         out_weight = self.vision_out.weight.unflatten(1, (heads, -1)).permute(1, 2, 0)  # (h, d, C)
         values = self._split(self.text_value(text)) @ out_weight  # (P, h, T, C)
         # The layer scale is multiplied into the small matrix, and the residual added within the product.
         values = (values.flatten(1, 2) * gamma).expand(batch, -1, -1)  # (B, h * T, C)
-        fused = torch.baddbmm(vision + gamma * self.vision_out.bias, to_vision.flatten(2), values)  # (B, N, C)
+        residual = vision + (gamma * self.vision_out.bias).to(vision.dtype)
+        fused = torch.baddbmm(residual, to_vision.flatten(1, 2).mT, values)  # (B, N, C)
 
-        # Image to text: a softmax over all positions of all levels, padded image area included.
-        to_text = F.dropout(scores.softmax(1), self.dropout, self.training)  # (B, N, h, T)
-        gathered = (to_text.flatten(2).mT @ vision).unflatten(1, (heads, -1))  # (B, h, T, C)
+        gathered = (to_text.flatten(1, 2) @ vision).unflatten(1, (heads, -1))  # (B, h, T, C)
         value_weight = self.vision_value.weight.unflatten(0, (heads, -1)).mT  # (h, C, d)
         value_bias = self.vision_value.bias.unflatten(0, (heads, 1, -1))  # (h, 1, d)
-        received = to_text.sum(1).unsqueeze(-1)  # (B, h, T, 1): 1, but for dropout
+        received = to_text.sum(-1, keepdim=True)  # (B, h, T, 1): 1, but for dropout
         text_update = gathered @ value_weight + received * value_bias  # (B, h, T, d)
         text_update = self.text_out(text_update.transpose(1, 2).reshape(batch, text.shape[1], -1))
         return fused, text_update
+
+    def _shares(self, scores: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """``[B, h, T, N]`` -> how much each position takes of each token, and each token of each position.
+
+        The first is a softmax over the real tokens, the second one over all positions of all levels, padded image
+        area included. Half precision stays half: the kernels sum in float32 by themselves.
+        """
+        with torch.autocast(scores.device.type, enabled=False):
+            shown = scores.masked_fill(~mask[:, None, :, None], -torch.inf) if _may_hide(mask) else scores
+            to_vision, to_text = shown.softmax(2), scores.softmax(3)
+        return F.dropout(to_vision, self.dropout, self.training), F.dropout(to_text, self.dropout, self.training)
 
     def _split(self, x: Tensor) -> Tensor:
         """``[P, T, E]`` -> ``[P, h, T, d]``."""
@@ -124,7 +140,7 @@ class LanguageLayer(nn.Module):
     def forward(self, text: Tensor, mask: Tensor) -> Tensor:
         """``[B, T, D]`` and bool ``[B or 1, T]`` -> ``[B, T, D]``."""
         additive = None
-        if not mask.all():
+        if _may_hide(mask):
             additive = torch.zeros(mask.shape, dtype=text.dtype, device=text.device)
             additive = additive.masked_fill(~mask, torch.finfo(text.dtype).min)[:, None, None, :]
             additive = additive.expand(text.shape[0], -1, text.shape[1], -1)

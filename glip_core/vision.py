@@ -59,8 +59,10 @@ class PaddedSwinBlock(SwinTransformerBlock):
         if shift:
             x = torch.roll(x, shifts=(-shift, -shift), dims=(1, 2))
             mask = shifted_window_mask(padded_height, padded_width, window, shift, x)
-        # Torch's own attention writes no scores to memory, but its exponential is good to 20 bits only.
-        self.attn.fused_attn = not torch.is_grad_enabled()
+        # Torch's own attention writes no scores to memory, but its exponential is good to 20 bits only, and on a
+        # CPU in half precision it takes longer than the products one by one.
+        half = x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        self.attn.fused_attn = not (torch.is_grad_enabled() or half)
         windows = window_partition(x, (window, window)).flatten(1, 2)  # (B * windows, window^2, C)
         windows = self.attn(windows, mask=mask).unflatten(1, (window, window))
         x = window_reverse(windows, (window, window), padded_height, padded_width)

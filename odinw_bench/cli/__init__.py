@@ -54,8 +54,10 @@ def _root(
 
 def main() -> None:
     """Run the program; what the user can mend is one line and exit code 2."""
+    from odinw_bench.allocator import keep_freed_memory
     from odinw_bench.commands.output import fail
 
+    keep_freed_memory()
     # Threads that wait for each other by spinning are five times slower as soon as anything else needs a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:

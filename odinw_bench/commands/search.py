@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from odinw_bench.allocator import keep_freed_memory
 from odinw_bench.commands.output import console, number, print_json, table
 from odinw_bench.files import write_bytes, write_text
 from odinw_bench.report.document import format_number
@@ -99,6 +100,7 @@ def _others(settings: SearchSettings, workers: int) -> Iterator[None]:
 
 def _help(settings: SearchSettings) -> None:
     """The life of another worker."""
+    keep_freed_memory()
     if settings.space == "tuning":
         work_tuning(set_up_tuning(settings))
     else:

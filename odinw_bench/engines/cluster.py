@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from glip_core.errors import InputError
+from odinw_bench.allocator import keep_freed_memory
 from odinw_bench.engines.base import PATIENCE_SECONDS, HowToRun, Outcome, Watcher, cores, do_cell
 from odinw_bench.engines.queue import CellQueue
 from odinw_bench.records import BusyError
@@ -84,6 +85,7 @@ class RayEngine:
 
 def _cell(spec: RunSpec, how: HowToRun) -> tuple[str, Any]:
     """The work of one cell, in a process of the cluster."""
+    keep_freed_memory()
     try:
         return "end", do_cell(spec, how, lambda text: None)
     except BusyError as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from odinw_bench.allocator import keep_freed_memory
 from odinw_bench.engines.base import PATIENCE_SECONDS, HowToRun, Outcome, Watcher, cores, do_cell
 from odinw_bench.engines.queue import CellQueue
 from odinw_bench.records import BusyError
@@ -138,6 +139,7 @@ def _work(connection: Connection, how: HowToRun, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     import torch
 
+    keep_freed_memory()
     torch.set_num_threads(threads)
     with suppress(EOFError, BrokenPipeError, OSError):  # the parent is gone: nothing left to do
         while (task := connection.recv()) is not None:

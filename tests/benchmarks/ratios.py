@@ -1,6 +1,8 @@
 """Print the README's table of ratios, each measured in one run: ``python -m tests.benchmarks.ratios [NAME ...]``.
 
 The two sides alternate, so that whatever else the machine does touches both; the ratio is that of the medians.
+The plain formulas run with memory as the C library manages it by default, everything else as our program runs it;
+``--same-memory`` gives the plain formulas ours too.
 """
 
 from __future__ import annotations
@@ -10,16 +12,19 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
+from odinw_bench.allocator import keep_freed_memory
 from tests.benchmarks.cases import Case, deformable, detect, detect_plainly, tuning_epoch
 
 Pair = Callable[[], tuple[Case, Case]]
+PLAIN = "plain formulas"
+SAME_MEMORY = "--same-memory"
 
 PAIRS: Mapping[str, tuple[str, int, Pair]] = {
     "glip-t": (
-        "GLIP-T, fp32: plain formulas / ours", 3, lambda: (detect_plainly("glip-t"), detect("glip-t"))
+        f"GLIP-T, fp32: {PLAIN} / ours", 3, lambda: (detect_plainly("glip-t"), detect("glip-t"))
     ),
     "glip-t-bf16": (
-        "GLIP-T: plain formulas in fp32 / ours in bf16",
+        f"GLIP-T: {PLAIN} in fp32 / ours in bf16",
         3,
         lambda: (detect_plainly("glip-t"), detect("glip-t", precision="bf16")),
     ),
@@ -56,11 +61,12 @@ PAIRS: Mapping[str, tuple[str, int, Pair]] = {
 }  # fmt: skip
 
 
-def compare(slow: Case, fast: Case, runs: int) -> tuple[float, float]:
-    """Median seconds of both, measured in turns after one call each."""
+def compare(slow: Case, fast: Case, runs: int, *, keep: bool) -> tuple[float, float]:
+    """Median seconds of both, measured in turns after one call each; ``keep``: the slow side keeps freed memory."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for run in range(runs + 1):
-        for side, work in zip(seconds, (slow, fast), strict=True):
+        for side, work, kept in zip(seconds, (slow, fast), (keep, True), strict=True):
+            keep_freed_memory(kept)
             started = time.perf_counter()
             work()
             if run:
@@ -70,14 +76,14 @@ def compare(slow: Case, fast: Case, runs: int) -> tuple[float, float]:
 
 def main() -> None:
     """Print the table."""
-    names = sys.argv[1:] or list(PAIRS)
+    names = [name for name in sys.argv[1:] if name != SAME_MEMORY] or list(PAIRS)
     unknown = [name for name in names if name not in PAIRS]
     if unknown:
         sys.exit(f"unknown: {unknown[0]}; known: {', '.join(PAIRS)}")
     print("| what | seconds | seconds | times faster |\n|---|---|---|---|")
     for name in names:
         title, runs, make = PAIRS[name]
-        slow, fast = compare(*make(), runs)
+        slow, fast = compare(*make(), runs, keep=PLAIN not in title or SAME_MEMORY in sys.argv)
         print(f"| {title} | {slow:.3f} | {fast:.3f} | {slow / fast:.2f} |", flush=True)
 
 

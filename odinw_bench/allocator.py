@@ -1,0 +1,36 @@
+"""How the C library manages the memory of large arrays on a CPU."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of settings in glibc's malloc.h
+_NEVER = 2**31 - 1  # bytes
+
+
+def keep_freed_memory(keep: bool = True) -> bool:
+    """Let this process keep the memory of freed arrays for the next ones.
+
+    By default glibc maps every block beyond 32 MiB anew and unmaps it when it is freed, so that each image pays for
+    a quarter of a million page faults: a seventh of the time of GLIP-T on a CPU. The process then stays as large as
+    it once was; that peak is the same.
+
+    Args:
+        keep: False for glibc's own way, to compare.
+
+    Returns:
+        Whether the C library has such settings (glibc); elsewhere nothing happens.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    library = ctypes.CDLL(None)
+    try:
+        mallopt, trim = library.mallopt, library.malloc_trim
+    except AttributeError:  # musl
+        return False
+    mmap, top = (_NEVER, _NEVER) if keep else (32 << 20, 64 << 20)  # where the default's own adjustment ends
+    done = mallopt(_MMAP_THRESHOLD, mmap) and mallopt(_TRIM_THRESHOLD, top)
+    if not keep:
+        trim(0)
+    return bool(done)

@@ -1,0 +1,30 @@
+"""Freed memory is kept, so that large arrays cost page faults only once."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+_PROGRAM = """
+import resource, sys
+import torch
+from odinw_bench.allocator import keep_freed_memory
+assert keep_freed_memory(sys.argv[1] == "keep")
+for _ in range(2):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(24_000_000)  # 96 MB, beyond what glibc keeps by itself
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's settings")
+def test_freed_memory_is_used_again():
+    kept, returned = (
+        int(subprocess.run([sys.executable, "-c", _PROGRAM, how], check=True, capture_output=True, text=True).stdout)
+        for how in ("keep", "return")
+    )
+    assert kept < 20  # a page or two of the interpreter's own
+    assert returned > 20  # 46 pages of 2 MiB where the system makes huge ones, else 23,437 of 4 KiB
