@@ -78,7 +78,7 @@ def _learns(*tensors: Tensor) -> bool:
 
 
 def _deform_one(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
-    """One image on the CPU: gather in chunks, then one matrix product per chunk; ``[h*w, out]``."""
+    """One image on the CPU: gather, then one matrix product, chunk by chunk; ``[h*w, out]``."""
     channels, height, width = x.shape
     positions = offsets.shape[-2] * offsets.shape[-1]
     # A border of one zero pixel on every side makes each corner that counts addressable without a test: a sample
@@ -88,7 +88,9 @@ def _deform_one(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: 
     weights = weights.to(x.dtype)
     kernel = weight.permute(0, 2, 3, 1).reshape(-1, TAPS * channels, 1, 1)
 
-    step = max(1, _CHUNK_BYTES // (TAPS * channels * x.element_size()))
+    # With gradients all at once: on the way back each chunk would fill and add a gradient of the whole table.
+    learns = _learns(x, offsets, mask, weight, bias)
+    step = positions if learns else max(1, _CHUNK_BYTES // (TAPS * channels * x.element_size()))
     bags = torch.arange(0, TAPS * min(step, positions) * 4, 4, dtype=corners.dtype)
 
     def product(start: int) -> Tensor:
@@ -100,11 +102,10 @@ def _deform_one(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: 
         pixels = samples.view(1, -1, 1, TAPS * channels).permute(0, 3, 1, 2)
         return F.conv2d(pixels, kernel, bias).permute(0, 2, 3, 1).reshape(-1, kernel.shape[0])
 
-    starts = range(0, positions, step)
-    if _learns(x, offsets, mask, weight, bias):
-        return torch.cat([product(start) for start in starts])
+    if learns:
+        return product(0)
     out = x.new_empty(positions, kernel.shape[0])
-    for start in starts:
+    for start in range(0, positions, step):
         out[start : start + step] = product(start)
     return out
 
