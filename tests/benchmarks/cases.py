@@ -80,6 +80,17 @@ def deformable(*, plain: bool, backward: bool) -> Case:
     return work
 
 
+def tune_plainly(name: str, mode_name: str) -> Case:
+    """An epoch of tuning by the plain formulas, nothing kept from one image to the next."""
+    ours = tuning_epoch(name, mode_name, cached=False)
+
+    def work() -> object:
+        with plain_formulation():
+            return ours()
+
+    return work
+
+
 def tuning_epoch(name: str, mode_name: str, *, cached: bool, images: int = 2) -> Case:
     """An epoch of tuning over full-size images, from the cache of frozen features or without one.
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from odinw_bench.allocator import keep_freed_memory
-from tests.benchmarks.cases import Case, deformable, detect, detect_plainly, tuning_epoch
+from tests.benchmarks.cases import Case, deformable, detect, detect_plainly, tune_plainly, tuning_epoch
 
 Pair = Callable[[], tuple[Case, Case]]
 PLAIN = "plain formulas"
@@ -52,6 +52,11 @@ PAIRS: Mapping[str, tuple[str, int, Pair]] = {
         "GLIP-T, prompt tuning, an epoch: recomputed / from the cache",
         2,
         lambda: (tuning_epoch("glip-t", "prompt", cached=False), tuning_epoch("glip-t", "prompt", cached=True)),
+    ),
+    "prompt-plain": (
+        f"GLIP-T, prompt tuning, an epoch: {PLAIN}, recomputed / ours, from the cache",
+        1,
+        lambda: (tune_plainly("glip-t", "prompt"), tuning_epoch("glip-t", "prompt", cached=True)),
     ),
     "linear": (
         "GLIP-T, linear probe, an epoch: recomputed / from the cache",

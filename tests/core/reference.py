@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -87,6 +87,21 @@ def plain_encode_language(detector: GLIP, prompt: Prompt) -> TextFeatures:
     return TextFeatures(embedded=hidden * mask[..., None], hidden=hidden, mask=mask)
 
 
+def plain_encode_text(detector: GLIP, prompt: Prompt) -> TextFeatures:
+    """The padded features plus the tuned offset, which padding has none of."""
+    text = plain_encode_language(detector, prompt)
+    if detector.prompt_offset is None:
+        return text
+    offset = F.pad(detector.prompt_offset, (0, 0, 0, text.hidden.shape[1] - len(detector.prompt_offset)))
+    return TextFeatures(text.embedded + offset, text.hidden + offset, text.mask)
+
+
+def plain_token_mask(detector: GLIP, prompts: Sequence[Prompt], width: int, device: torch.device) -> Tensor:
+    """Padding does not count in the loss."""
+    lengths = torch.tensor([len(detector.language.tokenize(prompt).ids) for prompt in prompts], device=device)
+    return torch.arange(width, device=device) < lengths[:, None]
+
+
 @contextmanager
 def plain_formulation() -> Iterator[None]:
     """Every detector computes by the plain formulas while the block runs: padding, projections, torchvision's sampling.
@@ -101,7 +116,8 @@ def plain_formulation() -> Iterator[None]:
         mock.patch.object(CrossAttention, "forward", plain_cross_attention),
         mock.patch.object(PixelLinear, "forward", nn.Linear.forward),
         mock.patch.object(F, "scaled_dot_product_attention", plain_attention),
-        mock.patch.object(GLIP, "encode_language", plain_encode_language),
+        mock.patch.object(GLIP, "encode_text", plain_encode_text),
+        mock.patch.object(GLIP, "_token_mask", plain_token_mask),
         mock.patch.object(deform, "deform_conv", torchvision_sampling),
     ):
         yield

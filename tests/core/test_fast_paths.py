@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torchvision.ops import deform_conv2d
 
 import glip_core
-from glip_core import Prompt, Targets
+from glip_core import GLIP, Prompt, Targets, tuning
 from glip_core.config import FusionConfig, get_config
 from glip_core.deform import deform_conv, output_size
 from glip_core.fusion import CrossAttention
@@ -95,25 +96,55 @@ def test_cpu_sampling_survives_absurd_offsets():
     assert out.equal(torch.zeros_like(out))
 
 
-def test_the_whole_network_equals_the_plain_formulation():
-    """Padded, projected and sampled as the official code does it, in float32: the oracle's tolerances."""
+@pytest.fixture(scope="module")
+def sampling_nano() -> GLIP:
+    """A small GLIP with deformable convolutions whose samples fall between pixels."""
     torch.manual_seed(0)
     detector = glip_core.assemble(replace(get_config("glip-nano"), deformable=True))
+    assert isinstance(detector, GLIP)
     with torch.no_grad():
         for name, parameter in detector.named_parameters():
-            if "offset" in name:  # so that samples fall between pixels
+            if "offset" in name:
                 parameter.normal_(std=0.05)
+    return detector.eval()
+
+
+def test_the_whole_network_equals_the_plain_formulation(sampling_nano):
+    """Padded, projected and sampled as the official code does it, in float32: the oracle's tolerances."""
     pixels, prompt = torch.randn(2, 3, 96, 128), Prompt.from_classes(["fish", "stingray", "puffin"])
     with torch.no_grad():
-        ours = detector.forward_raw(pixels, prompt)
+        ours = sampling_nano.forward_raw(pixels, prompt)
         with plain_formulation():
-            plain = detector.forward_raw(pixels, prompt)
+            plain = sampling_nano.forward_raw(pixels, prompt)
     tokens = ours.logits[0].shape[-1]
     assert plain.logits[0].shape[-1] == 256 > tokens
     for a, b in zip(ours.logits, plain.logits, strict=True):
         torch.testing.assert_close(a, b[..., :tokens], atol=2e-4, rtol=1e-4)
     for a, b in zip(ours.box_deltas + ours.centerness, plain.box_deltas + plain.centerness, strict=True):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+def test_prompt_tuning_equals_the_plain_formulation(sampling_nano):
+    """Losses and the offset's gradient, in float64 so that only the order of operations differs: 1e-9."""
+    torch.manual_seed(1)
+    prompt = Prompt.from_classes(["fish", "stingray", "puffin"])
+    pixels = torch.randn(1, 3, 96, 128, dtype=torch.double)
+    targets = [Targets(torch.tensor([[5.0, 5, 40, 40], [50, 30, 120, 90]]).double(), torch.tensor([1, 2]))]
+    detector = sampling_nano.double()
+    (offset,) = tuning.get_mode("prompt").prepare(detector, prompt).values()
+    with torch.no_grad():
+        offset.normal_(std=0.1)
+    found = []
+    try:
+        for formulation in (nullcontext, plain_formulation):
+            with formulation():
+                losses = detector.loss(pixels, targets, prompt)
+                found.append([*losses.values(), *torch.autograd.grad(sum(losses.values()), [offset])])
+    finally:
+        detector.float().prompt_offset = None
+    for ours, plain in zip(*found, strict=True):
+        torch.testing.assert_close(ours, plain, atol=1e-9, rtol=1e-9)
+    assert ours.abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("fusion", [True, False])
