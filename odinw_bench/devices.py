@@ -1,8 +1,15 @@
-"""Which device to run on."""
+"""Which device to run on, and how many cores there are."""
 
 from __future__ import annotations
 
+import os
+
 from glip_core.errors import InputError
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def pick_device(name: str) -> str:

@@ -75,6 +75,10 @@ class FeatureCache:
         self.misses = 0
         self._kept: OrderedDict[Hashable, Features] = OrderedDict()
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Whether the features of a key are held in memory."""
+        return key in self._kept
+
     def get(self, key: Hashable, make: Callable[[], Features]) -> Features:
         """The features of a key, made when they are not there."""
         if key in self._kept:
@@ -128,7 +132,7 @@ class FrozenPart:
 
     def _digest(self, image: Loaded) -> str:
         """Of the network's very input (so of image, preprocessing and augmentation alike), weights and arithmetic."""
-        device = image.pixels.device.type
+        device = self.detector.device.type
         facts = {
             "program": [__version__, torch.__version__],
             "model": self.detector.config.name,
@@ -137,13 +141,13 @@ class FrozenPart:
             "prompt": self.prompt.caption if self.tower_done and self.detector.config.has_text else None,
             "tower": self.tower_done,
             "hw": [*image.hw, *image.padded_hw],
-            "pixels": sha256_bytes(image.pixels.cpu().numpy().tobytes()),
+            "pixels": sha256_bytes(image.pixels.numpy().tobytes()),
         }
         return sha256_bytes(canonical_json(facts))
 
     @torch.no_grad()
     def _compute(self, image: Loaded) -> Features:
-        levels = self.detector.encode_image(image.pixels)
+        levels = self.detector.encode_image(image.on(self.detector.device))
         text = None
         if self.tower_done:
             levels, text = self.detector.run_tower(levels, self.detector.encode_text(self.prompt))

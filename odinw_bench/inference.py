@@ -17,8 +17,9 @@ from odinw_bench.detectors import Adapter
 from odinw_bench.evaluation import detections_to_coco
 from odinw_bench.features import Features, FrozenPart
 from odinw_bench.portions import Portion
+from odinw_bench.reading import read
 from odinw_bench.team import ALONE, Team
-from odinw_bench.views import Loaded, View, load_view
+from odinw_bench.views import Loaded, View
 
 BATCH = 8
 """Images of one padded size that are run together."""
@@ -87,7 +88,7 @@ def _detect(
     for part in portion.split(items):
         sizes = [item.hw for item in part]
         if frozen is None:
-            pixels = torch.cat([item.pixels for item in part if isinstance(item, Loaded)])
+            pixels = torch.cat([item.on(detector.device) for item in part if isinstance(item, Loaded)])
             found += detector.detect(pixels, sizes, prompt)
         else:
             raw = frozen.outputs([item for item in part if isinstance(item, Features)])
@@ -135,16 +136,10 @@ def _batches(
 ) -> Iterator[list[tuple[ImageId, Loaded | Features]]]:
     """Neighbouring images of one padded size, at most :data:`BATCH` together."""
     batch: list[tuple[ImageId, Loaded | Features]] = []
-    for image_id in split.image_ids:
-        view = View(image_id)
-
-        def load(view: View = view) -> Loaded:
-            return load_view(split, view, detector)
-
-        item = load() if frozen is None else frozen.of((split.sha256, view), load)
+    for view, item in read(split, map(View, split.image_ids), detector, frozen):
         if batch and (batch[0][1].padded_hw != item.padded_hw or len(batch) == BATCH):
             yield batch
             batch = []
-        batch.append((image_id, item))
+        batch.append((view.image_id, item))
     if batch:
         yield batch

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 import torch
@@ -22,10 +24,11 @@ from odinw_bench.features import FeatureCache, Features, FrozenPart
 from odinw_bench.inference import autocast, detect_split
 from odinw_bench.portions import Portion
 from odinw_bench.protocol import Hyperparameters
+from odinw_bench.reading import read
 from odinw_bench.resume import Resume
 from odinw_bench.schedule import DataOrder, Patience
 from odinw_bench.team import ALONE, Team
-from odinw_bench.views import Loaded, View, load_view, view_targets
+from odinw_bench.views import Loaded, View, view_targets
 
 
 class DivergedError(RuntimeError):
@@ -154,9 +157,11 @@ class _Loop:
         if not self.team.leads:  # else all would draw the same dropout, and a state holds the leader's draws
             torch.manual_seed(self.seed + 1_000_003 * number + self.team.rank)
         sums: dict[str, float] = {}
-        for _ in range(self.order.steps):
-            for name, value in self.step(self.order.batch()).items():
-                sums[name] = sums.get(name, 0.0) + value / self.order.steps
+        batches = [self.team.share(self.order.batch()) for _ in range(self.order.steps)]
+        with closing(self.images(chain.from_iterable(batches))) as images:
+            for batch in batches:
+                for name, value in self.step(islice(images, len(batch))).items():
+                    sums[name] = sums.get(name, 0.0) + value / len(batches)
         line: dict[str, Any] = {
             "epoch": number,
             "steps": self.tuned.steps,
@@ -178,14 +183,17 @@ class _Loop:
         self.tuned.history.append(line)
         return line
 
-    def step(self, views: Sequence[View]) -> dict[str, float]:
-        """One optimiser step over a batch, of which this process does its share; returns the batch's losses."""
+    def images(self, views: Iterable[View]) -> Generator[tuple[View, Loaded | Features]]:
+        """What the network takes of some views."""
+        return read(self.train, views, self.detector, self.frozen)
+
+    def step(self, images: Iterable[tuple[View, Loaded | Features]]) -> dict[str, float]:
+        """One optimiser step over this process's share of a batch; returns the whole batch's losses."""
         self.mode.train(self.detector)
         groups: dict[tuple[int, int], list[tuple[Loaded | Features, Targets]]] = {}
         total = Normalisers(0.0, 0.0)
         with autocast(self.detector.device, self.precision):
-            for view in self.team.share(views):
-                item = self.load(view)
+            for view, item in images:
                 targets = view_targets(self.train, view, item.hw, self.detector.device)
                 groups.setdefault(item.padded_hw, []).append((item, targets))
                 total = total + self.detector.normalisers(item.padded_hw, targets)
@@ -212,8 +220,8 @@ class _Loop:
         for members in (part for group in groups for part in self.portion.split(group)):
             with autocast(self.detector.device, self.precision):
                 if self.frozen is None:
-                    pixels = torch.cat([item.pixels for item, _ in members if isinstance(item, Loaded)])
-                    raw = self.detector.forward_raw(pixels, self.prompt)
+                    loaded = [item.on(self.detector.device) for item, _ in members if isinstance(item, Loaded)]
+                    raw = self.detector.forward_raw(torch.cat(loaded), self.prompt)
                 else:
                     raw = self.frozen.outputs([item for item, _ in members if isinstance(item, Features)])
             targets = [one for _, one in members]
@@ -222,12 +230,6 @@ class _Loop:
             for name, value in losses.items():
                 sums[name] += float(value.detach())
         return sums
-
-    def load(self, view: View) -> Loaded | Features:
-        """An image of the batch, or its frozen features."""
-        if self.frozen is None:
-            return load_view(self.train, view, self.detector)
-        return self.frozen.of((self.train.sha256, view), lambda: load_view(self.train, view, self.detector))
 
     def evaluate(self) -> float:
         """AP on the validation split in percent; 0 where it has nothing to find."""

@@ -33,7 +33,7 @@ class Loaded:
     """An image ready for the network.
 
     Attributes:
-        pixels: ``[1, 3, H, W]``, padded.
+        pixels: ``[1, 3, H, W]``, padded, in the processor's memory.
         hw: (height, width) before padding.
     """
 
@@ -44,6 +44,10 @@ class Loaded:
     def padded_hw(self) -> tuple[int, int]:
         """(height, width) after padding."""
         return self.pixels.shape[-2], self.pixels.shape[-1]
+
+    def on(self, device: torch.device) -> Tensor:
+        """The pixels on a device; to a GPU they go without waiting for what it is at."""
+        return self.pixels.to(device, non_blocking=True)
 
 
 def load_view(split: Split, view: View, detector: Detector) -> Loaded:
@@ -58,7 +62,7 @@ def load_view(split: Split, view: View, detector: Detector) -> Loaded:
     short = round(detector.config.image_short * view.scale)
     hw = resized_hw(picture.size, short, detector.config.image_long)
     pixels, _ = pad_batch([to_tensor(picture, hw, flip=view.flip)])
-    return Loaded(pixels.to(detector.device), hw)
+    return Loaded(pixels.pin_memory() if detector.device.type == "cuda" else pixels, hw)
 
 
 def view_targets(split: Split, view: View, hw: tuple[int, int], device: torch.device) -> Targets:

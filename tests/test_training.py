@@ -11,7 +11,7 @@ import torch
 import glip_core
 from glip_core import Prompt, tuning
 from glip_core.losses import Normalisers
-from odinw_bench import training
+from odinw_bench import reading, training
 from odinw_bench.features import FeatureCache
 from odinw_bench.inference import detect_split
 from odinw_bench.protocol import hyperparameters
@@ -49,6 +49,22 @@ def settings(**changes):
     base = hyperparameters("odinw-glip-1", "full", 5)
     small = {"lr": 1e-3, "epochs": 2, "copies": 1, "scales": (0.7, 1.0)}
     return dataclasses.replace(base, **(small | changes))
+
+
+@pytest.mark.parametrize("mode", ["full", "linear"])
+def test_reading_in_the_background_changes_no_number(data, mode, monkeypatch):
+    """As beside a GPU: the same losses, AP and weights, to the last bit."""
+    prompt, train, validation = data
+    runs = []
+    for threads in (0, 3):
+        monkeypatch.setattr(reading, "reading_threads", lambda _, threads=threads: threads)
+        model = detector()
+        tuned = tune(model, tuning.get_mode(mode), prompt, train, validation, settings(), seed=3)
+        losses = [line["losses"] | {"AP": line["validation_AP"]} for line in tuned.history]
+        runs.append((losses, tuning.tuned_state(model, tuning.get_mode(mode))))
+    (losses, state), (losses_ahead, state_ahead) = runs
+    assert losses == losses_ahead
+    assert all(state[name].equal(state_ahead[name]) for name in state)
 
 
 @pytest.mark.parametrize("mode", ["prompt", "linear", "language"])
@@ -169,7 +185,7 @@ def test_a_batch_is_one_batch_whatever_the_sizes_of_its_images(data):
     loss.backward()
     expected = {name: p.grad.clone() for name, p in loop.moving.items() if p.grad is not None}
     norm = torch.sqrt(sum(g.square().sum() for g in expected.values()))
-    losses = loop.step(views)
+    losses = loop.step(loop.images(views))
     assert sum(losses.values()) == pytest.approx(float(loss.detach()), rel=1e-6)
     for name, gradient in expected.items():  # what the optimiser saw: clipped to a norm of 1
         torch.testing.assert_close(

@@ -17,8 +17,9 @@ from odinw_bench.files import write_bytes, write_text
 from odinw_bench.report.document import format_number
 from odinw_bench.report.searches import history_figure
 from odinw_bench.search import PLAIN, Search, SearchSettings, begin, luck, set_up, work
-from odinw_bench.search.outcome import BEST, conclude
+from odinw_bench.search.outcome import conclude
 from odinw_bench.search.recipe import in_words
+from odinw_bench.search.study import BEST
 from odinw_bench.search.tuning import PROTOCOL, begin_tuning, conclude_tuning, set_up_tuning, work_tuning
 
 LINE_SECONDS = 10.0

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from glip_core.errors import InputError
 from odinw_bench.detectors import model_facts
-from odinw_bench.engines.base import Engine, HowToRun, Outcome, Watcher, cores, under_torchrun
+from odinw_bench.devices import cores
+from odinw_bench.engines.base import Engine, HowToRun, Outcome, Watcher, under_torchrun
 from odinw_bench.files import nearest
 from odinw_bench.spec import RunSpec
 

@@ -11,8 +11,10 @@ from typing import Any
 
 from glip_core.errors import InputError
 from odinw_bench.allocator import keep_freed_memory
-from odinw_bench.engines.base import PATIENCE_SECONDS, HowToRun, Outcome, Watcher, cores, do_cell
+from odinw_bench.devices import cores
+from odinw_bench.engines.base import PATIENCE_SECONDS, HowToRun, Outcome, Watcher, do_cell
 from odinw_bench.engines.queue import CellQueue
+from odinw_bench.files import shorten_text
 from odinw_bench.records import BusyError
 from odinw_bench.spec import RunSpec
 
@@ -121,7 +123,7 @@ def _connect(address: str | None) -> None:
         else:
             ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = shorten_text(str(error))
         raise InputError(f"no Ray cluster at '{address}': {reason}; 'ray start --head' begins one") from error
 
 

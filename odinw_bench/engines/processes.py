@@ -12,7 +12,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from odinw_bench.allocator import keep_freed_memory
-from odinw_bench.engines.base import PATIENCE_SECONDS, HowToRun, Outcome, Watcher, cores, do_cell
+from odinw_bench.devices import cores
+from odinw_bench.engines.base import PATIENCE_SECONDS, HowToRun, Outcome, Watcher, do_cell
 from odinw_bench.engines.queue import CellQueue
 from odinw_bench.records import BusyError
 from odinw_bench.spec import RunSpec

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from optuna.trial import TrialState
 
 from odinw_bench.environment import threads_for
 from odinw_bench.evaluation import evaluate
@@ -16,11 +15,9 @@ from odinw_bench.runner import run
 from odinw_bench.search import OFFICIAL, PLAIN, Search, best_candidate, given_trial
 from odinw_bench.search.sampler import BY_GROUP
 from odinw_bench.search.space import Candidate
-from odinw_bench.search.study import GIVEN
+from odinw_bench.search.study import BEST, SCHEMA, trial_rows
 from odinw_bench.stats import paired_bootstrap
 
-SCHEMA = 1
-BEST = "best found"
 Say = Callable[[str], None]
 
 
@@ -57,7 +54,6 @@ def conclude(search: Search, luck: Mapping[str, float] | None, *, explain: bool,
             "digest": record["digest"],
         }
     prompts[BEST]["caption"] = candidate.prompt().caption
-    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
     content: dict[str, Any] = {
         "schema": SCHEMA,
         "kind": "search",
@@ -68,18 +64,7 @@ def conclude(search: Search, luck: Mapping[str, float] | None, *, explain: bool,
         "best_parts": [dict(part) for part in candidate.parts],
         "luck": None if luck is None else dict(luck),
         "words": explain_words(search, candidate) if explain else None,
-        "trials": [
-            {
-                "number": trial.number,
-                "state": trial.state.name.lower(),
-                "given": trial.user_attrs.get(GIVEN),
-                "AP": trial.value if trial.state == TrialState.COMPLETE else None,
-                "caption": trial.user_attrs.get("caption"),
-                "per_class": trial.user_attrs.get(BY_GROUP),
-                "seconds": trial.user_attrs.get("seconds"),
-            }
-            for trial in done
-        ],
+        "trials": trial_rows(study, per_class=BY_GROUP),
     }
     write_json(search.folder / "search.json", content)
     return content

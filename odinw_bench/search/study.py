@@ -14,6 +14,7 @@ from optuna.study import MaxTrialsCallback, Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from glip_core.errors import InputError
+from odinw_bench.files import shorten_text
 from odinw_bench.search.sampler import BY_GROUP, STARTUP
 from odinw_bench.search.scorer import Scorer
 from odinw_bench.search.space import SHARED, PromptSpace
@@ -21,6 +22,10 @@ from odinw_bench.search.space import SHARED, PromptSpace
 GIVEN = "given"
 """User attribute of a trial that was not suggested: what it is."""
 
+SCHEMA = 1
+"""Of ``search.json``."""
+
+BEST = "best found"
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 Say = Callable[[str], None]
 
@@ -41,7 +46,7 @@ def open_storage(storage: str | None, folder: Path) -> BaseStorage:
     try:
         return RDBStorage(storage)
     except Exception as error:  # what a driver raises depends on the driver
-        reason = " ".join(str(error).split())[:200]
+        reason = shorten_text(str(error))
         raise InputError(f"the study's storage '{_without_password(storage)}' cannot be opened: {reason}") from error
 
 
@@ -121,3 +126,18 @@ def _without_password(url: str) -> str:
     head, at, tail = url.rpartition("@")
     scheme, slashes, credentials = head.partition("://")
     return f"{scheme}{slashes}{credentials.partition(':')[0]}:***@{tail}" if at else url
+
+
+def trial_rows(study: Study, **more: str) -> list[dict[str, Any]]:
+    """The finished trials for ``search.json``; ``more``: further columns and the user attributes they show."""
+    columns = {"caption": "caption", **more, "seconds": "seconds"}
+    return [
+        {
+            "number": trial.number,
+            "state": trial.state.name.lower(),
+            "given": trial.user_attrs.get(GIVEN),
+            "AP": trial.value if trial.state == TrialState.COMPLETE else None,
+        }
+        | {column: trial.user_attrs.get(name) for column, name in columns.items()}
+        for trial in study.get_trials(deepcopy=False, states=FINISHED)
+    ]

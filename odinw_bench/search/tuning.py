@@ -25,15 +25,25 @@ from odinw_bench.protocol import hyperparameters
 from odinw_bench.runner import run
 from odinw_bench.search.recipe import NumberedSampler, RecipeSpace, in_words
 from odinw_bench.search.settings import SearchSettings
-from odinw_bench.search.study import FINISHED, GIVEN, best_trial, enqueue, given_trial, open_storage, open_study
+from odinw_bench.search.study import (
+    BEST,
+    FINISHED,
+    GIVEN,
+    SCHEMA,
+    best_trial,
+    enqueue,
+    given_trial,
+    open_storage,
+    open_study,
+    trial_rows,
+)
 from odinw_bench.training import DivergedError, tune
 from odinw_bench.work import load_detector
 
-SCHEMA = 1
 ENOUGH = 10
 """Finished trials below which nothing is said about what mattered."""
 
-PROTOCOL, BEST = "the protocol's", "best found"
+PROTOCOL = "the protocol's"
 Say = Callable[[str], None]
 
 
@@ -171,7 +181,6 @@ def conclude_tuning(search: TuningSearch, say: Say) -> dict[str, Any]:
             "test_AP": record["metrics"]["AP"],
             "digest": record["digest"],
         }
-    done = study.get_trials(deepcopy=False, states=FINISHED)
     task = search.prepared.task
     content: dict[str, Any] = {
         "schema": SCHEMA,
@@ -181,18 +190,7 @@ def conclude_tuning(search: TuningSearch, say: Say) -> dict[str, Any]:
         "images": {"searched_on": len(search.prepared.validation or ())},
         "recipes": recipes,
         "importance": _importance(study),
-        "trials": [
-            {
-                "number": trial.number,
-                "state": trial.state.name.lower(),
-                "given": trial.user_attrs.get(GIVEN),
-                "AP": trial.value if trial.state == TrialState.COMPLETE else None,
-                "caption": trial.user_attrs.get("caption"),
-                "overrides": trial.user_attrs.get("overrides"),
-                "seconds": trial.user_attrs.get("seconds"),
-            }
-            for trial in done
-        ],
+        "trials": trial_rows(study, overrides="overrides"),
     }
     write_json(search.folder / "search.json", content)
     return content

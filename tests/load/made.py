@@ -38,7 +38,7 @@ def write_records(results: Path, count: int) -> int:
 
 
 def write_images(folder: Path, count: int) -> Path:
-    """A data set with so many training pictures (hard links to a hundred files would be one picture: small files)."""
+    """A data set with ``count`` training pictures, all different (equal ones would be refused as leaks), all small."""
     for split, number in (("train", count), ("valid", 10), ("test", 10)):
         place = folder / split
         place.mkdir(parents=True)
