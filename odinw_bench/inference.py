@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -21,6 +22,7 @@ from odinw_bench.reading import read
 from odinw_bench.team import ALONE, Team
 from odinw_bench.views import Loaded, View
 
+_Item = TypeVar("_Item")
 BATCH = 8
 """Images of one padded size that are run together."""
 
@@ -43,6 +45,7 @@ def detect_split(
     team: Team = ALONE,
     portion: Portion | None = None,
     on_images: Callable[[int], None] | None = None,
+    on_wait: Callable[[float], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Detections in every image of a split, as COCO results in the pixels of the annotations.
 
@@ -55,6 +58,7 @@ def detect_split(
         team: the processes that share the work; each gets all detections.
         portion: how many images go through together where memory is short.
         on_images: told the number of images after every batch.
+        on_wait: told the seconds for which the model waited for a batch's images (not by detectors of others).
 
     Raises:
         InputError: an image cannot be read.
@@ -62,13 +66,13 @@ def detect_split(
     """
     portion = portion or Portion()
     if team.size > 1:
-        return _detect_together(detector, prompt, split, precision, frozen, team, portion, on_images)
+        return _detect_together(detector, prompt, split, precision, frozen, team, portion, on_images, on_wait)
     if isinstance(detector, Adapter):
         return _detect_by_adapter(detector, prompt, split, precision, on_images)
     detector.eval()
     results: list[dict[str, Any]] = []
     with autocast(detector.device, precision):
-        for batch in _batches(detector, split, frozen):
+        for batch in _timed(_batches(detector, split, frozen), on_wait):
             items = [item for _, item in batch]
             found = portion.attempt(len(items), partial(_detect, detector, prompt, items, frozen, portion))
             for (image_id, item), detections in zip(batch, found, strict=True):
@@ -121,11 +125,19 @@ def _detect_together(
     team: Team,
     portion: Portion,
     on_images: Callable[[int], None] | None,
+    on_wait: Callable[[float], None] | None,
 ) -> list[dict[str, Any]]:
     """Each process takes its share of the images; the order afterwards is that of one process."""
     share = split.subset(team.share(split.image_ids))
     found = detect_split(
-        detector, prompt, share, precision=precision, frozen=frozen, portion=portion, on_images=on_images
+        detector,
+        prompt,
+        share,
+        precision=precision,
+        frozen=frozen,
+        portion=portion,
+        on_images=on_images,
+        on_wait=on_wait,
     )
     place = {image_id: position for position, image_id in enumerate(split.image_ids)}
     return sorted(team.gather(found), key=lambda entry: place[entry["image_id"]])
@@ -143,3 +155,16 @@ def _batches(
         batch.append((view.image_id, item))
     if batch:
         yield batch
+
+
+def _timed(items: Iterator[_Item], on_wait: Callable[[float], None] | None) -> Iterator[_Item]:
+    """The same items; ``on_wait`` is told how long each was waited for."""
+    while True:
+        started = time.perf_counter()
+        try:
+            item = next(items)
+        except StopIteration:
+            return
+        if on_wait:
+            on_wait(time.perf_counter() - started)
+        yield item

@@ -82,7 +82,7 @@ class Work:
             tuned = self.tune(detector) if prepared.settings else None
         write_json(self.folder / "prompt.json", prompt_to_json(prepared.prompt))
         started = time.perf_counter()
-        seen = 0
+        seen, waits = 0, [0.0]
 
         def count(images: int) -> None:
             nonlocal seen
@@ -98,8 +98,12 @@ class Work:
             team=self.team,
             portion=portion,
             on_images=count,
+            on_wait=waits.append,
         )
         seconds = time.perf_counter() - started
+        scored = time.perf_counter()
+        metrics = evaluate(prepared.test.annotations, predictions)
+        stages = {"images": sum(waits), "model": seconds - sum(waits), "scoring": time.perf_counter() - scored}
         write_json(self.folder / "predictions.json", predictions, indent=None)
         cost = {
             "tune_seconds": round(tuned.seconds, 3) if tuned else 0.0,
@@ -107,13 +111,14 @@ class Work:
             "best_epoch": tuned.best_epoch if tuned else None,
             "validation_AP": tuned.best_ap if tuned else None,
             "test_seconds": round(seconds, 3),
+            "test_stages": {name: round(value, 3) for name, value in stages.items()},
             "images_per_second": round(len(prepared.test) / seconds, 3),
             "images_per_pass": {"tuning": tuned.images_per_pass if tuned else None, "testing": portion.most},
             "peak_memory_bytes": peak_memory(str(detector.device)),
             "tuned_parameters": tuned.parameters if tuned else 0,
             "total_parameters": total,
         }
-        return {"metrics": evaluate(prepared.test.annotations, predictions), "cost": cost}
+        return {"metrics": metrics, "cost": cost}
 
     def tune(self, detector: Detector) -> Tuned:
         """Tune, and write what came of it."""

@@ -42,6 +42,10 @@ def test_the_record_says_everything(done):
         "tuned_parameters",
         "total_parameters",
     }
+    stages = record["cost"]["test_stages"]
+    assert set(stages) == {"images", "model", "scoring"}
+    assert stages["images"] + stages["model"] == pytest.approx(record["cost"]["test_seconds"], abs=2e-3)
+    assert min(stages.values()) > 0
     assert 0 < record["cost"]["tuned_parameters"] < 5000 < record["cost"]["total_parameters"]
     assert record["data"]["train_images"] == 3
     assert set(record["data"]["annotations_sha256"]) == {"train", "validation", "test"}
