@@ -50,16 +50,10 @@ def output_size(height: int, width: int, stride: int) -> tuple[int, int]:
 def deform_conv(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, *, stride: int) -> Tensor:
     """Modulated deformable 3x3 convolution, padding 1: a sample outside the map is 0 (see :class:`DeformConv`)."""
     if x.device.type != "cpu":
+        full = torch.float64 if x.dtype == torch.float64 else torch.float32
+        x, offsets, mask, weight, bias = (tensor.to(full) for tensor in (x, offsets, mask, weight, bias))
         with torch.autocast(x.device.type, enabled=False):  # torchvision has no half-precision path under autocast
-            return deform_conv2d(
-                x.float(),
-                offsets.float(),
-                weight.float(),
-                bias.float(),
-                stride=stride,
-                padding=1,
-                mask=mask.float(),
-            )
+            return deform_conv2d(x, offsets, weight, bias, stride=stride, padding=1, mask=mask)
     # Positions need float32 (bf16 cannot tell neighbouring pixels apart beyond 256); under autocast samples and
     # their weights are as exact as the matrix product that they go into.
     if x.dtype != torch.float64:

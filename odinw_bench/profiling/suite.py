@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from glip_core import InputError
+from odinw_bench.allocator import keep_freed_memory
 from odinw_bench.profiling.measure import ProfileSettings, profile
 
 
@@ -50,6 +51,7 @@ def _in_own_process(settings: ProfileSettings) -> dict[str, Any]:
 def _main() -> None:
     given = json.loads(sys.argv[1])
     given["photo"] = tuple(given["photo"])
+    keep_freed_memory()
     try:
         print(json.dumps(profile(ProfileSettings(**given))))
     except InputError as error:

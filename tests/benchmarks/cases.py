@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -21,6 +22,7 @@ from odinw_bench.views import Loaded
 from tests.core.reference import plain_formulation
 
 SIZE = (800, 1088)
+DEVICE = torch.device(os.environ.get("BENCHMARK_DEVICE", "cpu"))
 Case = Callable[[], object]
 
 
@@ -31,12 +33,12 @@ def detector_of(name: str, *, fusion: bool = True) -> Detector:
     config = get_config(name)
     if not fusion:
         config = replace(config, fusion=None)
-    return glip_core.assemble(config, num_classes=None if config.has_text else len(CLASSES))
+    return glip_core.assemble(config, num_classes=None if config.has_text else len(CLASSES)).to(DEVICE)
 
 
 def image(batch: int = 1) -> Tensor:
     """Made-up pixels ``[B, 3, 800, 1088]``."""
-    return torch.randn(batch, 3, *SIZE, generator=torch.Generator().manual_seed(0))
+    return torch.randn(batch, 3, *SIZE, generator=torch.Generator().manual_seed(0)).to(DEVICE)
 
 
 def detect(name: str, *, precision: str = "fp32", fusion: bool = True) -> Case:
@@ -68,7 +70,8 @@ def deformable(*, plain: bool, backward: bool) -> Case:
     x, offsets = (torch.randn(1, c, 100, 136, generator=generator) for c in (256, 18))
     mask = torch.rand(1, 9, 100, 136, generator=generator)
     weight, bias = torch.randn(256, 256, 3, 3, generator=generator) * 0.01, torch.zeros(256)
-    inputs = [t.requires_grad_(backward) for t in (x, offsets, mask, weight, bias)]
+    inputs = [t.to(DEVICE).requires_grad_(backward) for t in (x, offsets, mask, weight, bias)]
+    x, offsets, mask, weight, bias = inputs
 
     def work() -> object:
         if plain:
@@ -102,9 +105,9 @@ def tuning_epoch(name: str, mode_name: str, *, cached: bool, images: int = 2) ->
     named = mode.prepare(detector, prompt)
     optimiser = torch.optim.AdamW(tuning.parameter_groups(named, lr=1e-6, language_lr=1e-6, weight_decay=0.05))
     frozen = FrozenPart(detector, mode, prompt, FeatureCache((4 << 30) if cached else 0))
-    pixels = image()
+    pixels = image().cpu()
     boxes = torch.tensor([[100.0, 100, 300, 400], [500, 200, 900, 700]])
-    targets = [Targets(boxes, torch.tensor([0, 1]))]
+    targets = [Targets(boxes, torch.tensor([0, 1])).to(DEVICE)]
 
     def work() -> object:
         mode.train(detector)

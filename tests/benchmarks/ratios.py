@@ -2,7 +2,7 @@
 
 The two sides alternate, so that whatever else the machine does touches both; the ratio is that of the medians.
 The plain formulas run with memory as the C library manages it by default, everything else as our program runs it;
-``--same-memory`` gives the plain formulas ours too.
+``--same-memory`` gives the plain formulas ours too. ``BENCHMARK_DEVICE=cuda`` measures on a GPU.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
+import torch
+
 from odinw_bench.allocator import keep_freed_memory
-from tests.benchmarks.cases import Case, deformable, detect, detect_plainly, tune_plainly, tuning_epoch
+from tests.benchmarks.cases import DEVICE, Case, deformable, detect, detect_plainly, tune_plainly, tuning_epoch
 
 Pair = Callable[[], tuple[Case, Case]]
 PLAIN = "plain formulas"
@@ -74,6 +76,8 @@ def compare(slow: Case, fast: Case, runs: int, *, keep: bool) -> tuple[float, fl
             keep_freed_memory(kept)
             started = time.perf_counter()
             work()
+            if DEVICE.type == "cuda":
+                torch.cuda.synchronize()
             if run:
                 side.append(time.perf_counter() - started)
     return statistics.median(seconds[0]), statistics.median(seconds[1])

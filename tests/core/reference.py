@@ -83,6 +83,7 @@ def plain_encode_language(detector: GLIP, prompt: Prompt) -> TextFeatures:
     padded = torch.zeros(1, language.config.max_tokens, dtype=torch.long)
     padded[0, : len(ids)] = torch.tensor(ids)
     mask = torch.arange(language.config.max_tokens)[None] < len(ids)
+    padded, mask = padded.to(detector.device), mask.to(detector.device)
     hidden = language.encoder(input_ids=padded, attention_mask=mask.long()).last_hidden_state
     return TextFeatures(embedded=hidden * mask[..., None], hidden=hidden, mask=mask)
 
