@@ -22,9 +22,7 @@ class DeformConv(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
         super().__init__()
         self.stride = stride
-        # Channels last in memory, so that the matrix which samples meet is a view.
-        empty = torch.empty(out_channels, in_channels, KERNEL, KERNEL, memory_format=torch.channels_last)
-        self.weight = nn.Parameter(empty)
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, KERNEL, KERNEL))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         nn.init.normal_(self.weight, std=0.01)
 
@@ -61,7 +59,8 @@ def deform_conv(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: 
         half = torch.is_autocast_enabled("cpu") and not _learns(x, offsets, mask, weight, bias)
         dtype = torch.get_autocast_dtype("cpu") if half else torch.float32
         x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
-    rows = [_deform_one(x[i], offsets[i], mask[i], weight, bias, stride) for i in range(x.shape[0])]
+    kernel = weight.permute(0, 2, 3, 1).reshape(len(weight), -1, 1, 1)  # (out, 9 * C, 1, 1), a tap's channels together
+    rows = [_deform_one(x[i], offsets[i], mask[i], kernel, bias, stride) for i in range(x.shape[0])]
     out = rows[0][None] if len(rows) == 1 else torch.stack(rows)  # (B, h * w, out)
     out_h, out_w = offsets.shape[-2:]
     return out.view(len(rows), out_h, out_w, -1).permute(0, 3, 1, 2)  # channels last, as whoever comes next likes it
@@ -71,7 +70,7 @@ def _learns(*tensors: Tensor) -> bool:
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
-def _deform_one(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
+def _deform_one(x: Tensor, offsets: Tensor, mask: Tensor, kernel: Tensor, bias: Tensor, stride: int) -> Tensor:
     """One image on the CPU: gather, then one matrix product, chunk by chunk; ``[h*w, out]``."""
     channels, height, width = x.shape
     positions = offsets.shape[-2] * offsets.shape[-1]
@@ -80,10 +79,9 @@ def _deform_one(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: 
     table = F.pad(x.permute(1, 2, 0), (0, 0, 1, 1, 1, 1)).reshape(-1, channels)  # ((H+2) * (W+2), C)
     corners, weights = bilinear_taps(offsets, mask, (height, width), stride)
     weights = weights.to(x.dtype)
-    kernel = weight.permute(0, 2, 3, 1).reshape(-1, TAPS * channels, 1, 1)
 
     # With gradients all at once: on the way back each chunk would fill and add a gradient of the whole table.
-    learns = _learns(x, offsets, mask, weight, bias)
+    learns = _learns(x, offsets, mask, kernel, bias)
     step = positions if learns else max(1, _CHUNK_BYTES // (TAPS * channels * x.element_size()))
     bags = torch.arange(0, TAPS * min(step, positions) * 4, 4, dtype=corners.dtype)
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 import glip_core
-from glip_core import GLIP, Prompt, Targets, tuning
-from glip_core.config import get_config
+from glip_core import Prompt, Targets, tuning
 from odinw_bench.evaluation import evaluate
 from odinw_bench.features import FeatureCache
 from odinw_bench.inference import detect_split
@@ -17,6 +16,7 @@ from odinw_bench.protocol import hyperparameters
 from odinw_bench.sources import open_split
 from odinw_bench.tasks import load_task
 from odinw_bench.training import tune
+from tests.core.reference import sampling_nano
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 PROMPT = Prompt.from_classes(["fish", "stingray", "puffin"])
@@ -34,21 +34,9 @@ def full_precision():
         backend.allow_tf32 = value
 
 
-def detector() -> GLIP:
-    """A small GLIP whose samples fall between pixels."""
-    torch.manual_seed(0)
-    made = glip_core.assemble(replace(get_config("glip-nano"), deformable=True))
-    assert isinstance(made, GLIP)
-    with torch.no_grad():
-        for name, parameter in made.named_parameters():
-            if "offset" in name:
-                parameter.normal_(std=0.05)
-    return made.eval()
-
-
 def test_raw_outputs():
     pixels = torch.randn(2, 3, 96, 128)
-    model = detector()
+    model = sampling_nano()
     with torch.no_grad():
         expected = model.forward_raw(pixels, PROMPT)
         found = model.to("cuda").forward_raw(pixels.cuda(), PROMPT)
@@ -64,7 +52,7 @@ def test_gradients(mode):
     targets = Targets(torch.tensor([[5.0, 5, 40, 40], [50, 30, 120, 90]]).double(), torch.tensor([1, 2]))
     found = []
     for device in ("cpu", "cuda"):
-        model = detector().double().to(device)
+        model = sampling_nano().double().to(device)
         moving = tuning.get_mode(mode).prepare(model, PROMPT)
         losses = model.loss(pixels.to(device), [targets.to(device)], PROMPT)
         sum(losses.values()).backward()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -12,7 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
+import glip_core
 from glip_core import GLIP, Prompt, TextFeatures, deform
+from glip_core.config import get_config
 from glip_core.fusion import CrossAttention
 from glip_core.vision import PixelLinear
 
@@ -101,6 +104,18 @@ def plain_token_mask(detector: GLIP, prompts: Sequence[Prompt], width: int, devi
     """Padding does not count in the loss."""
     lengths = torch.tensor([len(detector.language.tokenize(prompt).ids) for prompt in prompts], device=device)
     return torch.arange(width, device=device) < lengths[:, None]
+
+
+def sampling_nano() -> GLIP:
+    """A small GLIP with deformable convolutions whose samples fall between pixels."""
+    torch.manual_seed(0)
+    detector = glip_core.assemble(replace(get_config("glip-nano"), deformable=True))
+    assert isinstance(detector, GLIP)
+    with torch.no_grad():
+        for name, parameter in detector.named_parameters():
+            if "offset" in name:
+                parameter.normal_(std=0.05)
+    return detector.eval()
 
 
 @contextmanager

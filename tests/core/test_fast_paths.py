@@ -15,7 +15,7 @@ from glip_core.config import FusionConfig, get_config
 from glip_core.deform import deform_conv, output_size
 from glip_core.fusion import CrossAttention
 
-from .reference import plain_cross_attention, plain_deform_conv, plain_formulation
+from .reference import plain_cross_attention, plain_deform_conv, plain_formulation, sampling_nano
 
 
 def gradients(outputs, inputs):
@@ -97,25 +97,17 @@ def test_cpu_sampling_survives_absurd_offsets():
 
 
 @pytest.fixture(scope="module")
-def sampling_nano() -> GLIP:
-    """A small GLIP with deformable convolutions whose samples fall between pixels."""
-    torch.manual_seed(0)
-    detector = glip_core.assemble(replace(get_config("glip-nano"), deformable=True))
-    assert isinstance(detector, GLIP)
-    with torch.no_grad():
-        for name, parameter in detector.named_parameters():
-            if "offset" in name:
-                parameter.normal_(std=0.05)
-    return detector.eval()
+def nano() -> GLIP:
+    return sampling_nano()
 
 
-def test_the_whole_network_equals_the_plain_formulation(sampling_nano):
+def test_the_whole_network_equals_the_plain_formulation(nano):
     """Padded, projected and sampled as the official code does it, in float32: the oracle's tolerances."""
     pixels, prompt = torch.randn(2, 3, 96, 128), Prompt.from_classes(["fish", "stingray", "puffin"])
     with torch.no_grad():
-        ours = sampling_nano.forward_raw(pixels, prompt)
+        ours = nano.forward_raw(pixels, prompt)
         with plain_formulation():
-            plain = sampling_nano.forward_raw(pixels, prompt)
+            plain = nano.forward_raw(pixels, prompt)
     tokens = ours.logits[0].shape[-1]
     assert plain.logits[0].shape[-1] == 256 > tokens
     for a, b in zip(ours.logits, plain.logits, strict=True):
@@ -124,13 +116,13 @@ def test_the_whole_network_equals_the_plain_formulation(sampling_nano):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
 
 
-def test_prompt_tuning_equals_the_plain_formulation(sampling_nano):
+def test_prompt_tuning_equals_the_plain_formulation(nano):
     """Losses and the offset's gradient, in float64 so that only the order of operations differs: 1e-9."""
     torch.manual_seed(1)
     prompt = Prompt.from_classes(["fish", "stingray", "puffin"])
     pixels = torch.randn(1, 3, 96, 128, dtype=torch.double)
     targets = [Targets(torch.tensor([[5.0, 5, 40, 40], [50, 30, 120, 90]]).double(), torch.tensor([1, 2]))]
-    detector = sampling_nano.double()
+    detector = nano.double()
     (offset,) = tuning.get_mode("prompt").prepare(detector, prompt).values()
     with torch.no_grad():
         offset.normal_(std=0.1)
