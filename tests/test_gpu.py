@@ -47,7 +47,10 @@ def test_raw_outputs():
 
 @pytest.mark.parametrize("mode", ["full", "prompt", "linear"])
 def test_gradients(mode):
-    """Norm by norm, in float64: in float32 a sample that crosses a pixel's border moves them by 3e-4."""
+    """Norm by norm, the network in float64: in float32 a sample that crosses a pixel's border moves them by 3e-4.
+
+    The losses themselves are float32: 1e-5.
+    """
     pixels = torch.randn(1, 3, 96, 128, dtype=torch.double)
     targets = Targets(torch.tensor([[5.0, 5, 40, 40], [50, 30, 120, 90]]).double(), torch.tensor([1, 2]))
     found = []
@@ -59,7 +62,7 @@ def test_gradients(mode):
         found.append({name: float(p.grad.norm()) for name, p in moving.items() if p.grad is not None})
     expected, norms = found
     whole = sum(value**2 for value in expected.values()) ** 0.5
-    assert norms == {name: pytest.approx(value, rel=1e-6, abs=1e-9 * whole) for name, value in expected.items()}
+    assert norms == {name: pytest.approx(value, rel=1e-5, abs=1e-8 * whole) for name, value in expected.items()}
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])

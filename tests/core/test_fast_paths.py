@@ -117,7 +117,7 @@ def test_the_whole_network_equals_the_plain_formulation(nano):
 
 
 def test_prompt_tuning_equals_the_plain_formulation(nano):
-    """Losses and the offset's gradient, in float64 so that only the order of operations differs: 1e-9."""
+    """Losses and the offset's gradient: the network in float64, the losses themselves are float32, hence 1e-6."""
     torch.manual_seed(1)
     prompt = Prompt.from_classes(["fish", "stingray", "puffin"])
     pixels = torch.randn(1, 3, 96, 128, dtype=torch.double)
@@ -135,8 +135,9 @@ def test_prompt_tuning_equals_the_plain_formulation(nano):
     finally:
         detector.float().prompt_offset = None
     for ours, plain in zip(*found, strict=True):
-        torch.testing.assert_close(ours, plain, atol=1e-9, rtol=1e-9)
-    assert ours.abs().max() > 1e-3
+        largest = float(plain.detach().abs().max())
+        assert largest > 1e-3
+        torch.testing.assert_close(ours, plain, atol=1e-6 * largest, rtol=1e-6)
 
 
 @pytest.mark.parametrize("fusion", [True, False])
