@@ -52,14 +52,14 @@ def deform_conv(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: 
         x, offsets, mask, weight, bias = (tensor.to(full) for tensor in (x, offsets, mask, weight, bias))
         with torch.autocast(x.device.type, enabled=False):  # torchvision has no half-precision path under autocast
             return deform_conv2d(x, offsets, weight, bias, stride=stride, padding=1, mask=mask)
+    kernel = weight.permute(0, 2, 3, 1).reshape(len(weight), -1, 1, 1)  # (out, 9 * C, 1, 1), a tap's channels together
     # Positions need float32 (bf16 cannot tell neighbouring pixels apart beyond 256); under autocast samples and
     # their weights are as exact as the matrix product that they go into.
     if x.dtype != torch.float64:
         offsets, mask = offsets.float(), mask.float()
         half = torch.is_autocast_enabled("cpu") and not _learns(x, offsets, mask, weight, bias)
         dtype = torch.get_autocast_dtype("cpu") if half else torch.float32
-        x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
-    kernel = weight.permute(0, 2, 3, 1).reshape(len(weight), -1, 1, 1)  # (out, 9 * C, 1, 1), a tap's channels together
+        x, kernel, bias = x.to(dtype), kernel.to(dtype), bias.to(dtype)
     rows = [_deform_one(x[i], offsets[i], mask[i], kernel, bias, stride) for i in range(x.shape[0])]
     out = rows[0][None] if len(rows) == 1 else torch.stack(rows)  # (B, h * w, out)
     out_h, out_w = offsets.shape[-2:]
