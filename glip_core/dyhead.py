@@ -61,7 +61,7 @@ class DyReLU(nn.Module):
         """``[B, C, H, W]`` -> the same shape."""
         y = F.relu6(self.fc(pooled(x)) + 3) / 6 - 0.5  # (B, 4 C)
         a1, b1, a2, b2 = (part[:, :, None, None] for part in y.chunk(4, dim=1))
-        return larger(x * (2 * a1 + 1) + b1, x * (2 * a2) + b2)
+        return larger(torch.addcmul(b1, x, 2 * a1 + 1), torch.addcmul(b2, x, 2 * a2))
 
 
 def small_conv(
