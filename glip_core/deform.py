@@ -52,25 +52,24 @@ def deform_conv(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: 
         x, offsets, mask, weight, bias = (tensor.to(full) for tensor in (x, offsets, mask, weight, bias))
         with torch.autocast(x.device.type, enabled=False):  # torchvision has no half-precision path under autocast
             return deform_conv2d(x, offsets, weight, bias, stride=stride, padding=1, mask=mask)
+    learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, offsets, mask, weight, bias))
     kernel = weight.permute(0, 2, 3, 1).reshape(len(weight), -1, 1, 1)  # (out, 9 * C, 1, 1), a tap's channels together
     # Positions need float32 (bf16 cannot tell neighbouring pixels apart beyond 256); under autocast samples and
     # their weights are as exact as the matrix product that they go into.
     if x.dtype != torch.float64:
         offsets, mask = offsets.float(), mask.float()
-        half = torch.is_autocast_enabled("cpu") and not _learns(x, offsets, mask, weight, bias)
+        half = torch.is_autocast_enabled("cpu") and not learns
         dtype = torch.get_autocast_dtype("cpu") if half else torch.float32
         x, kernel, bias = x.to(dtype), kernel.to(dtype), bias.to(dtype)
-    rows = [_deform_one(x[i], offsets[i], mask[i], kernel, bias, stride) for i in range(x.shape[0])]
+    rows = [_deform_one(x[i], offsets[i], mask[i], kernel, bias, stride, learns) for i in range(x.shape[0])]
     out = rows[0][None] if len(rows) == 1 else torch.stack(rows)  # (B, h * w, out)
     out_h, out_w = offsets.shape[-2:]
     return out.view(len(rows), out_h, out_w, -1).permute(0, 3, 1, 2)  # channels last, as whoever comes next likes it
 
 
-def _learns(*tensors: Tensor) -> bool:
-    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-
-
-def _deform_one(x: Tensor, offsets: Tensor, mask: Tensor, kernel: Tensor, bias: Tensor, stride: int) -> Tensor:
+def _deform_one(
+    x: Tensor, offsets: Tensor, mask: Tensor, kernel: Tensor, bias: Tensor, stride: int, learns: bool
+) -> Tensor:
     """One image on the CPU: gather, then one matrix product, chunk by chunk; ``[h*w, out]``."""
     channels, height, width = x.shape
     positions = offsets.shape[-2] * offsets.shape[-1]
@@ -81,7 +80,6 @@ def _deform_one(x: Tensor, offsets: Tensor, mask: Tensor, kernel: Tensor, bias: 
     weights = weights.to(x.dtype)
 
     # With gradients all at once: on the way back each chunk would fill and add a gradient of the whole table.
-    learns = _learns(x, offsets, mask, kernel, bias)
     step = positions if learns else max(1, _CHUNK_BYTES // (TAPS * channels * x.element_size()))
     bags = torch.arange(0, TAPS * min(step, positions) * 4, 4, dtype=corners.dtype)
 

@@ -58,7 +58,7 @@ def detect_split(
         team: the processes that share the work; each gets all detections.
         portion: how many images go through together where memory is short.
         on_images: told the number of images after every batch.
-        on_wait: told the seconds for which the model waited for a batch's images (not by detectors of others).
+        on_wait: told the seconds for which the model waited for a batch's images.
 
     Raises:
         InputError: an image cannot be read.
@@ -68,7 +68,7 @@ def detect_split(
     if team.size > 1:
         return _detect_together(detector, prompt, split, precision, frozen, team, portion, on_images, on_wait)
     if isinstance(detector, Adapter):
-        return _detect_by_adapter(detector, prompt, split, precision, on_images)
+        return _detect_by_adapter(detector, prompt, split, precision, on_images, on_wait)
     detector.eval()
     results: list[dict[str, Any]] = []
     with autocast(detector.device, precision):
@@ -101,12 +101,18 @@ def _detect(
 
 
 def _detect_by_adapter(
-    detector: Adapter, prompt: Prompt, split: Split, precision: str, on_images: Callable[[int], None] | None
+    detector: Adapter,
+    prompt: Prompt,
+    split: Split,
+    precision: str,
+    on_images: Callable[[int], None] | None,
+    on_wait: Callable[[float], None] | None,
 ) -> list[dict[str, Any]]:
     """Image by image, from the photo's own pixels to those of the annotations."""
     results: list[dict[str, Any]] = []
-    for image_id in split.image_ids:
-        photo, (width, height) = split.image(image_id), split.size(image_id)
+    photos = ((image_id, split.image(image_id)) for image_id in split.image_ids)
+    for image_id, photo in _timed(photos, on_wait):
+        width, height = split.size(image_id)
         with autocast(torch.device(detector.device), precision):
             found = detector.detect(photo, prompt)
         boxes = scale_boxes(found.boxes, (photo.height, photo.width), (height, width))

@@ -82,7 +82,8 @@ class Work:
             tuned = self.tune(detector) if prepared.settings else None
         write_json(self.folder / "prompt.json", prompt_to_json(prepared.prompt))
         started = time.perf_counter()
-        seen, waits = 0, [0.0]
+        seen = 0
+        waits: list[float] = []
 
         def count(images: int) -> None:
             nonlocal seen
@@ -103,7 +104,8 @@ class Work:
         seconds = time.perf_counter() - started
         scored = time.perf_counter()
         metrics = evaluate(prepared.test.annotations, predictions)
-        stages = {"images": sum(waits), "model": seconds - sum(waits), "scoring": time.perf_counter() - scored}
+        waited = sum(waits)
+        stages = {"images": waited, "model": seconds - waited, "scoring": time.perf_counter() - scored}
         write_json(self.folder / "predictions.json", predictions, indent=None)
         cost = {
             "tune_seconds": round(tuned.seconds, 3) if tuned else 0.0,

@@ -96,7 +96,7 @@ def _print(found: Sequence[Mapping[str, Any]]) -> None:
     of_row = [str(n) for n in range(1, len(good) + 1)]
     rows = [[name, *(_stage(row, name) for row in good)] for name in stages]
     console().print(table("milliseconds a batch, by stage and row", ["stage", *of_row], rows, numbers=of_row))
-    print("decoding and resizing run beside the network; (in brackets): once a prompt")
+    print("decoding and resizing, not counted, run in the background beside a GPU; (in brackets): once a prompt")
     for row in found:
         if "error" in row:
             print(f"failed: {', '.join(_cells(row['settings']))}: {row['error']}", file=sys.stderr)

@@ -45,7 +45,7 @@ def draw_stages(found: Sequence[Mapping[str, Any]], out: Path) -> None:
     for place, total in enumerate(left):
         axes.text(total, place, f" {total:.0f} ms", va="center", fontsize=9)
     axes.invert_yaxis()
-    axes.set_xlabel("milliseconds an image (decoding and resizing run beside it)")
+    axes.set_xlabel("milliseconds an image (decoding and resizing not counted)")
     axes.margins(x=0.12)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=9)

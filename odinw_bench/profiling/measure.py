@@ -138,7 +138,7 @@ def _photo(size: tuple[int, int]) -> bytes:
 
 
 def _loading(photo: bytes, hw: tuple[int, int], batch: int) -> dict[str, float]:
-    """Median seconds for a batch of decoding and resizing, which run beside the network."""
+    """Median seconds for a batch of decoding and resizing, which run in the background beside a GPU."""
     decode, resize = [], []
     clock = StageClock(torch.device("cpu"))
     for _ in range(5):
