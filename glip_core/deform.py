@@ -6,6 +6,8 @@ in all threads with contiguous reads; torchvision's CPU kernel samples one value
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,8 +18,11 @@ TAPS = KERNEL * KERNEL
 _CHUNK_BYTES = 9 << 20  # samples gathered at a time: few enough for the caches to hold until they are multiplied
 
 
+Sampling = tuple[Tensor, Tensor]  # offsets [B, 18, h, w] and mask [B, 9, h, w], see deform_conv
+
+
 class DeformConv(nn.Module):
-    """A 3x3 convolution, padding 1, that samples where ``offsets`` point and weighs samples by ``mask``."""
+    """A 3x3 convolution, padding 1, that samples where offsets point and weighs samples by a mask."""
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
         super().__init__()
@@ -26,18 +31,9 @@ class DeformConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         nn.init.normal_(self.weight, std=0.01)
 
-    def forward(self, x: Tensor, offsets: Tensor, mask: Tensor) -> Tensor:
-        """Sample and convolve.
-
-        Args:
-            x: ``[B, C, H, W]``.
-            offsets: ``[B, 18, h, w]``, (dy, dx) per kernel tap in row-major tap order, in pixels of ``x``.
-            mask: ``[B, 9, h, w]``, one weight per tap.
-
-        Returns:
-            ``[B, out, h, w]`` with h, w the output size of a strided 3x3 convolution of ``x``.
-        """
-        return deform_conv(x, offsets, mask, self.weight, self.bias, stride=self.stride)
+    def forward(self, maps: Sequence[Tensor], samplings: Sequence[Sampling]) -> list[Tensor]:
+        """Each of several maps convolved by its own sampling (see :func:`deform_conv`)."""
+        return deform_conv(maps, samplings, self.weight, self.bias, stride=self.stride)
 
 
 def output_size(height: int, width: int, stride: int) -> tuple[int, int]:
@@ -45,26 +41,48 @@ def output_size(height: int, width: int, stride: int) -> tuple[int, int]:
     return (height - 1) // stride + 1, (width - 1) // stride + 1
 
 
-def deform_conv(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, *, stride: int) -> Tensor:
-    """Modulated deformable 3x3 convolution, padding 1: a sample outside the map is 0 (see :class:`DeformConv`)."""
-    if x.device.type != "cpu":
-        full = torch.float64 if x.dtype == torch.float64 else torch.float32
-        x, offsets, mask, weight, bias = (tensor.to(full) for tensor in (x, offsets, mask, weight, bias))
-        with torch.autocast(x.device.type, enabled=False):  # torchvision has no half-precision path under autocast
-            return deform_conv2d(x, offsets, weight, bias, stride=stride, padding=1, mask=mask)
-    learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, offsets, mask, weight, bias))
+def deform_conv(
+    maps: Sequence[Tensor], samplings: Sequence[Sampling], weight: Tensor, bias: Tensor, *, stride: int
+) -> list[Tensor]:
+    """Modulated deformable 3x3 convolution, padding 1, of several maps: a sample outside a map is 0.
+
+    Args:
+        maps: ``[B, C, H, W]`` each.
+        samplings: for each map offsets ``[B, 18, h, w]``, (dy, dx) per kernel tap in row-major tap order, in pixels
+            of the map, and a mask ``[B, 9, h, w]``, one weight per tap; h, w as :func:`output_size` says.
+        weight: ``[out, C, 3, 3]``.
+        bias: ``[out]``.
+        stride: of the convolution.
+
+    Returns:
+        ``[B, out, h, w]`` for each map.
+    """
+    device = weight.device.type
+    # Positions need float32: bf16 cannot tell neighbouring pixels apart beyond 256.
+    full = torch.float64 if weight.dtype == torch.float64 else torch.float32
+    samplings = [(offsets.to(full), mask.to(full)) for offsets, mask in samplings]
+    if device != "cpu":
+        weight, bias = weight.to(full), bias.to(full)
+        with torch.autocast(device, enabled=False):  # torchvision has no half-precision path under autocast
+            return [
+                deform_conv2d(x.to(full), offsets, weight, bias, stride=stride, padding=1, mask=mask)
+                for x, (offsets, mask) in zip(maps, samplings, strict=True)
+            ]
+    inputs = (weight, bias, *maps, *(part for sampling in samplings for part in sampling))
+    learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
+    # Under autocast samples and their weights are as exact as the matrix product that they go into.
+    half = torch.is_autocast_enabled("cpu") and not learns
+    dtype = torch.get_autocast_dtype("cpu") if half else full
     kernel = weight.permute(0, 2, 3, 1).reshape(len(weight), -1, 1, 1)  # (out, 9 * C, 1, 1), a tap's channels together
-    # Positions need float32 (bf16 cannot tell neighbouring pixels apart beyond 256); under autocast samples and
-    # their weights are as exact as the matrix product that they go into.
-    if x.dtype != torch.float64:
-        offsets, mask = offsets.float(), mask.float()
-        half = torch.is_autocast_enabled("cpu") and not learns
-        dtype = torch.get_autocast_dtype("cpu") if half else torch.float32
-        x, kernel, bias = x.to(dtype), kernel.to(dtype), bias.to(dtype)
-    rows = [_deform_one(x[i], offsets[i], mask[i], kernel, bias, stride, learns) for i in range(x.shape[0])]
-    out = rows[0][None] if len(rows) == 1 else torch.stack(rows)  # (B, h * w, out)
-    out_h, out_w = offsets.shape[-2:]
-    return out.view(len(rows), out_h, out_w, -1).permute(0, 3, 1, 2)  # channels last, as whoever comes next likes it
+    kernel, bias = kernel.to(dtype), bias.to(dtype)
+    outputs = []
+    for x, (offsets, mask) in zip(maps, samplings, strict=True):
+        x = x.to(dtype)
+        rows = [_deform_one(x[i], offsets[i], mask[i], kernel, bias, stride, learns) for i in range(x.shape[0])]
+        out = rows[0][None] if len(rows) == 1 else torch.stack(rows)  # (B, h * w, out)
+        size = (offsets.shape[-2], offsets.shape[-1])
+        outputs.append(out.unflatten(1, size).permute(0, 3, 1, 2))  # channels last, as whoever comes next likes it
+    return outputs
 
 
 def _deform_one(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glip_core.deform import TAPS, DeformConv, output_size
+from glip_core.deform import TAPS, DeformConv, Sampling, output_size
 
 
 def pooled(x: Tensor) -> Tensor:
@@ -86,9 +87,10 @@ class ConvNorm(nn.Module):
             self.conv = small_conv(channels, channels, 3, stride=stride, padding=1)
         self.norm = nn.GroupNorm(16, channels)
 
-    def forward(self, x: Tensor, sampling: tuple[Tensor, Tensor] | None) -> Tensor:
-        """``[B, C, H, W]`` -> ``[B, C, H/stride, W/stride]``; ``sampling`` is (offsets, mask) if deformable."""
-        return self.norm(self.conv(x) if sampling is None else self.conv(x, *sampling))
+    def forward(self, maps: Sequence[Tensor], samplings: Sequence[Sampling] | None) -> list[Tensor]:
+        """``[B, C, H, W]`` each -> ``[B, C, H/stride, W/stride]``; a sampling for each map if deformable."""
+        found = [self.conv(x) for x in maps] if samplings is None else self.conv(maps, samplings)
+        return [self.norm(x) for x in found]
 
 
 def reread(buffer: Tensor, height: int, width: int) -> Tensor:
@@ -121,20 +123,24 @@ class DyConv(nn.Module):
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
         """Maps ``[B, C, H, W]``, finest first -> the same shapes. All levels read the block's input."""
-        return [self.relu(self._mix(levels, i)) for i in range(len(levels))]
+        samplings = None if self.offset is None else [self._sampling(x) for x in levels]
+        same = self.same(levels, samplings)
+        # Each level's own points, in the map of the level next to it.
+        from_finer = self.from_finer(levels[:-1], _fit(samplings, levels[:-1], first=1, stride=2))
+        from_coarser = self.from_coarser(levels[1:], _fit(samplings, levels[1:], first=0, stride=1))
+        mixed = []
+        for i, own in enumerate(same):
+            maps = [own]
+            if i > 0:
+                maps.append(from_finer[i - 1])
+            if i + 1 < len(levels):
+                size = own.shape[-2:]
+                maps.append(F.interpolate(from_coarser[i], size=size, mode="bilinear", align_corners=True))
+            mixed.append(self.relu(self._mix(maps)))
+        return mixed
 
-    def _mix(self, levels: list[Tensor], i: int) -> Tensor:
-        x = levels[i]
-        size = (x.shape[-2], x.shape[-1])
-        sampling = self._sampling(x)
-        maps = [self.same(x, sampling)]
-        if i > 0:
-            finer = levels[i - 1]
-            maps.append(self.from_finer(finer, self._fit(sampling, finer, stride=2)))
-        if i + 1 < len(levels):
-            coarser = levels[i + 1]
-            out = self.from_coarser(coarser, self._fit(sampling, coarser, stride=1))
-            maps.append(F.interpolate(out, size=size, mode="bilinear", align_corners=True))
+    def _mix(self, maps: list[Tensor]) -> Tensor:
+        """The mean of maps ``[B, C, H, W]``, each weighed by a scalar of its own."""
         scales = [self._scale(m) / len(maps) for m in maps]
         mixed = maps[0] * scales[0]
         for m, scale in zip(maps[1:], scales[1:], strict=True):
@@ -147,20 +153,23 @@ class DyConv(nn.Module):
         scale = F.linear(pooled(x), conv.weight.flatten(1), conv.bias)  # a 1x1 convolution of one pixel
         return F.relu6(F.relu(scale) + 3)[:, :, None, None] / 6
 
-    def _sampling(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
-        if self.offset is None:
-            return None
-        with torch.autocast(x.device.type, enabled=False):  # sampling positions keep full precision
-            out = self.offset(x.to(self.offset.weight.dtype)).contiguous()  # (B, 27, H, W)
+    def _sampling(self, x: Tensor) -> Sampling:
+        """``[B, C, H, W]`` -> offsets ``[B, 18, H, W]`` and mask ``[B, 9, H, W]``."""
+        assert self.offset is not None
+        out = self.offset(x).to(self.offset.weight.dtype).contiguous()  # (B, 27, H, W); deformed in full precision
         return out[:, : 2 * TAPS], out[:, 2 * TAPS :].sigmoid()
 
-    @staticmethod
-    def _fit(sampling: tuple[Tensor, Tensor] | None, source: Tensor, *, stride: int) -> tuple[Tensor, Tensor] | None:
-        """The offsets and mask as the convolution of ``source`` reads them."""
-        if sampling is None:
-            return None
-        offsets, mask = sampling
+
+def _fit(
+    samplings: Sequence[Sampling] | None, sources: Sequence[Tensor], *, first: int, stride: int
+) -> list[Sampling] | None:
+    """The samplings from ``first`` on as the convolution of ``sources`` reads them."""
+    if samplings is None:
+        return None
+    fitted = []
+    for source, (offsets, mask) in zip(sources, samplings[first : first + len(sources)], strict=True):
         size = output_size(source.shape[-2], source.shape[-1], stride)
-        if size == (offsets.shape[-2], offsets.shape[-1]):
-            return sampling
-        return reread(offsets, *size), reread(mask, *size)
+        if size != (offsets.shape[-2], offsets.shape[-1]):
+            offsets, mask = reread(offsets, *size), reread(mask, *size)
+        fitted.append((offsets, mask))
+    return fitted

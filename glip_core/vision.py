@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from glip_core.config import SwinConfig
+from glip_core.windows import attend
 
 _MANY_VALUES = 1 << 17
 
@@ -59,12 +60,14 @@ class PaddedSwinBlock(SwinTransformerBlock):
         if shift:
             x = torch.roll(x, shifts=(-shift, -shift), dims=(1, 2))
             mask = shifted_window_mask(padded_height, padded_width, window, shift, x)
-        # Torch's own attention writes no scores to memory, but its exponential is good to 20 bits only, and on a
-        # CPU in half precision it takes longer than the products one by one.
-        half = x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
-        self.attn.fused_attn = not (torch.is_grad_enabled() or half)
         windows = window_partition(x, (window, window)).flatten(1, 2)  # (B * windows, window^2, C)
-        windows = self.attn(windows, mask=mask).unflatten(1, (window, window))
+        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not torch.is_grad_enabled():
+            windows = attend(self.attn, windows, mask)
+        else:
+            # Torch's own attention writes no scores to memory, but its exponential is good to 20 bits only.
+            self.attn.fused_attn = not torch.is_grad_enabled()
+            windows = self.attn(windows, mask=mask)
+        windows = windows.unflatten(1, (window, window))
         x = window_reverse(windows, (window, window), padded_height, padded_width)
         if shift:
             x = torch.roll(x, shifts=(shift, shift), dims=(1, 2))

@@ -77,7 +77,7 @@ def deformable(*, plain: bool, backward: bool) -> Case:
         if plain:
             out = deform_conv2d(x, offsets, weight, bias, padding=1, mask=mask)
         else:
-            out = deform_conv(x, offsets, mask, weight, bias, stride=1)
+            (out,) = deform_conv([x], [(offsets, mask)], weight, bias, stride=1)
         return torch.autograd.grad(out.sum(), inputs) if backward else out
 
     return work

@@ -125,8 +125,11 @@ def plain_formulation() -> Iterator[None]:
     What is official and slow; the fast paths must give the same and be timed against it.
     """
 
-    def torchvision_sampling(x, offsets, mask, weight, bias, *, stride):
-        return deform_conv2d(x, offsets, weight, bias, stride=stride, padding=1, mask=mask)
+    def torchvision_sampling(maps, samplings, weight, bias, *, stride):
+        return [
+            deform_conv2d(x, offsets, weight, bias, stride=stride, padding=1, mask=mask)
+            for x, (offsets, mask) in zip(maps, samplings, strict=True)
+        ]
 
     with (
         mock.patch.object(CrossAttention, "forward", plain_cross_attention),

@@ -61,7 +61,7 @@ def test_deformable_sampling_is_counted(ours):
 
     def work():
         if ours:
-            return deform_conv(x, offsets, mask, weight, bias, stride=1)
+            return deform_conv([x], [(offsets, mask)], weight, bias, stride=1)[0]
         return deform_conv2d(x, offsets, weight, bias, padding=1, mask=mask)
 
     with torch.no_grad():
