@@ -77,8 +77,8 @@ class CrossAttention(nn.Module):
         values = self._split(self.text_value(text)) @ out_weight  # (P, h, T, C)
         # The layer scale is multiplied into the small matrix, and the residual added within the product.
         values = (values.flatten(1, 2) * gamma).expand(batch, -1, -1)  # (B, h * T, C)
-        residual = vision + (gamma * self.vision_out.bias).to(vision.dtype)
-        fused = torch.baddbmm(residual, to_vision.flatten(1, 2).mT, values)  # (B, N, C)
+        fused = vision + (gamma * self.vision_out.bias).to(vision.dtype)  # (B, N, C)
+        fused.baddbmm_(to_vision.flatten(1, 2).mT, values.to(fused.dtype))
 
         gathered = (to_text.flatten(1, 2) @ vision).unflatten(1, (heads, -1))  # (B, h, T, C)
         value_weight = self.vision_value.weight.unflatten(0, (heads, -1)).mT  # (h, C, d)
