@@ -67,10 +67,13 @@ class CrossAttention(nn.Module):
         query_bias = self.vision_query.bias.unflatten(0, (heads, 1, -1))  # (h, 1, d)
         absorbed = keys @ query_weight * self.scale  # (P, h, T, C)
         offset = (keys * query_bias).sum(-1) * self.scale  # (P, h, T)
-        absorbed = absorbed.flatten(1, 2).mT.expand(batch, -1, -1)
-        scores = torch.baddbmm(offset.flatten(1)[:, None], vision, absorbed)  # (B, N, h * T)
+        absorbed, offset = absorbed.flatten(1, 2).expand(batch, -1, -1), offset.flatten(1)[..., None]
         # Positions last in memory: long rows for both softmaxes, a short row for each pixel would be slow.
-        scores = scores.clamp(-_LARGEST, _LARGEST).mT.contiguous().unflatten(1, (heads, -1))  # (B, h, T, N)
+        if kind == "cpu" and vision.dtype == torch.float32:  # there the other order and a copy take less time
+            scores = torch.baddbmm(offset.mT, vision, absorbed.mT).mT.contiguous()
+        else:
+            scores = torch.baddbmm(offset, absorbed, vision.mT)
+        scores = scores.clamp(-_LARGEST, _LARGEST).unflatten(1, (heads, -1))  # (B, h, T, N)
         to_vision, to_text = self._shares(scores, mask)
 
         out_weight = self.vision_out.weight.unflatten(1, (heads, -1)).permute(1, 2, 0)  # (h, d, C)
