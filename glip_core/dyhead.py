@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glip_core.deform import TAPS, DeformConv, Sampling, output_size
+from glip_core.deform import DeformConv, output_size
+from glip_core.sampling import TAPS, Levels, Sampling
 
 
 def pooled(x: Tensor) -> Tensor:
@@ -87,9 +88,9 @@ class ConvNorm(nn.Module):
             self.conv = small_conv(channels, channels, 3, stride=stride, padding=1)
         self.norm = nn.GroupNorm(16, channels)
 
-    def forward(self, maps: Sequence[Tensor], samplings: Sequence[Sampling] | None) -> list[Tensor]:
+    def forward(self, levels: Levels, samplings: Sequence[Sampling] | None) -> list[Tensor]:
         """``[B, C, H, W]`` each -> ``[B, C, H/stride, W/stride]``; a sampling for each map if deformable."""
-        found = [self.conv(x) for x in maps] if samplings is None else self.conv(maps, samplings)
+        found = [self.conv(x) for x in levels.maps] if samplings is None else self.conv(levels, samplings)
         return [self.norm(x) for x in found]
 
 
@@ -123,11 +124,15 @@ class DyConv(nn.Module):
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
         """Maps ``[B, C, H, W]``, finest first -> the same shapes. All levels read the block's input."""
-        samplings = None if self.offset is None else [self._sampling(x) for x in levels]
-        same = self.same(levels, samplings)
+        if self.offset is None:
+            sources, samplings = Levels(levels), None
+        else:
+            sources, samplings = Levels.to_sample(levels), [self._sampling(x, self.offset) for x in levels]
+        finer, coarser = sources.part(0, len(levels) - 1), sources.part(1, len(levels))
+        same = self.same(sources, samplings)
         # Each level's own points, in the map of the level next to it.
-        from_finer = self.from_finer(levels[:-1], _fit(samplings, levels[:-1], first=1, stride=2))
-        from_coarser = self.from_coarser(levels[1:], _fit(samplings, levels[1:], first=0, stride=1))
+        from_finer = self.from_finer(finer, samplings and _fit(samplings[1:], finer.maps, stride=2))
+        from_coarser = self.from_coarser(coarser, samplings and _fit(samplings[:-1], coarser.maps, stride=1))
         mixed = []
         for i, own in enumerate(same):
             maps = [own]
@@ -153,21 +158,17 @@ class DyConv(nn.Module):
         scale = F.linear(pooled(x), conv.weight.flatten(1), conv.bias)  # a 1x1 convolution of one pixel
         return F.relu6(F.relu(scale) + 3)[:, :, None, None] / 6
 
-    def _sampling(self, x: Tensor) -> Sampling:
+    @staticmethod
+    def _sampling(x: Tensor, layer: nn.Conv2d) -> Sampling:
         """``[B, C, H, W]`` -> offsets ``[B, 18, H, W]`` and mask ``[B, 9, H, W]``."""
-        assert self.offset is not None
-        out = self.offset(x).to(self.offset.weight.dtype).contiguous()  # (B, 27, H, W); deformed in full precision
+        out = layer(x).to(layer.weight.dtype).contiguous()  # (B, 27, H, W); sampled in full precision
         return out[:, : 2 * TAPS], out[:, 2 * TAPS :].sigmoid()
 
 
-def _fit(
-    samplings: Sequence[Sampling] | None, sources: Sequence[Tensor], *, first: int, stride: int
-) -> list[Sampling] | None:
-    """The samplings from ``first`` on as the convolution of ``sources`` reads them."""
-    if samplings is None:
-        return None
+def _fit(samplings: Sequence[Sampling], sources: Sequence[Tensor], *, stride: int) -> list[Sampling]:
+    """The samplings of levels as the convolution of the maps next to them reads them."""
     fitted = []
-    for source, (offsets, mask) in zip(sources, samplings[first : first + len(sources)], strict=True):
+    for (offsets, mask), source in zip(samplings, sources, strict=True):
         size = output_size(source.shape[-2], source.shape[-1], stride)
         if size != (offsets.shape[-2], offsets.shape[-1]):
             offsets, mask = reread(offsets, *size), reread(mask, *size)

@@ -15,6 +15,7 @@ import glip_core
 from glip_core import GLIP, Detector, Prompt, Targets, tuning
 from glip_core.config import get_config
 from glip_core.deform import deform_conv
+from glip_core.sampling import Levels
 from odinw_bench.features import FeatureCache, FrozenPart
 from odinw_bench.inference import autocast
 from odinw_bench.profiling.measure import CLASSES
@@ -77,7 +78,7 @@ def deformable(*, plain: bool, backward: bool) -> Case:
         if plain:
             out = deform_conv2d(x, offsets, weight, bias, padding=1, mask=mask)
         else:
-            (out,) = deform_conv([x], [(offsets, mask)], weight, bias, stride=1)
+            (out,) = deform_conv(Levels.to_sample([x]), [(offsets, mask)], weight, bias, stride=1)
         return torch.autograd.grad(out.sum(), inputs) if backward else out
 
     return work

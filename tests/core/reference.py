@@ -125,10 +125,10 @@ def plain_formulation() -> Iterator[None]:
     What is official and slow; the fast paths must give the same and be timed against it.
     """
 
-    def torchvision_sampling(maps, samplings, weight, bias, *, stride):
+    def torchvision_sampling(levels, samplings, weight, bias, *, stride):
         return [
             deform_conv2d(x, offsets, weight, bias, stride=stride, padding=1, mask=mask)
-            for x, (offsets, mask) in zip(maps, samplings, strict=True)
+            for x, (offsets, mask) in zip(levels.maps, samplings, strict=True)
         ]
 
     with (

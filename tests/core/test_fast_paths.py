@@ -14,6 +14,7 @@ from glip_core import GLIP, Prompt, Targets, tuning
 from glip_core.config import FusionConfig, get_config
 from glip_core.deform import deform_conv, output_size
 from glip_core.fusion import CrossAttention
+from glip_core.sampling import Levels
 
 from .reference import plain_cross_attention, plain_deform_conv, plain_formulation, sampling_nano
 
@@ -73,7 +74,7 @@ def test_cpu_sampling_equals_the_definition(stride, size):
     weight = torch.randn(4, 6, 3, 3, dtype=torch.double, requires_grad=True)
     bias = torch.randn(4, dtype=torch.double, requires_grad=True)
     inputs = [x, offsets, mask, weight, bias]
-    (ours,) = deform_conv([x], [(offsets, mask)], weight, bias, stride=stride)
+    (ours,) = deform_conv(Levels.to_sample([x]), [(offsets, mask)], weight, bias, stride=stride)
     plain = plain_deform_conv(x, offsets, mask, weight, bias, stride)
     torch.testing.assert_close(ours, plain, atol=1e-12, rtol=1e-12)
     for a, b in zip(gradients([ours], inputs), gradients([plain], inputs), strict=True):
@@ -84,7 +85,7 @@ def test_cpu_sampling_equals_torchvision_over_several_chunks():
     torch.manual_seed(2)
     x, offsets, mask = torch.randn(1, 8, 70, 80), torch.randn(1, 18, 70, 80) * 2, torch.rand(1, 9, 70, 80)
     weight, bias = torch.randn(8, 8, 3, 3), torch.randn(8)
-    (ours,) = deform_conv([x], [(offsets, mask)], weight, bias, stride=1)
+    (ours,) = deform_conv(Levels.to_sample([x]), [(offsets, mask)], weight, bias, stride=1)
     theirs = deform_conv2d(x, offsets, weight, bias, stride=1, padding=1, mask=mask)
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)  # float32 sums of 72 products of size 1-10
 
@@ -92,7 +93,7 @@ def test_cpu_sampling_equals_torchvision_over_several_chunks():
 def test_cpu_sampling_survives_absurd_offsets():
     x, weight, bias = torch.randn(1, 4, 5, 5), torch.randn(4, 4, 3, 3), torch.zeros(4)
     offsets = torch.full((1, 18, 5, 5), 1e9)
-    (out,) = deform_conv([x], [(offsets, torch.ones(1, 9, 5, 5))], weight, bias, stride=1)
+    (out,) = deform_conv(Levels.to_sample([x]), [(offsets, torch.ones(1, 9, 5, 5))], weight, bias, stride=1)
     assert out.equal(torch.zeros_like(out))
 
 

@@ -10,6 +10,7 @@ from torchvision.ops import deform_conv2d
 import glip_core
 from glip_core import Prompt, windows
 from glip_core.deform import deform_conv
+from glip_core.sampling import Levels
 from glip_core.windows import attend
 
 
@@ -40,7 +41,7 @@ def test_positions_stay_exact_far_from_the_corner():
     offsets, mask = torch.rand(1, 18, 3, 600), torch.rand(1, 9, 3, 600)
     expected = deform_conv2d(x, offsets, weight, bias, padding=1, mask=mask)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        (found,) = deform_conv([x], [(offsets, mask)], weight, bias, stride=1)
+        (found,) = deform_conv(Levels.to_sample([x]), [(offsets, mask)], weight, bias, stride=1)
     assert found.dtype == torch.bfloat16
     assert share_of_error([found[..., 480:]], [expected[..., 480:]]) < 0.01
 

@@ -12,6 +12,7 @@ from torchvision.ops import deform_conv2d
 
 from glip_core import InputError
 from glip_core.deform import deform_conv
+from glip_core.sampling import Levels
 from odinw_bench.profiling import ProfileSettings, profile, profile_all
 from odinw_bench.profiling.operations import count_flops, matrix_product_rate
 
@@ -61,7 +62,7 @@ def test_deformable_sampling_is_counted(ours):
 
     def work():
         if ours:
-            return deform_conv([x], [(offsets, mask)], weight, bias, stride=1)[0]
+            return deform_conv(Levels.to_sample([x]), [(offsets, mask)], weight, bias, stride=1)[0]
         return deform_conv2d(x, offsets, weight, bias, padding=1, mask=mask)
 
     with torch.no_grad():
