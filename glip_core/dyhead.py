@@ -124,15 +124,7 @@ class DyConv(nn.Module):
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
         """Maps ``[B, C, H, W]``, finest first -> the same shapes. All levels read the block's input."""
-        if self.offset is None:
-            sources, samplings = Levels(levels), None
-        else:
-            sources, samplings = Levels.to_sample(levels), [self._sampling(x, self.offset) for x in levels]
-        finer, coarser = sources.part(0, len(levels) - 1), sources.part(1, len(levels))
-        same = self.same(sources, samplings)
-        # Each level's own points, in the map of the level next to it.
-        from_finer = self.from_finer(finer, samplings and _fit(samplings[1:], finer.maps, stride=2))
-        from_coarser = self.from_coarser(coarser, samplings and _fit(samplings[:-1], coarser.maps, stride=1))
+        same, from_finer, from_coarser = self._convolve(levels)
         mixed = []
         for i, own in enumerate(same):
             maps = [own]
@@ -143,6 +135,20 @@ class DyConv(nn.Module):
                 maps.append(F.interpolate(from_coarser[i], size=size, mode="bilinear", align_corners=True))
             mixed.append(self.relu(self._mix(maps)))
         return mixed
+
+    def _convolve(self, levels: list[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Each level for itself, each but the coarsest for the next coarser, each but the finest for the next finer."""
+        if self.offset is None:
+            sources, samplings = Levels(levels), None
+        else:
+            sources, samplings = Levels.to_sample(levels), [self._sampling(x, self.offset) for x in levels]
+        finer, coarser = sources.part(0, len(levels) - 1), sources.part(1, len(levels))
+        # Each level's own points, in the map of the level next to it.
+        return (
+            self.same(sources, samplings),
+            self.from_finer(finer, samplings and _fit(samplings[1:], finer.maps, stride=2)),
+            self.from_coarser(coarser, samplings and _fit(samplings[:-1], coarser.maps, stride=1)),
+        )
 
     def _mix(self, maps: list[Tensor]) -> Tensor:
         """The mean of maps ``[B, C, H, W]``, each weighed by a scalar of its own."""
