@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
-from glip_core.sampling import KERNEL, TAPS, Levels, Sampling
+from glip_core.sampling import KERNEL, TAPS, Levels, Sampling, full_precision
 
 _CHUNK_BYTES = 9 << 20  # samples gathered at a time: few enough for the caches to hold until they are multiplied
 
@@ -55,8 +55,7 @@ def deform_conv(
     """
     if not levels.maps:
         return []
-    # Positions need float32: bf16 cannot tell neighbouring pixels apart beyond 256.
-    full = torch.float64 if weight.dtype == torch.float64 else torch.float32
+    full = full_precision(weight)
     samplings = [(offsets.to(full), mask.to(full)) for offsets, mask in samplings]
     if levels.table is None:
         weight, bias = weight.to(full), bias.to(full)

@@ -48,10 +48,15 @@ class Levels:
         corners, weights, first = [], [], 0
         for x, (offsets, mask) in zip(self.maps, samplings, strict=True):
             rows, shares = bilinear_taps(offsets, mask, (x.shape[-2], x.shape[-1]), stride)
-            corners.append(rows.add_(first) if first else rows)
+            corners.append(rows.add_(first))
             weights.append(shares)
             first += _rows(x)
         return torch.cat(corners), torch.cat(weights)
+
+
+def full_precision(x: Tensor) -> torch.dtype:
+    """What positions need, as bf16 cannot tell neighbouring pixels apart beyond 256: float64 for such, else float32."""
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
 def _rows(x: Tensor) -> int:
@@ -67,10 +72,12 @@ def bordered(maps: Sequence[Tensor]) -> Tensor:
     """
     images = [x.permute(0, 2, 3, 1) for x in maps]
     channels = maps[0].shape[1]
+    dtype = full_precision(maps[0])
     if torch.is_grad_enabled():
-        full = torch.float64 if maps[0].dtype == torch.float64 else torch.float32
-        return torch.cat([F.pad(x.to(full), (0, 0, 1, 1, 1, 1)).reshape(-1, channels) for x in images])
-    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else maps[0].dtype
+        return torch.cat([F.pad(x.to(dtype), (0, 0, 1, 1, 1, 1)).reshape(-1, channels) for x in images])
+    if torch.is_autocast_enabled("cpu"):
+        dtype = torch.get_autocast_dtype("cpu")
+    # Where no gradient has to find its way back, in place: half the copies.
     table = maps[0].new_empty(sum(map(_rows, maps)), channels, dtype=dtype)
     for x, rows in zip(images, table.split([_rows(x) for x in maps]), strict=True):
         image = rows.view(x.shape[0], x.shape[1] + 2, x.shape[2] + 2, channels)
