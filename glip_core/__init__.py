@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from glip_core.detector import GLIP, Detector, DyHead
     from glip_core.errors import InputError
     from glip_core.prompt import Prompt
-    from glip_core.structures import Detections, RawOutputs, Targets, TextFeatures
+    from glip_core.types import Detections, RawOutputs, Targets, TextFeatures
 
 _HOME = {
     "assemble": "builder",
@@ -33,10 +33,10 @@ _HOME = {
     "DyHead": "detector",
     "InputError": "errors",
     "Prompt": "prompt",
-    "Detections": "structures",
-    "RawOutputs": "structures",
-    "Targets": "structures",
-    "TextFeatures": "structures",
+    "Detections": "types",
+    "RawOutputs": "types",
+    "Targets": "types",
+    "TextFeatures": "types",
 }
 _MODULES = ("checkpoint", "config", "preprocess", "tuning")
 

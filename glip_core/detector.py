@@ -10,20 +10,20 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from glip_core.align import AlignmentHead, ClassHead
-from glip_core.anchors import pyramid_anchors
-from glip_core.assign import Assignment, assign
 from glip_core.config import DetectorConfig
-from glip_core.dyhead import DyConv
+from glip_core.detection.anchors import pyramid_anchors
+from glip_core.detection.assigner import Assignment, assign
+from glip_core.detection.losses import Normalisers, detection_losses, token_targets
 from glip_core.errors import InputError
-from glip_core.fusion import Fusion, LanguageLayer
-from glip_core.language import LanguageBackbone
-from glip_core.losses import Normalisers, detection_losses, token_targets
+from glip_core.modeling.bert import LanguageBackbone
+from glip_core.modeling.dyhead import DyConv
+from glip_core.modeling.fusion import Fusion, LanguageLayer
+from glip_core.modeling.heads import AlignmentHead, ClassHead
+from glip_core.modeling.swin import VisionBackbone
 from glip_core.postprocess import PostprocessConfig, merge, postprocess
 from glip_core.preprocess import load_image, pad_batch, resized_hw, scale_boxes, to_tensor
 from glip_core.prompt import Prompt
-from glip_core.structures import Detections, RawOutputs, Targets, TextFeatures
-from glip_core.vision import VisionBackbone
+from glip_core.types import Detections, RawOutputs, Targets, TextFeatures
 
 Prompts = Prompt | Sequence[Prompt]
 """One prompt that all images of a batch share, or one per image."""
@@ -310,7 +310,7 @@ class GLIP(Detector):
         return self.head(features, text.hidden if self.config.fusion else text.embedded)
 
     def chunks(self, prompt: Prompt) -> list[Prompt]:
-        """See :meth:`glip_core.language.LanguageBackbone.chunks`."""
+        """See :meth:`glip_core.modeling.bert.LanguageBackbone.chunks`."""
         return self.language.chunks(prompt)
 
     def token_map(self, prompt: Prompt) -> list[list[int]]:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-from glip_core import boxes as box_ops
-from glip_core.structures import Detections, RawOutputs
+from glip_core.detection import boxes as box_ops
+from glip_core.types import Detections, RawOutputs
 
 
 @dataclass(frozen=True)

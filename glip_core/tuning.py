@@ -51,7 +51,7 @@ class TuningMode(ABC):
     frozen_text: ClassVar[bool] = True
     frozen_tower: ClassVar[bool] = False
 
-    def moves(self, name: str) -> bool:
+    def is_trainable(self, name: str) -> bool:
         """Whether the parameter with this official name is tuned."""
         raise NotImplementedError
 
@@ -68,7 +68,7 @@ class TuningMode(ABC):
         self.check(detector.config)
         names = [name for name in named_tensors(detector, detector.config) if name != PROMPT_OFFSET]
         offset = [PROMPT_OFFSET] if self.tunes_offset else []
-        return [name for name in names if self.moves(name)] + offset
+        return [name for name in names if self.is_trainable(name)] + offset
 
     def prepare(self, detector: Detector, prompt: Prompt) -> dict[str, nn.Parameter]:
         """Freeze what does not move and return what does, by official name.
@@ -82,14 +82,14 @@ class TuningMode(ABC):
                 detector.prompt_offset = new_offset(detector, tokens)
             else:
                 detector.prompt_offset = None
-        moving: dict[str, nn.Parameter] = {}
+        trainable: dict[str, nn.Parameter] = {}
         for name, tensor in named_tensors(detector, detector.config).items():
             if not isinstance(tensor, nn.Parameter):
                 continue
-            tensor.requires_grad_(name == PROMPT_OFFSET or self.moves(name))
+            tensor.requires_grad_(name == PROMPT_OFFSET or self.is_trainable(name))
             if tensor.requires_grad:
-                moving[name] = tensor
-        return moving
+                trainable[name] = tensor
+        return trainable
 
     def train(self, detector: Detector) -> None:
         """Set the detector for a training step: what is frozen runs in evaluation mode, without dropout."""
@@ -104,7 +104,7 @@ class ZeroShot(TuningMode):
     tunes = False
     frozen_tower = True
 
-    def moves(self, name: str) -> bool:
+    def is_trainable(self, name: str) -> bool:
         """No."""
         return False
 
@@ -124,7 +124,7 @@ class PromptTuning(TuningMode):
     needs_text = True
     tunes_offset = True
 
-    def moves(self, name: str) -> bool:
+    def is_trainable(self, name: str) -> bool:
         """No weight of the model."""
         return False
 
@@ -140,7 +140,7 @@ class LinearProbe(TuningMode):
     official_name: ClassVar[str | None] = "linear_prob"
     frozen_tower = True
 
-    def moves(self, name: str) -> bool:
+    def is_trainable(self, name: str) -> bool:
         """The heads, but not the per-level scales."""
         return name.startswith(_HEAD)
 
@@ -163,7 +163,7 @@ class Language(TuningMode):
     needs_text = True
     frozen_text = False
 
-    def moves(self, name: str) -> bool:
+    def is_trainable(self, name: str) -> bool:
         """The language backbone."""
         return name.startswith(_LANGUAGE)
 
@@ -179,7 +179,7 @@ class LanguageAndLinear(Language):
     name = "language+linear"
     official_name = None
 
-    def moves(self, name: str) -> bool:
+    def is_trainable(self, name: str) -> bool:
         """The language backbone and the heads."""
         return name.startswith((_LANGUAGE, *_HEAD))
 
@@ -192,7 +192,7 @@ class Full(TuningMode):
     frozen_vision = False
     frozen_text = False
 
-    def moves(self, name: str) -> bool:
+    def is_trainable(self, name: str) -> bool:
         """All but the backbone's bottom."""
         return not name.startswith(_FROZEN_BODY)
 

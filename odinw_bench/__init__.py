@@ -7,22 +7,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from odinw_bench.detectors import Adapter
-    from odinw_bench.evaluation import evaluate
-    from odinw_bench.fewshot import pick_shots
-    from odinw_bench.runner import run
-    from odinw_bench.spec import RunSpec
-    from odinw_bench.tasks import load_task
+    from odinw_bench.datasets.fewshot import pick_shots
+    from odinw_bench.datasets.registry import load_task
+    from odinw_bench.metrics.coco import evaluate
+    from odinw_bench.models import Adapter
+    from odinw_bench.runs.run import run
+    from odinw_bench.runs.spec import RunSpec
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Adapter": "detectors",
-    "RunSpec": "spec",
-    "evaluate": "evaluation",
-    "load_task": "tasks",
-    "pick_shots": "fewshot",
-    "run": "runner",
+    "Adapter": "models",
+    "RunSpec": "runs.spec",
+    "evaluate": "metrics.coco",
+    "load_task": "datasets.registry",
+    "pick_shots": "datasets.fewshot",
+    "run": "runs.run",
 }
 
 __all__ = ["Adapter", "RunSpec", "evaluate", "load_task", "pick_shots", "run"]

@@ -11,7 +11,7 @@ import pytest
 _PROGRAM = """
 import resource, sys
 import torch
-from odinw_bench.allocator import keep_freed_memory
+from odinw_bench.utils.allocator import keep_freed_memory
 assert keep_freed_memory(sys.argv[1] == "keep")
 for _ in range(20):  # the heap settles after a few
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from glip_core.errors import InputError
-from odinw_bench.annotations import check_annotations, read_annotations, trainable_ids
-from odinw_bench.coco import Split, open_folder
-from odinw_bench.evaluation import evaluate
-from odinw_bench.files import sha256_file
+from odinw_bench.datasets.annotations import check_annotations, read_annotations, trainable_ids
+from odinw_bench.datasets.coco import Split, open_folder
+from odinw_bench.metrics.coco import evaluate
+from odinw_bench.utils.io import sha256_file
 
 
 def sample() -> dict[str, Any]:

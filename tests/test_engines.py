@@ -9,12 +9,13 @@ import threading
 import pytest
 
 from glip_core import InputError
-from odinw_bench import RunSpec, engines
-from odinw_bench.engines import HowToRun, choose_engine, make_engine
-from odinw_bench.engines import base as engines_base
-from odinw_bench.engines import local as engines_local
-from odinw_bench.preparation import prepare
-from odinw_bench.records import claim, find_records
+from odinw_bench import RunSpec
+from odinw_bench.runs.launchers import HowToRun, choose_engine, make_engine
+from odinw_bench.runs.launchers import base as engines_base
+from odinw_bench.runs.launchers import choose as engines
+from odinw_bench.runs.launchers import local as engines_local
+from odinw_bench.runs.prepare import prepare
+from odinw_bench.runs.record import claim, find_records
 
 QUICK = {"epochs": 1, "copies": 1}
 SPECS = [
@@ -131,7 +132,7 @@ def test_a_cell_that_another_process_does_is_waited_for(tmp_path, monkeypatch):
 
 def test_what_another_process_finished_meanwhile_is_read_and_not_done_again(tmp_path, monkeypatch):
     """Between the look and the lock: the record counts."""
-    from odinw_bench import runner
+    from odinw_bench.runs import run as runner
 
     done = runner.run(SPECS[0], tmp_path)
     first_looks, real = iter([False]), runner.is_done

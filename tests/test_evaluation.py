@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from glip_core.errors import InputError
-from odinw_bench.annotations import check_annotations
-from odinw_bench.evaluation import detections_to_coco, evaluate
+from odinw_bench.datasets.annotations import check_annotations
+from odinw_bench.metrics.coco import detections_to_coco, evaluate
 
 REAL = ["Raccoon/Raccoon.v2-raw.coco", "thermalDogsAndPeople", "Aquarium/Aquarium Combined.v2-raw-1024.coco"]
 

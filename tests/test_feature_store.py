@@ -10,10 +10,10 @@ import torch
 
 from glip_core import TextFeatures
 from odinw_bench import RunSpec, run
-from odinw_bench.caching import CacheSettings
-from odinw_bench.feature_store import FeatureStore, default_folder, make_cache
-from odinw_bench.features import FeatureCache, Features
-from odinw_bench.files import sha256_bytes
+from odinw_bench.engine.cache_settings import CacheSettings
+from odinw_bench.engine.feature_store import FeatureStore, default_folder, make_cache
+from odinw_bench.engine.features import FeatureCache, Features
+from odinw_bench.utils.io import sha256_bytes
 
 
 def features(number: int, *, text: bool = False) -> Features:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from odinw_bench.features import FeatureCache, Features
+from odinw_bench.engine.features import FeatureCache, Features
 
 
 def features(number: int) -> Features:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from glip_core.errors import InputError
-from odinw_bench.fewshot import pick_shots
+from odinw_bench.datasets.fewshot import pick_shots
 
 
 def check(annotations: dict[str, Any], answers: dict[str, list[int]]) -> None:

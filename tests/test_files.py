@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from glip_core.errors import InputError
-from odinw_bench import files
+from odinw_bench.utils import io as files
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:

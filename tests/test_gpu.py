@@ -9,13 +9,13 @@ import torch
 
 import glip_core
 from glip_core import Prompt, Targets, tuning
-from odinw_bench.evaluation import evaluate
-from odinw_bench.features import FeatureCache
-from odinw_bench.inference import detect_split
-from odinw_bench.protocol import hyperparameters
-from odinw_bench.sources import open_split
-from odinw_bench.tasks import load_task
-from odinw_bench.training import tune
+from odinw_bench.datasets.registry import load_task
+from odinw_bench.datasets.sources import open_split
+from odinw_bench.engine.features import FeatureCache
+from odinw_bench.engine.predict import detect_split
+from odinw_bench.engine.recipes import hyperparameters
+from odinw_bench.engine.train import tune
+from odinw_bench.metrics.coco import evaluate
 from tests.core.reference import sampling_nano
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -56,10 +56,10 @@ def test_gradients(mode):
     found = []
     for device in ("cpu", "cuda"):
         model = sampling_nano().double().to(device)
-        moving = tuning.get_mode(mode).prepare(model, PROMPT)
+        trainable = tuning.get_mode(mode).prepare(model, PROMPT)
         losses = model.loss(pixels.to(device), [targets.to(device)], PROMPT)
         sum(losses.values()).backward()
-        found.append({name: float(p.grad.norm()) for name, p in moving.items() if p.grad is not None})
+        found.append({name: float(p.grad.norm()) for name, p in trainable.items() if p.grad is not None})
     expected, norms = found
     whole = sum(value**2 for value in expected.values()) ** 0.5
     assert norms == {name: pytest.approx(value, rel=1e-5, abs=1e-8 * whole) for name, value in expected.items()}

@@ -10,12 +10,13 @@ import pytest
 import torch
 
 import glip_core
-from odinw_bench import load_task, matching
-from odinw_bench.annotations import check_annotations
-from odinw_bench.evaluation import evaluate
-from odinw_bench.inference import detect_split
-from odinw_bench.prompts import task_prompt
-from odinw_bench.sources import open_split
+from odinw_bench import load_task
+from odinw_bench.datasets.annotations import check_annotations
+from odinw_bench.datasets.prompts import task_prompt
+from odinw_bench.datasets.sources import open_split
+from odinw_bench.engine.predict import detect_split
+from odinw_bench.metrics import crowded as matching
+from odinw_bench.metrics.coco import evaluate
 from tests.reference_ap import reference_metrics
 
 
@@ -132,7 +133,7 @@ def test_neither_batches_nor_the_order_of_images_change_the_ap_of_a_model(fish, 
     rows = detect_split(detector, prompt, split)
     expected = evaluate(split.annotations, rows)["AP"]
     assert expected > 10
-    monkeypatch.setattr("odinw_bench.inference.BATCH", 1)
+    monkeypatch.setattr("odinw_bench.engine.predict.BATCH", 1)
     alone = detect_split(detector, prompt, split)
     assert evaluate(split.annotations, alone)["AP"] == pytest.approx(expected, abs=0.1)
     best = [sorted((row["score"] for row in some), reverse=True)[:20] for some in (rows, alone)]
@@ -162,11 +163,11 @@ def test_labels_that_mean_nothing_teach_nothing(fish):
     The class layer of DyHead starts from nothing, so all it knows of classes it learns here.
     """
     from glip_core import tuning
-    from odinw_bench.coco import Split
-    from odinw_bench.protocol import hyperparameters
+    from odinw_bench.datasets.coco import Split
+    from odinw_bench.datasets.sources import few_shot_subset
+    from odinw_bench.engine.recipes import hyperparameters
+    from odinw_bench.engine.train import tune
     from odinw_bench.search.scorer import shuffled
-    from odinw_bench.sources import few_shot_subset
-    from odinw_bench.training import tune
 
     _, test, _ = fish
     task = load_task("aquarium", "mini")

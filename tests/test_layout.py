@@ -38,7 +38,14 @@ def test_the_core_needs_few_packages():
 
 @pytest.mark.parametrize(
     "module",
-    ["glip_core", "odinw_bench", "odinw_bench.cli", "odinw_bench.spec", "odinw_bench.tasks", "odinw_bench.records"],
+    [
+        "glip_core",
+        "odinw_bench",
+        "odinw_bench.cli",
+        "odinw_bench.runs.spec",
+        "odinw_bench.datasets.registry",
+        "odinw_bench.runs.record",
+    ],
 )
 def test_light_modules_do_not_bring_torch(module):
     code = f"import {module}, sys; sys.exit('torch' in sys.modules or 'timm' in sys.modules)"
@@ -56,6 +63,8 @@ def test_no_circles():
             names |= {
                 f"{node.module}.{a.name}" for node in body if isinstance(node, ast.ImportFrom) for a in node.names
             }
+            # "from package import module" by a module of that package is about the module, not about the package.
+            names -= {n for n in names if name.startswith(f"{n}.")}
             graph[name] = {n for n in names if n.startswith(("glip_core", "odinw_bench")) and n != name}
 
     def walk(name: str, path: tuple[str, ...]) -> None:

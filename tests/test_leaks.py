@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 
-from odinw_bench.leaks import leaked
-from odinw_bench.sources import open_split
-from odinw_bench.tasks import load_task
+from odinw_bench.datasets.duplicates import leaked
+from odinw_bench.datasets.registry import load_task
+from odinw_bench.datasets.sources import open_split
 from tests.cli.conftest import cli, write_dataset  # noqa: F401
 
 
@@ -42,10 +42,10 @@ def test_tuning_on_a_leak_is_refused(cli, pets_of_four, tmp_path):  # noqa: F811
 
 
 def test_the_official_data_are_taken_as_they_are_and_the_record_says_so(shared, tmp_path):
-    from odinw_bench.preparation import prepare
     from odinw_bench.report.load import load_runs
-    from odinw_bench.runner import run
-    from odinw_bench.spec import RunSpec
+    from odinw_bench.runs.prepare import prepare
+    from odinw_bench.runs.run import run
+    from odinw_bench.runs.spec import RunSpec
 
     root = tmp_path / "data"
     shutil.copytree(shared / "odinw/data/Raccoon", root / "Raccoon")

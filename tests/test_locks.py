@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from odinw_bench import locks
-from odinw_bench.locks import BusyError, exclusive
+from odinw_bench.utils import locks
+from odinw_bench.utils.locks import BusyError, exclusive
 
 
 def dead_pid() -> int:

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from glip_core.detector import GLIP
-from odinw_bench.portions import MemoryExhaustedError, Portion
-from odinw_bench.runner import run
-from odinw_bench.spec import RunSpec
+from odinw_bench.engine.micro_batch import MemoryExhaustedError, MicroBatching
+from odinw_bench.runs.run import run
+from odinw_bench.runs.spec import RunSpec
 
 
 @pytest.fixture
@@ -54,18 +54,18 @@ def test_where_not_even_one_image_fits_the_run_is_a_recorded_failure(tmp_path, s
 
 
 def test_it_halves_and_tells_other_errors_apart():
-    portion = Portion()
+    micro_batching = MicroBatching()
     sizes = []
 
     def work():
-        for part in portion.split(range(10)):
+        for part in micro_batching.split(range(10)):
             sizes.append(len(part))
             if len(part) > 3:
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
 
-    portion.attempt(10, work)
-    assert portion.most == 2
+    micro_batching.run(10, work)
+    assert micro_batching.max_images == 2
     assert sizes == [10, 5, 2, 2, 2, 2, 2]
     with pytest.raises(RuntimeError, match="something else"):
-        portion.attempt(10, lambda: (_ for _ in ()).throw(RuntimeError("something else")))
-    assert portion.most == 2
+        micro_batching.run(10, lambda: (_ for _ in ()).throw(RuntimeError("something else")))
+    assert micro_batching.max_images == 2

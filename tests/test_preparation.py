@@ -10,7 +10,7 @@ import pytest
 from glip_core import InputError
 from glip_core.checkpoint import EMBEDDED
 from odinw_bench import RunSpec
-from odinw_bench.preparation import SplitStore, prepare
+from odinw_bench.runs.prepare import SplitStore, prepare
 
 
 def digest(**changes) -> str:

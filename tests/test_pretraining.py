@@ -11,7 +11,7 @@ import torch
 import glip_core
 from glip_core import InputError
 from glip_core.config import get_config
-from odinw_bench.miniature.pretraining import DETECTION_CLASSES
+from odinw_bench.mini.pretraining import DETECTION_CLASSES
 from odinw_bench.pretraining import (
     CURVE,
     RECIPES,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from glip_core import InputError, Prompt
-from odinw_bench.prompts import prompt_from_json, prompt_to_json, read_attributes, task_prompt, typed_prompt
-from odinw_bench.tasks import load_task
+from odinw_bench.datasets.prompts import prompt_from_json, prompt_to_json, read_attributes, task_prompt, typed_prompt
+from odinw_bench.datasets.registry import load_task
 
 
 def test_a_typed_prompt():

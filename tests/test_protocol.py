@@ -7,8 +7,8 @@ import json
 import pytest
 
 from glip_core import InputError
-from odinw_bench.protocol import check_overrides, hyperparameters
-from odinw_bench.spec import PROTOCOLS, RunSpec, newest_protocol
+from odinw_bench.engine.recipes import check_overrides, hyperparameters
+from odinw_bench.runs.spec import PROTOCOLS, RunSpec, newest_protocol
 
 
 def test_the_official_recipe(shared):

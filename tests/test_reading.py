@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from glip_core import InputError
-from odinw_bench import reading
-from odinw_bench.reading import read_ahead
+from odinw_bench.engine import reading
+from odinw_bench.engine.reading import read_ahead
 
 
 def test_results_come_in_order():

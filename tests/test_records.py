@@ -10,7 +10,7 @@ import textwrap
 import pytest
 
 from glip_core import InputError
-from odinw_bench.records import BusyError, claim, find_records, is_done, read_record, write_record, writing
+from odinw_bench.runs.record import BusyError, claim, find_records, is_done, read_record, write_record, writing
 
 
 def record(**changes):
@@ -51,7 +51,7 @@ def test_a_killed_writer_leaves_nothing_half(tmp_path):
     code = f"""
         import time
         from pathlib import Path
-        from odinw_bench.records import claim, writing, write_record
+        from odinw_bench.runs.record import claim, writing, write_record
         folder = Path({str(tmp_path / "run")!r})
         with claim(folder), writing(folder) as scratch:
             write_record(scratch, {{"schema": 1, "status": "done"}})

@@ -7,7 +7,7 @@ import time
 
 import torch
 
-from odinw_bench.resume import Resume
+from odinw_bench.engine.checkpoint import Resume
 
 STATE = {"step": 3, "tensor": torch.arange(3), "draw": (3, (1, 2, 3), None), "ids": [1, "a"]}
 

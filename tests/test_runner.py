@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 import odinw_bench
 from glip_core import InputError
 from odinw_bench import RunSpec, evaluate, load_task
-from odinw_bench.preparation import prepare
-from odinw_bench.runner import execute
-from odinw_bench.sources import open_split
+from odinw_bench.datasets.sources import open_split
+from odinw_bench.runs.prepare import prepare
+from odinw_bench.runs.run import execute
 
 QUICK = {"epochs": 1, "copies": 1}
 
@@ -92,7 +92,7 @@ def test_a_failed_run_is_recorded_and_tried_again(tmp_path, monkeypatch):
         raise RuntimeError("out of luck")
 
     with monkeypatch.context() as patch:
-        patch.setattr("odinw_bench.work.detect_split", explode)
+        patch.setattr("odinw_bench.runs.work.detect_split", explode)
         with pytest.raises(RuntimeError):
             execute(prepared)
     record = json.loads((prepared.folder / "run.json").read_text())

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from odinw_bench import evaluate
-from odinw_bench.records import find_records
+from odinw_bench.runs.record import find_records
 from tests.cli.conftest import cli  # noqa: F401
 from tests.report import made
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from glip_core.errors import InputError
-from odinw_bench.data_commands import list_table
-from odinw_bench.fewshot import pick_shots
-from odinw_bench.sources import DATA_ROOT_VARIABLE, few_shot_subset, is_present, open_split
-from odinw_bench.tasks import load_suite, load_task
+from odinw_bench.datasets.fewshot import pick_shots
+from odinw_bench.datasets.listing import list_table
+from odinw_bench.datasets.registry import load_suite, load_task
+from odinw_bench.datasets.sources import DATA_ROOT_VARIABLE, few_shot_subset, is_present, open_split
 
 RACCOON = "Raccoon/Raccoon.v2-raw.coco"
 

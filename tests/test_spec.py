@@ -8,7 +8,7 @@ import pytest
 
 from glip_core import InputError
 from odinw_bench import RunSpec
-from odinw_bench.spec import MODES, TEXT_MODES, UNTUNED, expand_grid
+from odinw_bench.runs.spec import MODES, TEXT_MODES, UNTUNED, expand_grid
 
 IDENTITY = {"weights": "abc", "data": {"test": "1"}}
 

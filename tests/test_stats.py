@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from glip_core.errors import InputError
-from odinw_bench.evaluation import evaluate
-from odinw_bench.stats import _average_precision, _match_tables, paired_bootstrap, summarize, t_quantile
+from odinw_bench.metrics.coco import evaluate
+from odinw_bench.metrics.stats import _average_precision, _match_tables, paired_bootstrap, summarize, t_quantile
 
 from .test_evaluation import coco, noisy, perfect
 

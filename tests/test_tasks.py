@@ -11,11 +11,11 @@ import yaml
 from PIL import Image
 
 from glip_core.errors import InputError
-from odinw_bench.folder_tasks import find_splits
-from odinw_bench.paths import tasks_folder
-from odinw_bench.sources import open_split
-from odinw_bench.taskfile import read_task
-from odinw_bench.tasks import Task, list_tasks, load_suite, load_task
+from odinw_bench.datasets.folder import find_splits
+from odinw_bench.datasets.registry import Task, list_tasks, load_suite, load_task
+from odinw_bench.datasets.sources import open_split
+from odinw_bench.datasets.taskfile import read_task
+from odinw_bench.utils.paths import tasks_folder
 
 SHORT_NAMES = [
     *("aerial", "aquarium", "egohands", "mushrooms", "packages", "pascalvoc", "pistols"),

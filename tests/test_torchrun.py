@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from odinw_bench.records import find_records
+from odinw_bench.runs.record import find_records
 
 RUN = ["-m", "odinw_bench", "run", "--model", "glip-nano-b", "--dataset", "packages", "--shots", "3", "--json"]
 SHORT = ["--set", "epochs=2,copies=2,batch=4"]

@@ -10,17 +10,18 @@ import torch
 
 import glip_core
 from glip_core import Prompt, tuning
-from glip_core.losses import Normalisers
-from odinw_bench import reading, training
-from odinw_bench.features import FeatureCache
-from odinw_bench.inference import detect_split
-from odinw_bench.protocol import hyperparameters
-from odinw_bench.resume import Resume
-from odinw_bench.schedule import DataOrder, Patience
-from odinw_bench.sources import open_split
-from odinw_bench.tasks import load_task
-from odinw_bench.training import DivergedError, tune
-from odinw_bench.views import View, load_view, view_targets
+from glip_core.detection.losses import Normalisers
+from odinw_bench.datasets.registry import load_task
+from odinw_bench.datasets.sources import open_split
+from odinw_bench.engine import reading
+from odinw_bench.engine import train as training
+from odinw_bench.engine.checkpoint import Resume
+from odinw_bench.engine.data import ImageRequest, prepare_image, request_targets
+from odinw_bench.engine.features import FeatureCache
+from odinw_bench.engine.predict import detect_split
+from odinw_bench.engine.recipes import hyperparameters
+from odinw_bench.engine.schedule import DataOrder, Patience
+from odinw_bench.engine.train import DivergedError, tune
 from tests.core.test_detector import SMALL
 
 TINY = dataclasses.replace(
@@ -170,26 +171,26 @@ def test_a_batch_is_one_batch_whatever_the_sizes_of_its_images(data):
     """One step on images of two padded sizes: the gradient of the sum of their losses over common normalisers."""
     prompt, train, validation = data
     mode, recipe = tuning.get_mode("full"), settings(epochs=1, batch=2)
-    views = [View(train.image_ids[0], 0.7), View(train.image_ids[1], 1.0, flip=True)]
+    views = [ImageRequest(train.image_ids[0], 0.7), ImageRequest(train.image_ids[1], 1.0, flip=True)]
     model = detector()
     loop = training._Loop(model, mode, prompt, train, validation, recipe, 3, "fp32", FeatureCache())
-    items = [load_view(train, view, model) for view in views]
+    items = [prepare_image(train, view, model) for view in views]
     assert items[0].padded_hw != items[1].padded_hw
     mode.train(model)
-    targets = [view_targets(train, v, i.hw, model.device) for v, i in zip(views, items, strict=True)]
+    targets = [request_targets(train, v, i.hw, model.device) for v, i in zip(views, items, strict=True)]
     total = sum((model.normalisers(i.padded_hw, t) for i, t in zip(items, targets, strict=True)), Normalisers(0, 0))
     loss = sum(
         sum(model.losses_from_raw(model.forward_raw(i.pixels, prompt), [t], prompt, normalisers=total).values())
         for i, t in zip(items, targets, strict=True)
     )
     loss.backward()
-    expected = {name: p.grad.clone() for name, p in loop.moving.items() if p.grad is not None}
+    expected = {name: p.grad.clone() for name, p in loop.trainable.items() if p.grad is not None}
     norm = torch.sqrt(sum(g.square().sum() for g in expected.values()))
     losses = loop.step(loop.images(views))
     assert sum(losses.values()) == pytest.approx(float(loss.detach()), rel=1e-6)
     for name, gradient in expected.items():  # what the optimiser saw: clipped to a norm of 1
         torch.testing.assert_close(
-            loop.moving[name].grad, gradient * min(1.0, 1.0 / float(norm)), atol=1e-6, rtol=1e-4, msg=name
+            loop.trainable[name].grad, gradient * min(1.0, 1.0 / float(norm)), atol=1e-6, rtol=1e-4, msg=name
         )
 
 
@@ -200,9 +201,9 @@ def test_the_offset_has_its_own_rate(data):
         detector(), tuning.get_mode("prompt+linear"), prompt, train, validation, recipe, 3, "fp32", FeatureCache()
     )
     rates = {p: group["lr"] for group in loop.optimiser.param_groups for p in group["params"]}
-    assert rates[loop.moving[tuning.PROMPT_OFFSET]] == pytest.approx(0.03)
-    assert rates[loop.moving["rpn.head.bbox_pred.weight"]] == pytest.approx(1e-3)
-    assert rates[loop.moving["rpn.head.bbox_pred.bias"]] == pytest.approx(2e-3)
+    assert rates[loop.trainable[tuning.PROMPT_OFFSET]] == pytest.approx(0.03)
+    assert rates[loop.trainable["rpn.head.bbox_pred.weight"]] == pytest.approx(1e-3)
+    assert rates[loop.trainable["rpn.head.bbox_pred.bias"]] == pytest.approx(2e-3)
 
 
 def test_rates_fall_to_the_limit_and_no_further(data):

@@ -54,8 +54,8 @@ def _root(
 
 def main() -> None:
     """Run the program; what the user can mend is one line and exit code 2."""
-    from odinw_bench.allocator import keep_freed_memory
     from odinw_bench.commands.output import fail
+    from odinw_bench.utils.allocator import keep_freed_memory
 
     keep_freed_memory()
     # Threads that wait for each other by spinning are five times slower as soon as anything else needs a core.

@@ -56,9 +56,9 @@ def score(
             --shots 5
     """
     from odinw_bench.commands.score import command
-    from odinw_bench.scoring import Claim
+    from odinw_bench.runs.external import ExternalRun
 
-    what = Claim(model_name, mode, parse_shots(shots), seed, eval_split)
+    what = ExternalRun(model_name, mode, parse_shots(shots), seed, eval_split)
     command(predictions, what, suite, split_list(dataset), results, data_root=data_root, force=force, as_json=as_json)
 
 

@@ -66,9 +66,9 @@ def search(
         odinw-bench search --suite odinw13 --data-root DATA --model glip-t --dataset aquarium --trials 200 --device cuda
     """
     from odinw_bench.commands.search import SearchArguments, command
-    from odinw_bench.devices import pick_device
+    from odinw_bench.datasets.registry import list_tasks
     from odinw_bench.search import SearchSettings
-    from odinw_bench.tasks import list_tasks
+    from odinw_bench.utils.hardware import pick_device
 
     named = split_list(dataset)
     for name in list_tasks(suite) if "all" in named else named:

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from odinw_bench.commands.output import console, number, print_json, table
+from odinw_bench.metrics.stats import Comparison, Summary
 from odinw_bench.report.document import format_number
 from odinw_bench.report.pairs import Pair, compare_pairs, find_runs, over_tasks, pair_up
-from odinw_bench.stats import Comparison, Summary
 
 
 @dataclass(frozen=True)

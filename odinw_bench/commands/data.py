@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from odinw_bench.commands.output import console, print_json, table
-from odinw_bench.data_commands import list_table
+from odinw_bench.datasets.listing import list_table
 
 
 def list_command(suite: str, data_root: Path | None, as_json: bool) -> None:
@@ -32,9 +32,9 @@ def list_command(suite: str, data_root: Path | None, as_json: bool) -> None:
 
 def render_command(out: Path, datasets: list[str], sheet: Path | None) -> None:
     """Write the miniature suite, or its contact sheet."""
-    from odinw_bench.files import replacing
-    from odinw_bench.miniature import contact_sheet, task_names, write_suite
-    from odinw_bench.tasks import load_task
+    from odinw_bench.datasets.registry import load_task
+    from odinw_bench.mini import contact_sheet, task_names, write_suite
+    from odinw_bench.utils.io import replacing
 
     names = task_names() if "all" in datasets else [load_task(name, "mini").name for name in datasets]
     if sheet is not None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import typer
 
 from glip_core.errors import InputError
-from odinw_bench.checking import ERRORS, Checked, Finding, check_task
 from odinw_bench.commands.options import parse_seeds, parse_shots
 from odinw_bench.commands.output import console, print_json, table
-from odinw_bench.tasks import load_suite, load_task
+from odinw_bench.datasets.checks import ERRORS, Checked, Finding, check_task
+from odinw_bench.datasets.registry import load_suite, load_task
 
 TICK_SECONDS = 5.0
 

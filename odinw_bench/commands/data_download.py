@@ -9,8 +9,8 @@ from typing import cast
 
 from glip_core.errors import InputError
 from odinw_bench.commands.output import print_json
-from odinw_bench.download import SourceName, download_task
-from odinw_bench.tasks import load_suite, load_task
+from odinw_bench.datasets.download import SourceName, download_task
+from odinw_bench.datasets.registry import load_suite, load_task
 
 
 def command(datasets: Sequence[str], suite: str, data_root: Path, source: str, as_json: bool) -> None:

@@ -41,7 +41,7 @@ def collect() -> dict[str, Any]:
     import torch
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    from odinw_bench.sources import DATA_ROOT_VARIABLE
+    from odinw_bench.datasets.sources import DATA_ROOT_VARIABLE
 
     def version(package: str) -> str:
         try:

@@ -7,9 +7,9 @@ from typing import Any
 
 from glip_core.errors import InputError
 from odinw_bench.commands.output import print_json
-from odinw_bench.files import write_json
 from odinw_bench.report.pairs import find_runs
 from odinw_bench.report.testdata import read_predictions
+from odinw_bench.utils.io import write_json
 
 
 def command(runs: str, out: Path, as_json: bool) -> None:

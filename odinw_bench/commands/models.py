@@ -8,7 +8,7 @@ from pathlib import Path
 from glip_core.checkpoint import EMBEDDED, HUB_REPOSITORY
 from glip_core.config import PRESETS, DetectorConfig
 from odinw_bench.commands.output import console, print_json, table
-from odinw_bench.detectors import BUILT_IN, find_adapter
+from odinw_bench.models import BUILT_IN, find_adapter
 
 
 def command(as_json: bool) -> None:
@@ -57,10 +57,10 @@ def _cached(file: str, repository: str = HUB_REPOSITORY) -> bool:
 
 def card_command(models: Sequence[str], results: Path | None, out: Path | None) -> None:
     """Print model cards, or write one file each."""
-    from odinw_bench.files import write_text
     from odinw_bench.pretraining import RECIPES
     from odinw_bench.pretraining.modelcard import model_card
-    from odinw_bench.records import find_records
+    from odinw_bench.runs.record import find_records
+    from odinw_bench.utils.io import write_text
 
     records = [record for _, record in find_records(results)] if results else []
     for model in RECIPES if "all" in models else models:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from glip_core.errors import InputError
-from odinw_bench.spec import OFFICIAL_SEEDS, Shots
+from odinw_bench.runs.spec import OFFICIAL_SEEDS, Shots
 
 Listed = list[str]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

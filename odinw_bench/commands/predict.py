@@ -12,12 +12,12 @@ from glip_core.checkpoint import read_state_dict
 from glip_core.config import get_config
 from glip_core.preprocess import load_image
 from odinw_bench.commands.output import print_json
-from odinw_bench.detectors import Adapter, find_adapter
-from odinw_bench.devices import pick_device
-from odinw_bench.files import read_json, replacing, write_json
-from odinw_bench.prompts import prompt_from_json, typed_prompt
-from odinw_bench.records import read_record
-from odinw_bench.visualize import draw_detections
+from odinw_bench.datasets.prompts import prompt_from_json, typed_prompt
+from odinw_bench.models import Adapter, find_adapter
+from odinw_bench.runs.record import read_record
+from odinw_bench.utils.draw import draw_detections
+from odinw_bench.utils.hardware import pick_device
+from odinw_bench.utils.io import read_json, replacing, write_json
 
 
 def command(

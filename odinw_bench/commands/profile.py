@@ -12,10 +12,10 @@ from typing import Any
 from glip_core import InputError
 from glip_core.config import get_config
 from odinw_bench.commands.output import console, number, print_json, table
-from odinw_bench.devices import pick_device
-from odinw_bench.files import write_json
+from odinw_bench.metrics.published import PublishedCost, published_cost
 from odinw_bench.profiling import ProfileSettings, profile_all
-from odinw_bench.published import PublishedCost, published_cost
+from odinw_bench.utils.hardware import pick_device
+from odinw_bench.utils.io import write_json
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from odinw_bench.commands.output import number
-from odinw_bench.engines import Outcome
+from odinw_bench.runs.launchers import Outcome
 
 LINE_SECONDS = 30.0
 """When piped, a run in progress says where it is this often at most."""
 
 
 class GridProgress:
-    """Watches an engine; see :class:`odinw_bench.engines.base.Watcher`.
+    """Watches an engine; see :class:`odinw_bench.runs.launchers.base.Watcher`.
 
     Args:
         names: of the cells.

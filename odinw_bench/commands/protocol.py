@@ -5,9 +5,9 @@ from __future__ import annotations
 from glip_core.errors import InputError
 from odinw_bench.commands.options import parse_shots
 from odinw_bench.commands.output import console, print_json, table
-from odinw_bench.files import nearest
-from odinw_bench.protocol import hyperparameters
-from odinw_bench.spec import MODES, PROTOCOLS, UNTUNED, newest_protocol
+from odinw_bench.engine.recipes import hyperparameters
+from odinw_bench.runs.spec import MODES, PROTOCOLS, UNTUNED, newest_protocol
+from odinw_bench.utils.io import nearest
 
 
 def command(name: str | None, shots: str, as_json: bool) -> None:

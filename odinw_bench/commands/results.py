@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from odinw_bench.commands.output import console, number, print_json, table
-from odinw_bench.plan import Cell
+from odinw_bench.runs.plan import Cell
 
 _NUMBERS = ("AP", "AP50", "tune s", "test s", "tuned values")
 _COLUMNS = ("model", "dataset", "mode", "shots", "seed", *_NUMBERS)

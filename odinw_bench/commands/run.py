@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
-from odinw_bench.caching import CacheSettings
 from odinw_bench.commands.options import parse_seeds, parse_shots
 from odinw_bench.commands.output import print_json
-from odinw_bench.spec import MODES, RunSpec, Shots, expand_grid
-from odinw_bench.tasks import list_tasks, load_task
+from odinw_bench.datasets.registry import list_tasks, load_task
+from odinw_bench.engine.cache_settings import CacheSettings
+from odinw_bench.runs.spec import MODES, RunSpec, Shots, expand_grid
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ def command(arguments: RunArguments) -> int:
     if not arguments.as_json:
         for note in notes:
             print(f"left out: {note}", file=sys.stderr)
-    from odinw_bench.devices import pick_device
-    from odinw_bench.engines import HowToRun, choose_engine
-    from odinw_bench.plan import plan
+    from odinw_bench.runs.launchers import HowToRun, choose_engine
+    from odinw_bench.runs.plan import plan
+    from odinw_bench.utils.hardware import pick_device
 
     how = HowToRun(
         results=arguments.results,
@@ -129,9 +129,9 @@ def _run(arguments: RunArguments, how: Any, cells: Sequence[Any]) -> int:
     """Do what is not done yet, and print the table."""
     from odinw_bench.commands.progress import GridProgress
     from odinw_bench.commands.results import Result, cell_name, print_results
-    from odinw_bench.engines import choose_engine
-    from odinw_bench.engines.base import under_torchrun
-    from odinw_bench.records import read_record, tidy
+    from odinw_bench.runs.launchers import choose_engine
+    from odinw_bench.runs.launchers.base import under_torchrun
+    from odinw_bench.runs.record import read_record, tidy
 
     todo = [cell for cell in cells if arguments.force or not cell.done]
     for cell in cells:
@@ -173,7 +173,7 @@ def _run(arguments: RunArguments, how: Any, cells: Sequence[Any]) -> int:
 
 
 def _print_plan(arguments: RunArguments, cells: Sequence[Any]) -> None:
-    from odinw_bench.plan import estimate_seconds
+    from odinw_bench.runs.plan import estimate_seconds
 
     todo = [cell for cell in cells if arguments.force or not cell.done]
     seconds, unknown = estimate_seconds(todo, arguments.results)

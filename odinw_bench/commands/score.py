@@ -8,13 +8,13 @@ from typing import Any
 
 from glip_core.errors import InputError
 from odinw_bench.commands.output import console, number, print_json, table
-from odinw_bench.scoring import Claim, find_predictions, score
-from odinw_bench.tasks import load_suite, load_task
+from odinw_bench.datasets.registry import load_suite, load_task
+from odinw_bench.runs.external import ExternalRun, find_predictions, score
 
 
 def command(
     predictions: Path,
-    what: Claim,
+    what: ExternalRun,
     suite: str,
     datasets: Sequence[str],
     results: Path,

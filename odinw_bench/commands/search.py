@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from odinw_bench.allocator import keep_freed_memory
 from odinw_bench.commands.output import console, number, print_json, table
-from odinw_bench.files import write_bytes, write_text
 from odinw_bench.report.document import format_number
 from odinw_bench.report.searches import history_figure
 from odinw_bench.search import PLAIN, Search, SearchSettings, begin, luck, set_up, work
@@ -21,6 +19,8 @@ from odinw_bench.search.outcome import conclude
 from odinw_bench.search.recipe import in_words
 from odinw_bench.search.study import BEST
 from odinw_bench.search.tuning import PROTOCOL, begin_tuning, conclude_tuning, set_up_tuning, work_tuning
+from odinw_bench.utils.allocator import keep_freed_memory
+from odinw_bench.utils.io import write_bytes, write_text
 
 LINE_SECONDS = 10.0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from odinw_bench.commands.output import console, number, print_json, table
-from odinw_bench.records import read_record
+from odinw_bench.runs.record import read_record
 
 
 def command(folder: Path, as_json: bool) -> None:

@@ -14,7 +14,7 @@ import glip_core
 from glip_core import Detector, Prompt, Targets
 from glip_core.config import DetectorConfig
 from glip_core.preprocess import resized_hw, scale_boxes, to_tensor
-from odinw_bench.miniature.pretraining import DETECTION_CLASSES, Kind, PretrainSample, sample
+from odinw_bench.mini.pretraining import DETECTION_CLASSES, Kind, PretrainSample, sample
 from odinw_bench.pretraining.recipe import PretrainRecipe
 
 

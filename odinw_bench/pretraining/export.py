@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from glip_core import Detector
-from odinw_bench.environment import environment
 from odinw_bench.pretraining.recipe import PretrainRecipe
 from odinw_bench.pretraining.train import CURVE
+from odinw_bench.runs.environment import environment
 
 
 def export_weights(detector: Detector, path: Path, metadata: Mapping[str, str]) -> None:

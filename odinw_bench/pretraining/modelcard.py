@@ -11,7 +11,7 @@ from safetensors import safe_open
 from glip_core.checkpoint import EMBEDDED
 from glip_core.config import DetectorConfig, get_config
 from glip_core.errors import InputError
-from odinw_bench.stats import summarize
+from odinw_bench.metrics.stats import summarize
 
 SUITE = "mini"
 

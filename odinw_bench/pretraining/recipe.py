@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from glip_core.errors import InputError
-from odinw_bench.files import nearest
-from odinw_bench.miniature.pretraining import Kind
+from odinw_bench.mini.pretraining import Kind
+from odinw_bench.utils.io import nearest
 
 
 @dataclass(frozen=True)

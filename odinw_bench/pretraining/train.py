@@ -14,10 +14,10 @@ from torch import Tensor
 
 import glip_core
 from glip_core import Detector, InputError
-from odinw_bench.files import write_text
-from odinw_bench.miniature.pretraining import DETECTION_CLASSES
+from odinw_bench.mini.pretraining import DETECTION_CLASSES
 from odinw_bench.pretraining.data import Item, PretrainingData, load_named
 from odinw_bench.pretraining.recipe import PretrainRecipe, get_recipe
+from odinw_bench.utils.io import write_text
 
 CHECKPOINT = "last.pt"
 CURVE = "curve.jsonl"

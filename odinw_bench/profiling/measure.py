@@ -16,9 +16,9 @@ import glip_core
 from glip_core import Detector, InputError, Prompt, Targets, tuning
 from glip_core.config import get_config
 from glip_core.preprocess import load_image, pad_batch, resized_hw, to_tensor
-from odinw_bench.environment import environment, peak_memory, reset_peak_memory
 from odinw_bench.profiling.clock import StageClock
 from odinw_bench.profiling.operations import count_flops, matrix_product_rate
+from odinw_bench.runs.environment import environment, peak_memory, reset_peak_memory
 
 CLASSES = ("fish", "jellyfish", "penguin", "puffin", "shark", "starfish", "stingray")
 """Aquarium's: a prompt of about 20 tokens."""

@@ -22,7 +22,7 @@ def count_flops(work: Callable[[], Any]) -> int:
 
 
 def _sampling(table: torch.Size, rows: torch.Size, *_args: Any, out_shape: Any = None, **_kwargs: Any) -> int:
-    """``embedding_bag`` as :mod:`glip_core.deform` uses it: each row read is multiplied and added."""
+    """``embedding_bag`` as :mod:`glip_core.modeling.deform` uses it: each row read is multiplied and added."""
     return 2 * rows.numel() * table[1]
 
 

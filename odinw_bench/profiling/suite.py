@@ -10,8 +10,8 @@ from dataclasses import asdict
 from typing import Any
 
 from glip_core import InputError
-from odinw_bench.allocator import keep_freed_memory
 from odinw_bench.profiling.measure import ProfileSettings, profile
+from odinw_bench.utils.allocator import keep_freed_memory
 
 
 def profile_all(

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from odinw_bench.published import published_cost
+from odinw_bench.metrics.published import published_cost
+from odinw_bench.report.averages import Score, Suite, average, difference
 from odinw_bench.report.document import NOTHING, Cell, Column, Section, Table, listed, number_cell, text_cell
-from odinw_bench.report.means import Score, Suite, average, difference
 from odinw_bench.report.tables import CONFIG_COLUMNS, config_cells, difference_cells
 
 MINI = "mini"
@@ -17,7 +17,7 @@ MINI = "mini"
 
 def seen_names() -> dict[str, dict[str, bool]]:
     """For each task of the miniature, whether pre-training shows each class under its name."""
-    from odinw_bench.miniature import load_recipe, task_names
+    from odinw_bench.mini import load_recipe, task_names
 
     return {task: {entry.name: entry.seen for entry in load_recipe(task).classes} for task in task_names()}
 

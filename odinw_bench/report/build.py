@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from odinw_bench.files import write_bytes, write_text
 from odinw_bench.report.analysis import cost_table, fusion_section, prompt_section, seen_section
+from odinw_bench.report.averages import Suite, split_suites
 from odinw_bench.report.coverage import failed_section, missing_section, provenance_section
 from odinw_bench.report.document import Figure, Gallery, Report, Section, Table, listed, slug
 from odinw_bench.report.figures import cost_figure, heat_figures, mode_curves, shot_curves
 from odinw_bench.report.gallery import gallery
 from odinw_bench.report.load import find_content, load_runs
 from odinw_bench.report.markup import to_csv, to_latex, to_markdown
-from odinw_bench.report.means import Suite, split_suites
 from odinw_bench.report.page import to_html
 from odinw_bench.report.published import with_published_prompts
 from odinw_bench.report.searches import find_searches, search_section
 from odinw_bench.report.tables import dataset_key, dataset_section, headline, heat_map, ladder
+from odinw_bench.utils.io import write_bytes, write_text
 
 PAGE = "report.html"
 Say = Callable[[str], None]

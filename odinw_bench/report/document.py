@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from odinw_bench.files import sha256_bytes
+from odinw_bench.utils.io import sha256_bytes
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from odinw_bench.report.analysis import mean_cost
+from odinw_bench.report.averages import AS_PUBLISHED, Config, Suite, average, common_tasks, shots_rank
 from odinw_bench.report.document import Figure, format_number, listed, slug
-from odinw_bench.report.means import AS_PUBLISHED, Config, Suite, average, common_tasks, shots_rank
-from odinw_bench.spec import UNTUNED
+from odinw_bench.runs.spec import UNTUNED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from glip_core.errors import InputError
-from odinw_bench.annotations import ImageId
-from odinw_bench.evaluation import Predictions, check_pair, match
+from odinw_bench.datasets.annotations import ImageId
+from odinw_bench.metrics.coco import Predictions, check_pair, match
+from odinw_bench.report.averages import AS_PUBLISHED, Config, Suite
 from odinw_bench.report.document import Box, Gallery, Picture, format_number
-from odinw_bench.report.means import AS_PUBLISHED, Config, Suite
 from odinw_bench.report.testdata import PREDICTIONS, TestData, open_test_data, read_predictions
 
 _LONGEST = 640  # pixels of an embedded picture

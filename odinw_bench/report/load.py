@@ -12,9 +12,9 @@ import pandas as pd
 
 from glip_core.config import PRESETS
 from glip_core.errors import InputError
-from odinw_bench.files import parse_json, read_bytes
-from odinw_bench.records import find_records
-from odinw_bench.spec import UNTUNED
+from odinw_bench.runs.record import find_records
+from odinw_bench.runs.spec import UNTUNED
+from odinw_bench.utils.io import parse_json, read_bytes
 
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100")
 COSTS = (

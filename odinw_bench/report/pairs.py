@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
-from odinw_bench.records import find_records, read_record
+from odinw_bench.metrics.stats import Comparison, Summary, paired_bootstrap, summarize
 from odinw_bench.report.document import listed
 from odinw_bench.report.testdata import open_test_data, read_predictions
-from odinw_bench.stats import Comparison, Summary, paired_bootstrap, summarize
+from odinw_bench.runs.record import find_records, read_record
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from odinw_bench.published import facts
-from odinw_bench.report.means import AS_PUBLISHED, Config, Suite
+from odinw_bench.metrics.published import facts
+from odinw_bench.report.averages import AS_PUBLISHED, Config, Suite
 
 SUITE = "odinw13"
 """The only suite that published rows are of."""

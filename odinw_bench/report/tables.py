@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from glip_core.config import PRESETS
-from odinw_bench.published import facts
+from odinw_bench.metrics.published import facts
+from odinw_bench.metrics.stats import Summary
+from odinw_bench.report.averages import Average, Config, Score, Suite, average, common_tasks, difference, shots_rank
 from odinw_bench.report.document import (
     NOTHING,
     Cell,
@@ -20,10 +22,8 @@ from odinw_bench.report.document import (
     slug,
     text_cell,
 )
-from odinw_bench.report.means import Average, Config, Score, Suite, average, common_tasks, difference, shots_rank
 from odinw_bench.report.published import SUITE as PUBLISHED_SUITE
 from odinw_bench.report.published import published_ap, published_mean
-from odinw_bench.stats import Summary
 
 CONFIG_COLUMNS = (
     Column("model"),

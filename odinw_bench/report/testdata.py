@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glip_core.errors import InputError
-from odinw_bench.coco import Split
-from odinw_bench.evaluation import Predictions
-from odinw_bench.files import read_json
-from odinw_bench.folder_tasks import is_task_folder
-from odinw_bench.sources import open_split
-from odinw_bench.sources.files import known_root
-from odinw_bench.task import Task
-from odinw_bench.tasks import SUITES, load_suite, load_task
+from odinw_bench.datasets.coco import Split
+from odinw_bench.datasets.folder import is_task_folder
+from odinw_bench.datasets.registry import SUITES, load_suite, load_task
+from odinw_bench.datasets.sources import open_split
+from odinw_bench.datasets.sources.files import known_root
+from odinw_bench.datasets.task import Task
+from odinw_bench.metrics.coco import Predictions
+from odinw_bench.utils.io import read_json
 
 if TYPE_CHECKING:
     from PIL.Image import Image

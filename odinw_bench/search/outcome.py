@@ -8,15 +8,15 @@ from typing import Any
 
 import yaml
 
-from odinw_bench.environment import threads_for
-from odinw_bench.evaluation import evaluate
-from odinw_bench.files import write_json, write_text
-from odinw_bench.runner import run
+from odinw_bench.metrics.coco import evaluate
+from odinw_bench.metrics.stats import paired_bootstrap
+from odinw_bench.runs.environment import threads_for
+from odinw_bench.runs.run import run
 from odinw_bench.search import OFFICIAL, PLAIN, Search, best_candidate, given_trial
 from odinw_bench.search.sampler import BY_GROUP
 from odinw_bench.search.space import Candidate
 from odinw_bench.search.study import BEST, SCHEMA, trial_rows
-from odinw_bench.stats import paired_bootstrap
+from odinw_bench.utils.io import write_json, write_text
 
 Say = Callable[[str], None]
 

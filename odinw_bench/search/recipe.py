@@ -14,7 +14,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial
 
-from odinw_bench.protocol import Hyperparameters
+from odinw_bench.engine.recipes import Hyperparameters
 from odinw_bench.search.sampler import STARTUP
 
 _DECAYS = (1e-4, 0.5)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from glip_core import Detector, Prompt, tuning
-from odinw_bench.annotations import Annotations, ImageId
-from odinw_bench.coco import Split
-from odinw_bench.evaluation import evaluate
-from odinw_bench.features import FeatureCache, FrozenPart
-from odinw_bench.inference import detect_split
+from odinw_bench.datasets.annotations import Annotations, ImageId
+from odinw_bench.datasets.coco import Split
+from odinw_bench.engine.features import FeatureCache, FrozenPart
+from odinw_bench.engine.predict import detect_split
+from odinw_bench.metrics.coco import evaluate
 
 FIRST_SHARE = 3
 """A bad prompt is given up after one image in so many."""
@@ -41,7 +41,7 @@ class Scorer:
     Args:
         detector: a GLIP.
         splits: the labelled images: the k-shot training subset and the validation images.
-        precision: see :func:`odinw_bench.inference.autocast`.
+        precision: see :func:`odinw_bench.engine.predict.autocast`.
         budget: bytes of vision features held at most.
     """
 
@@ -87,7 +87,7 @@ class Scorer:
         return other
 
     def score(self, prompt: Prompt, give_up: Callable[[dict[str, Any]], bool] = lambda _: False) -> dict[str, Any]:
-        """Metrics of a prompt, as :func:`odinw_bench.evaluation.evaluate` gives them.
+        """Metrics of a prompt, as :func:`odinw_bench.metrics.coco.evaluate` gives them.
 
         Args:
             prompt: the classes in the task's order.

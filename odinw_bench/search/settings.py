@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
-from odinw_bench.detectors import model_facts
-from odinw_bench.files import nearest
-from odinw_bench.spec import UNTUNED, RunSpec, Shots
+from odinw_bench.models import model_facts
+from odinw_bench.runs.spec import UNTUNED, RunSpec, Shots
+from odinw_bench.utils.io import nearest
 
 SPACES = ("prompt", "tuning")
 """What can be searched among."""

@@ -10,8 +10,8 @@ from optuna.distributions import CategoricalDistribution
 
 from glip_core import Prompt
 from glip_core.prompt import SEPARATOR, clean_name
+from odinw_bench.datasets.task import Task
 from odinw_bench.search.words import Pools
-from odinw_bench.task import Task
 
 NOTHING = ""
 """The choice of no word."""

@@ -14,15 +14,16 @@ from optuna.study import MaxTrialsCallback, Study
 from optuna.trial import Trial, TrialState
 
 from glip_core import Detector, tuning
-from odinw_bench.caching import CacheSettings
-from odinw_bench.detectors import model_facts
-from odinw_bench.environment import threads_for
-from odinw_bench.feature_store import make_cache
-from odinw_bench.features import FeatureCache
-from odinw_bench.files import canonical_json, sha256_bytes, write_json
-from odinw_bench.preparation import Prepared, prepare
-from odinw_bench.protocol import hyperparameters
-from odinw_bench.runner import run
+from odinw_bench.engine.cache_settings import CacheSettings
+from odinw_bench.engine.feature_store import make_cache
+from odinw_bench.engine.features import FeatureCache
+from odinw_bench.engine.recipes import hyperparameters
+from odinw_bench.engine.train import DivergedError, tune
+from odinw_bench.models import model_facts
+from odinw_bench.runs.environment import threads_for
+from odinw_bench.runs.prepare import Prepared, prepare
+from odinw_bench.runs.run import run
+from odinw_bench.runs.work import load_detector
 from odinw_bench.search.recipe import NumberedSampler, RecipeSpace, in_words
 from odinw_bench.search.settings import SearchSettings
 from odinw_bench.search.study import (
@@ -37,8 +38,7 @@ from odinw_bench.search.study import (
     open_study,
     trial_rows,
 )
-from odinw_bench.training import DivergedError, tune
-from odinw_bench.work import load_detector
+from odinw_bench.utils.io import canonical_json, sha256_bytes, write_json
 
 ENOUGH = 10
 """Finished trials below which nothing is said about what mattered."""

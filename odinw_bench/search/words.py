@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from odinw_bench.task import Task
+from odinw_bench.datasets.task import Task
 
 Pools = Mapping[str, tuple[str, ...]]
 """What is described -> words for it, as they stand after "which is"."""
@@ -44,8 +44,8 @@ def pools_of(task: Task) -> Pools:
 
 def _drawn() -> Pools:
     """What the miniature's pre-training describes things by: all of it, not what a task happens to need."""
-    from odinw_bench.miniature.draw import COLOURS, SHAPES, TEXTURES
-    from odinw_bench.miniature.world import shape_adjective
+    from odinw_bench.mini.draw import COLOURS, SHAPES, TEXTURES
+    from odinw_bench.mini.world import shape_adjective
 
     return {
         "colour": tuple(COLOURS),

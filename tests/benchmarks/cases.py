@@ -14,12 +14,12 @@ from torchvision.ops import deform_conv2d
 import glip_core
 from glip_core import GLIP, Detector, Prompt, Targets, tuning
 from glip_core.config import get_config
-from glip_core.deform import deform_conv
-from glip_core.sampling import Levels
-from odinw_bench.features import FeatureCache, FrozenPart
-from odinw_bench.inference import autocast
+from glip_core.modeling.deform import deform_conv
+from glip_core.modeling.sampling import Levels
+from odinw_bench.engine.data import PreparedImage
+from odinw_bench.engine.features import FeatureCache, FrozenPart
+from odinw_bench.engine.predict import autocast
 from odinw_bench.profiling.measure import CLASSES
-from odinw_bench.views import Loaded
 from tests.core.reference import plain_formulation
 
 SIZE = (800, 1088)
@@ -113,7 +113,7 @@ def tuning_epoch(name: str, mode_name: str, *, cached: bool, images: int = 2) ->
     def work() -> object:
         mode.train(detector)
         for number in range(images):
-            features = frozen.of(number, lambda: Loaded(pixels, SIZE))
+            features = frozen.of(number, lambda: PreparedImage(pixels, SIZE))
             losses = detector.losses_from_raw(frozen.outputs([features]), targets, prompt)
             optimiser.zero_grad()
             torch.stack(list(losses.values())).sum().backward()

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image, ImageChops
 
 from odinw_bench import RunSpec
-from odinw_bench.preparation import prepare
-from odinw_bench.records import find_records, resume_path
+from odinw_bench.runs.prepare import prepare
+from odinw_bench.runs.record import find_records, resume_path
 
 TUNE = ("run", "--mode", "prompt", "--shots", "1", "--set", "epochs=1,copies=1")
 
@@ -77,7 +77,7 @@ def test_the_plan_estimates_by_the_records_at_hand(cli, results):
 
 
 def test_a_failed_run_is_exit_code_one_and_the_others_run(cli, tmp_path, monkeypatch):
-    from odinw_bench import work
+    from odinw_bench.runs import work
 
     real = work.detect_split
 

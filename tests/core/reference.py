@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
 import glip_core
-from glip_core import GLIP, Prompt, TextFeatures, deform
+from glip_core import GLIP, Prompt, TextFeatures
 from glip_core.config import get_config
-from glip_core.fusion import CrossAttention
-from glip_core.sampling import Levels
-from glip_core.vision import PixelLinear
+from glip_core.modeling import deform
+from glip_core.modeling.fusion import CrossAttention
+from glip_core.modeling.sampling import Levels
+from glip_core.modeling.swin import PixelLinear
 
 
 def plain_cross_attention(

@@ -11,8 +11,8 @@ from PIL import Image
 import glip_core
 from glip_core import InputError, Prompt, Targets, tuning
 from glip_core.config import PRESETS, FusionConfig, SwinConfig, TextConfig
-from glip_core.language import BERT_VOCABULARY
-from glip_core.losses import Normalisers
+from glip_core.detection.losses import Normalisers
+from glip_core.modeling.bert import BERT_VOCABULARY
 
 SMALL = dataclasses.replace(
     PRESETS["glip-t"],
@@ -131,20 +131,20 @@ def test_predict_speaks_in_the_photos_pixels(tmp_path):
 def test_modes_move_what_they_say_and_nothing_else(mode):
     chosen = tuning.get_mode(mode)
     detector = small()
-    moving = chosen.prepare(detector, PROMPT)
-    assert sorted(moving) == sorted(chosen.trainable_names(detector))
+    trainable = chosen.prepare(detector, PROMPT)
+    assert sorted(trainable) == sorted(chosen.trainable_names(detector))
     before = {k: v.detach().clone() for k, v in glip_core.checkpoint.named_tensors(detector, detector.config).items()}
     if not chosen.tunes:
-        assert not moving
+        assert not trainable
         return
-    optimiser = torch.optim.SGD(list(moving.values()), lr=0.1)
+    optimiser = torch.optim.SGD(list(trainable.values()), lr=0.1)
     chosen.train(detector)
     sum(detector.loss(torch.randn(2, 3, 96, 128), targets(), PROMPT).values()).backward()
     optimiser.step()
     after = glip_core.checkpoint.named_tensors(detector, detector.config)
     changed = {name for name in before if not before[name].equal(after[name])}
-    assert changed <= set(moving)
-    assert len(changed) >= 0.8 * len(moving)  # rows of words that are not in the prompt cannot move
+    assert changed <= set(trainable)
+    assert len(changed) >= 0.8 * len(trainable)  # rows of words that are not in the prompt cannot move
 
 
 @pytest.mark.parametrize("mode", ["prompt", "linear", "prompt+linear", "full"])

@@ -12,9 +12,9 @@ from torchvision.ops import deform_conv2d
 import glip_core
 from glip_core import GLIP, Prompt, Targets, tuning
 from glip_core.config import FusionConfig, get_config
-from glip_core.deform import deform_conv, output_size
-from glip_core.fusion import CrossAttention
-from glip_core.sampling import Levels
+from glip_core.modeling.deform import deform_conv, output_size
+from glip_core.modeling.fusion import CrossAttention
+from glip_core.modeling.sampling import Levels
 
 from .reference import plain_cross_attention, plain_deform_conv, plain_formulation, sampling_nano
 

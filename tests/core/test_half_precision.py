@@ -8,10 +8,11 @@ from timm.models.swin_transformer import WindowAttention
 from torchvision.ops import deform_conv2d
 
 import glip_core
-from glip_core import Prompt, windows
-from glip_core.deform import deform_conv
-from glip_core.sampling import Levels
-from glip_core.windows import attend
+from glip_core import Prompt
+from glip_core.modeling import windows
+from glip_core.modeling.deform import deform_conv
+from glip_core.modeling.sampling import Levels
+from glip_core.modeling.windows import attend
 
 
 def share_of_error(found: list[torch.Tensor], expected: list[torch.Tensor]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from glip_core import InputError, Prompt
-from glip_core.language import BERT_VOCABULARY, load_tokenizer
+from glip_core.modeling.bert import BERT_VOCABULARY, load_tokenizer
 
 
 def spans_as_text(prompt: Prompt) -> list[str]:

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from glip_core import InputError, Prompt
-from glip_core.language import BERT_VOCABULARY
-from odinw_bench.detectors.grounding_dino import GroundingDinoT, _detections
-from odinw_bench.records import find_records
+from glip_core.modeling.bert import BERT_VOCABULARY
+from odinw_bench.models.grounding_dino import GroundingDinoT, _detections
+from odinw_bench.runs.record import find_records
 from tests.cli.conftest import cli, pets  # noqa: F401
 
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from odinw_bench.records import find_records
+from odinw_bench.runs.record import find_records
 from tests.cli.conftest import write_dataset
 
 DETECTOR = '''

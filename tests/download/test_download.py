@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from odinw_bench import load_task
-from odinw_bench.sources import open_split
+from odinw_bench.datasets.sources import open_split
 from tests.download import standin
 
 RACCOON = "Raccoon/Raccoon.v2-raw.coco"

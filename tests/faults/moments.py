@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from odinw_bench.records import find_records
+from odinw_bench.runs.record import find_records
 
 
 def at_every_moment(work: Callable[[], None], check: Callable[[], None]) -> int:
@@ -80,8 +80,8 @@ def _whole_records(results: Path) -> Callable[[], None]:
 
 
 def _run(dataset: Path, results: Path) -> int:
-    from odinw_bench.runner import run
-    from odinw_bench.spec import RunSpec
+    from odinw_bench.runs.run import run
+    from odinw_bench.runs.spec import RunSpec
 
     recipe = {"epochs": 2, "copies": 1, "eval_every": 1}
     spec = RunSpec(str(dataset), mode="linear", shots=1, overrides=recipe)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from odinw_bench.records import find_records
+from odinw_bench.runs.record import find_records
 
 PATIENCE = 180.0
 

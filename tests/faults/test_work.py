@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from odinw_bench.records import is_full
-from odinw_bench.resume import Resume
+from odinw_bench.engine.checkpoint import Resume
+from odinw_bench.runs.record import is_full
 from tests.cli.conftest import write_dataset
 from tests.faults.program import end, leftovers, numbers, records, start
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from glip_core.errors import InputError
-from odinw_bench.annotations import check_annotations
-from odinw_bench.coco import Split
-from odinw_bench.evaluation import evaluate
+from odinw_bench.datasets.annotations import check_annotations
+from odinw_bench.datasets.coco import Split
+from odinw_bench.metrics.coco import evaluate
 from tests.cli.conftest import cli  # noqa: F401
 from tests.inputs.answers import sound
 

@@ -17,7 +17,7 @@ from glip_core import Prompt, load
 from glip_core.checkpoint import find_weights, read_state_dict
 from glip_core.config import get_config
 from glip_core.errors import InputError
-from odinw_bench.prompts import typed_prompt
+from odinw_bench.datasets.prompts import typed_prompt
 from tests.cli.conftest import cli, write_dataset  # noqa: F401
 from tests.inputs.answers import sound
 from tests.inputs.test_annotations import WRONG, sane

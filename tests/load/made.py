@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from odinw_bench.spec import OFFICIAL_SEEDS, OFFICIAL_SHOTS
-from odinw_bench.tasks import load_suite
+from odinw_bench.datasets.registry import load_suite
+from odinw_bench.runs.spec import OFFICIAL_SEEDS, OFFICIAL_SHOTS
 from tests.report import made
 
 MODES = ("prompt", "prompt+linear", "linear", "language", "language+linear", "full")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from glip_core.errors import InputError
-from odinw_bench.miniature.backgrounds import BACKGROUNDS, Camera
-from odinw_bench.miniature.draw import COLOURS, SHAPES, TEXTURES, Look, parse_look, stamp
-from odinw_bench.miniature.scenes import Scene, Wish, compose, generator
-from odinw_bench.miniature.world import COMMON, describe
+from odinw_bench.mini.backgrounds import BACKGROUNDS, Camera
+from odinw_bench.mini.draw import COLOURS, SHAPES, TEXTURES, Look, parse_look, stamp
+from odinw_bench.mini.scenes import Scene, Wish, compose, generator
+from odinw_bench.mini.world import COMMON, describe
 
 STILL = np.zeros(3, np.float32)
 

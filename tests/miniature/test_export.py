@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from glip_core.errors import InputError
-from odinw_bench.miniature import contact_sheet, load_recipe, write_suite
-from odinw_bench.sources import open_split
-from odinw_bench.tasks import load_suite, load_task
+from odinw_bench.datasets.registry import load_suite, load_task
+from odinw_bench.datasets.sources import open_split
+from odinw_bench.mini import contact_sheet, load_recipe, write_suite
 
 
 def test_a_folder_gives_what_the_embedded_task_gives(tmp_path: Path) -> None:

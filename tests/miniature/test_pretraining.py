@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from odinw_bench.miniature import load_recipe, task_names, world
-from odinw_bench.miniature.draw import COLOURS, SHAPES, TEXTURES
-from odinw_bench.miniature.phrases import LARGE, SMALL, Phrase, matching
-from odinw_bench.miniature.pretraining import (
+from odinw_bench.mini import load_recipe, task_names, world
+from odinw_bench.mini.draw import COLOURS, SHAPES, TEXTURES
+from odinw_bench.mini.phrases import LARGE, SMALL, Phrase, matching
+from odinw_bench.mini.pretraining import (
     DETECTION_CLASSES,
     NEIGHBOURS,
     Kind,
@@ -23,9 +23,9 @@ from odinw_bench.miniature.pretraining import (
     sample,
     vocabulary_words,
 )
-from odinw_bench.miniature.scenes import Scene, generator
-from odinw_bench.miniature.vocabulary import SPECIAL, train_vocabulary
-from odinw_bench.miniature.world import COMMON, INVENTED, NOUNS, invented_word, reserved_words
+from odinw_bench.mini.scenes import Scene, generator
+from odinw_bench.mini.vocabulary import SPECIAL, train_vocabulary
+from odinw_bench.mini.world import COMMON, INVENTED, NOUNS, invented_word, reserved_words
 
 KINDS: tuple[Kind, ...] = ("detection", "grounding", "captions")
 NUMBERS = {

@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 from glip_core.errors import InputError
-from odinw_bench.miniature import load_recipe, task_names
-from odinw_bench.miniature.draw import SHAPES
-from odinw_bench.miniature.pretraining import vocabulary_words
-from odinw_bench.miniature.recipes import Recipe, read_recipe
-from odinw_bench.miniature.world import COMMON, describe
-from odinw_bench.tasks import load_task
+from odinw_bench.datasets.registry import load_task
+from odinw_bench.mini import load_recipe, task_names
+from odinw_bench.mini.draw import SHAPES
+from odinw_bench.mini.pretraining import vocabulary_words
+from odinw_bench.mini.recipes import Recipe, read_recipe
+from odinw_bench.mini.world import COMMON, describe
 
 RECIPES = {name: load_recipe(name) for name in task_names()}
 RAW: dict[str, Any] = {

@@ -15,19 +15,19 @@ import numpy as np
 import pytest
 
 from glip_core.errors import InputError
-from odinw_bench.fewshot import pick_shots
-from odinw_bench.miniature import load_recipe, render_split, task_names
-from odinw_bench.miniature.recipes import SPLITS
-from odinw_bench.miniature.suite import draw_scene
+from odinw_bench.datasets.fewshot import pick_shots
+from odinw_bench.mini import load_recipe, render_split, task_names
+from odinw_bench.mini.recipes import SPLITS
+from odinw_bench.mini.suite import draw_scene
 
 SUITE = "1c7db7cec244448281c9f9c5c39d23c0ebec1c243d36a3ec783d5e6012c393af"
 """Hash of all annotations. A change means another suite: raise ``VERSION``, and measure every published number anew."""
 
 FINGERPRINT = """
 import zlib, numpy as np
-from odinw_bench.miniature import load_recipe
-from odinw_bench.miniature.pretraining import sample
-from odinw_bench.miniature.suite import draw_scene
+from odinw_bench.mini import load_recipe
+from odinw_bench.mini.pretraining import sample
+from odinw_bench.mini.suite import draw_scene
 crc = 0
 for task in ("aerial", "egohands", "mushrooms", "pistols", "thermal"):
     for index in range(8):

@@ -66,10 +66,10 @@ def test_trainable_names_and_groups(subject, modes, official):
         pytest.skip("the official code has no such mode for this model")
     mode, stored = tuning.get_mode(OFFICIAL[official]), modes[official]
     assert sorted(tuning.trainable_names(subject.detector, mode.name)) == sorted(stored["names"])
-    moving = mode.prepare(subject.detector, subject.prompt)
+    trainable = mode.prepare(subject.detector, subject.prompt)
     prompt_tuning = official == "language_prompt_v2"
     groups = tuning.parameter_groups(
-        moving, lr=0.05 if prompt_tuning else 1e-4, language_lr=1e-5, weight_decay=0.25 if prompt_tuning else 0.05
+        trainable, lr=0.05 if prompt_tuning else 1e-4, language_lr=1e-5, weight_decay=0.25 if prompt_tuning else 0.05
     )
     ours = {name: [group["lr"], group["weight_decay"]] for group in groups for name in group["names"]}
     assert ours == {name: pytest.approx(value) for name, value in stored["lr_wd_of"].items()}
@@ -81,11 +81,11 @@ def test_gradients(subject, train, modes, official):
     if official not in modes:
         pytest.skip("the official code has no such mode for this model")
     stored = train.facts["grad_norm_full"] if official == "full" else modes[official].get("grad_norm")
-    moving = tuning.get_mode(OFFICIAL[official]).prepare(subject.detector, subject.prompt)
+    trainable = tuning.get_mode(OFFICIAL[official]).prepare(subject.detector, subject.prompt)
     losses = subject.detector.eval().loss(subject.pixels, subject.targets(train), subject.prompt)
     sum(losses.values()).backward()
-    norms = {name: float(p.grad.norm()) if p.grad is not None else 0.0 for name, p in moving.items()}
-    for parameter in moving.values():
+    norms = {name: float(p.grad.norm()) if p.grad is not None else 0.0 for name, p in trainable.items()}
+    for parameter in trainable.values():
         parameter.grad = None
     if stored is None:
         pytest.skip("no gradient norms stored for this mode")
@@ -117,9 +117,9 @@ def test_trajectory(subject, train, parity, official, dtype, steps, tolerance):
     if stored is None:
         pytest.skip("no trajectory stored")
     mode = tuning.get_mode(OFFICIAL[official])
-    moving = mode.prepare(subject.detector, subject.prompt)
+    trainable = mode.prepare(subject.detector, subject.prompt)
     optimiser = torch.optim.AdamW(
-        tuning.parameter_groups(moving, lr=stored["base_lr"], language_lr=1e-5, weight_decay=stored["weight_decay"])
+        tuning.parameter_groups(trainable, lr=stored["base_lr"], language_lr=1e-5, weight_decay=stored["weight_decay"])
     )
     try:
         subject.detector.to(dtype)
@@ -129,7 +129,7 @@ def test_trajectory(subject, train, parity, official, dtype, steps, tolerance):
                 assert float(losses[name].detach()) == pytest.approx(value, rel=tolerance), name
             optimiser.zero_grad()
             sum(losses.values()).backward()
-            norm = torch.nn.utils.clip_grad_norm_(list(moving.values()), 1.0)
+            norm = torch.nn.utils.clip_grad_norm_(list(trainable.values()), 1.0)
             assert float(norm) == pytest.approx(step["grad_norm_before_clip"], rel=tolerance)
             optimiser.step()
     finally:
@@ -146,15 +146,15 @@ def test_gradient_samples(subject, train):
         keys = [key for key in train.facts["arrays"] if key.startswith(prefix)]
         if not keys:
             continue
-        moving = tuning.get_mode(mode).prepare(subject.detector, subject.prompt)
+        trainable = tuning.get_mode(mode).prepare(subject.detector, subject.prompt)
         sum(subject.detector.eval().loss(subject.pixels, subject.targets(train), subject.prompt).values()).backward()
         for key in keys:
             name = key.removeprefix(prefix)
-            parameter = moving["rpn.tunable_linear.weight" if name == "tunable_linear_rows" else name]
+            parameter = trainable["rpn.tunable_linear.weight" if name == "tunable_linear_rows" else name]
             gradient = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
             allowed = 1e-3 * float(gradient.abs().max())
             assert train.error(key, gradient) <= allowed, (key, train.error(key, gradient), allowed)
-        for parameter in moving.values():
+        for parameter in trainable.values():
             parameter.grad = None
     if hasattr(subject.detector, "prompt_offset"):
         subject.detector.prompt_offset = None

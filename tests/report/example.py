@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from odinw_bench.records import find_records
+from odinw_bench.runs.record import find_records
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, REPORT = ROOT / "results" / "example", ROOT / "reports" / "example"

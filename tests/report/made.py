@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from odinw_bench import evaluate, load_task
-from odinw_bench.coco import Split
-from odinw_bench.files import canonical_json, sha256_bytes
-from odinw_bench.records import write_record
-from odinw_bench.sources import open_split
+from odinw_bench.datasets.coco import Split
+from odinw_bench.datasets.sources import open_split
+from odinw_bench.runs.record import write_record
+from odinw_bench.utils.io import canonical_json, sha256_bytes
 
 TUNED = {"prompt": 2_000, "linear": 40_000, "full": 8_000_000}
 

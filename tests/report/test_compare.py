@@ -7,7 +7,7 @@ import json
 import pytest
 
 from odinw_bench import evaluate
-from odinw_bench.stats import paired_bootstrap
+from odinw_bench.metrics.stats import paired_bootstrap
 from tests.report import made
 
 FAST = ("--samples", "100")

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from odinw_bench import evaluate, load_task
-from odinw_bench.records import find_records
+from odinw_bench.datasets.sources import open_split
 from odinw_bench.report import ReportSettings, build_report
-from odinw_bench.sources import open_split
+from odinw_bench.runs.record import find_records
 from tests.report.example import REPORT, RESULTS
 
 pytestmark = pytest.mark.skipif(not RESULTS.is_dir(), reason="the example's records are part of a checkout only")

@@ -8,8 +8,8 @@ import statistics
 import pytest
 
 from glip_core import InputError
+from odinw_bench.report.averages import Config, average, common_tasks, difference, split_suites
 from odinw_bench.report.load import load_runs
-from odinw_bench.report.means import Config, average, common_tasks, difference, split_suites
 from tests.report.made import metrics, record, spec, write
 
 

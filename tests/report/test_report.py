@@ -16,9 +16,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from odinw_bench import RunSpec, run
-from odinw_bench.miniature import load_recipe
-from odinw_bench.published import facts, published_cost
-from odinw_bench.report.means import Config
+from odinw_bench.metrics.published import facts, published_cost
+from odinw_bench.mini import load_recipe
+from odinw_bench.report.averages import Config
 from odinw_bench.report.published import published_ap
 from tests.report import made
 from tests.report.conftest import HOSTILE

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from odinw_bench import load_task
-from odinw_bench.records import find_records
+from odinw_bench.runs.record import find_records
 from odinw_bench.search import SearchSettings, begin, set_up, work, written_params
 from odinw_bench.search.scorer import shuffled
 from tests.cli.conftest import cli  # noqa: F401
@@ -129,7 +129,7 @@ def test_the_space_holds_the_hand_written_prompt():
     task = load_task("aquarium", "mini")
     space = PromptSpace(task, pools_of(task))
     written = space.candidate(written_params(space)).prompt()
-    from odinw_bench.prompts import task_prompt
+    from odinw_bench.datasets.prompts import task_prompt
 
     assert written.caption == task_prompt(task, "manual").caption
     assert space.candidate(space.plain()).prompt() == task_prompt(task, "zero-shot")

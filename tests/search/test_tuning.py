@@ -5,8 +5,8 @@ from __future__ import annotations
 import optuna
 import pytest
 
-from odinw_bench.protocol import hyperparameters
-from odinw_bench.records import find_records
+from odinw_bench.engine.recipes import hyperparameters
+from odinw_bench.runs.record import find_records
 from odinw_bench.search.recipe import NumberedSampler, RecipeSpace, in_words
 from odinw_bench.search.settings import SearchSettings
 from odinw_bench.search.tuning import begin_tuning, set_up_tuning, work_tuning
@@ -73,7 +73,7 @@ def test_two_studies_that_go_on_do_not_repeat_draws():
 
 
 def test_a_recipe_that_diverges_is_recorded_and_the_rest_goes_on(tmp_path, monkeypatch):
-    from odinw_bench.training import DivergedError
+    from odinw_bench.engine.train import DivergedError
 
     search = set_up_tuning(SearchSettings("packages", shots=1, trials=3, results=tmp_path, space="tuning"))
     tried = []

@@ -1,0 +1,1 @@
+"""Boxes, anchors, assignment of targets, losses."""

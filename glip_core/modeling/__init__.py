@@ -1,0 +1,1 @@
+"""The layers: Swin and its pyramid, BERT, deep fusion, DyHead, heads."""

@@ -1,0 +1,150 @@
+"""What the data of a task really hold, and what is wrong with them: nothing is changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from glip_core.errors import InputError
+from odinw_bench.datasets.checks.boxes import Counts, check_annotation_file, check_content
+from odinw_bench.datasets.checks.findings import ERRORS, Finding, Findings
+from odinw_bench.datasets.checks.pictures import check_pictures
+from odinw_bench.datasets.coco import Split
+from odinw_bench.datasets.download.manifest import damage, read_manifest
+from odinw_bench.datasets.fewshot import Shots
+from odinw_bench.datasets.sources import few_shot_subset, is_present, open_split
+from odinw_bench.datasets.sources.files import root_of
+from odinw_bench.datasets.task import SplitPaths, Task
+
+__all__ = ["ERRORS", "Checked", "Counts", "Finding", "Subset", "check_task"]
+
+Tick = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Subset:
+    """What a few-shot subset really holds.
+
+    Attributes:
+        shots, seed: which one.
+        made: from a ready-made file, or by the rule.
+        images: how many.
+        classes: by class name: (images with it, its boxes).
+    """
+
+    shots: Shots
+    seed: int
+    made: str
+    images: int
+    classes: dict[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A task's data.
+
+    Attributes:
+        task: its short name.
+        counts: by split.
+        findings: what is wrong or odd.
+        subsets: as asked for.
+    """
+
+    task: str
+    counts: dict[str, Counts]
+    findings: list[Finding]
+    subsets: list[Subset]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing was found that makes numbers wrong or runs fail."""
+        return not any(finding.kind in ERRORS for finding in self.findings)
+
+
+def check_task(
+    task: Task,
+    data_root: Path | None = None,
+    *,
+    subsets: Sequence[tuple[Shots, int]] = (),
+    pictures: bool = True,
+    tick: Tick = lambda *_: None,
+) -> Checked:
+    """Read every annotation and every picture of a task.
+
+    Args:
+        task: any task.
+        data_root: see :func:`odinw_bench.datasets.sources.open_split`.
+        subsets: (shots, seed) of few-shot subsets of the training split to count.
+        pictures: decode every picture and hash its file; else only the annotations are read.
+        tick: told (split, pictures done, pictures in all).
+
+    Raises:
+        InputError: the data are not here, or (with ``subsets``) the training split cannot be used.
+    """
+    if not any(is_present(task, split, data_root) for split in task.splits):
+        open_split(task, next(iter(task.splits)), data_root)  # whose error names the remedy
+    findings = Findings()
+    counts: dict[str, Counts] = {}
+    seen: dict[str, tuple[str, str]] = {}
+    for split, paths in _distinct(task).items():
+        if task.source.kind == "miniature":
+            counts[split], images = check_content(open_split(task, split).annotations, split, findings)
+        else:
+            root = root_of(task, data_root, wanted=paths.annotations)
+            if not (root / paths.annotations).is_file():
+                findings.add(split, "annotation file missing", paths.annotations)
+                continue
+            counts[split], images = check_annotation_file(root / paths.annotations, split, findings)
+            _try_to_open(task, split, data_root, findings)
+            if pictures:
+                check_pictures(root / paths.images, split, images, findings, seen, tick)
+        expected = paths.count
+        if expected is not None and counts[split].images != expected:
+            findings.add(split, "other number of images than published", f"{counts[split].images}, not {expected}")
+    if pictures and task.source.kind == "official":
+        _compare_with_download(task, data_root, findings)
+    train = open_split(task, "train", data_root) if subsets else None
+    held = [_subset(task, train, shots, seed, data_root) for shots, seed in subsets] if train is not None else []
+    return Checked(task.name, counts, findings.listed(), held)
+
+
+def _compare_with_download(task: Task, data_root: Path | None, findings: Findings) -> None:
+    """With the hashes that the download wrote down, where there was one."""
+    for paths in _distinct(task).values():
+        root = root_of(task, data_root, wanted=paths.annotations)
+        for unit in map(str, PurePosixPath(paths.annotations).parents):
+            manifest = read_manifest(root, unit)
+            if manifest is not None:
+                for problem in damage(root, manifest, contents=True):
+                    findings.add("all", "not as downloaded", problem)
+                return
+
+
+def _distinct(task: Task) -> dict[str, SplitPaths]:
+    """The splits that are files of their own; some tasks test on their validation split."""
+    if task.source.kind == "miniature":
+        return dict(task.splits)
+    first: dict[str, str] = {}
+    for name, paths in task.splits.items():
+        first.setdefault(paths.annotations, name)
+    return {name: task.splits[name] for name in first.values()}
+
+
+def _try_to_open(task: Task, split: str, data_root: Path | None, findings: Findings) -> None:
+    """As a run would."""
+    try:
+        open_split(task, split, data_root)
+    except InputError as error:
+        findings.add(split, "annotations unusable", str(error))
+
+
+def _subset(task: Task, train: Split, shots: Shots, seed: int, data_root: Path | None) -> Subset:
+    subset, made = few_shot_subset(task, "train", train, shots, seed, data_root)
+    names = dict(zip(subset.category_ids, subset.class_names, strict=True))
+    boxes = Counter(names[box["category_id"]] for box in subset.annotations["annotations"])
+    pairs = {(names[box["category_id"]], box["image_id"]) for box in subset.annotations["annotations"]}
+    images = Counter(name for name, _ in pairs)
+    classes = {name: (images[name], boxes[name]) for name in subset.class_names}
+    return Subset(shots, seed, made, len(subset), classes)

@@ -1,0 +1,73 @@
+"""Picture files: there, readable, of the size that their annotations state, and not twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from glip_core.errors import InputError
+from odinw_bench.datasets.checks.findings import Findings
+from odinw_bench.utils.io import sha256_file, stays_inside
+
+_LONG = 150
+
+
+def check_pictures(
+    folder: Path,
+    split: str,
+    images: Sequence[Mapping[str, Any]],
+    findings: Findings,
+    seen: dict[str, tuple[str, str]],
+    tick: Callable[[str, int, int], None],
+) -> None:
+    """Decode and hash every picture of a split, one at a time.
+
+    Args:
+        folder: where they lie.
+        split: its name.
+        images: entries of the annotation file.
+        findings: what is found is added.
+        seen: from a file's hash to the (split, name) that had it first; carried from split to split.
+        tick: told (split, pictures done, pictures in all).
+    """
+    for number, image in enumerate(images, start=1):
+        name = image.get("file_name")
+        if isinstance(name, str) and name and stays_inside(name):
+            _check_picture(folder, split, name, image, findings, seen)
+        tick(split, number, len(images))
+
+
+def _check_picture(
+    folder: Path,
+    split: str,
+    name: str,
+    image: Mapping[str, Any],
+    findings: Findings,
+    seen: dict[str, tuple[str, str]],
+) -> None:
+    from glip_core.preprocess import load_image  # brings torch: seconds that --help need not pay
+
+    path = folder / name
+    try:
+        there = path.is_file()
+    except OSError:  # a name longer than any file's
+        there = False
+    if not there:
+        findings.add(split, "picture missing", name if len(name) < _LONG else f"{name[:_LONG]}...")
+        return
+    try:
+        size = load_image(path).size
+    except InputError as error:
+        findings.add(split, "picture unreadable", str(error))
+        return
+    stated = (image.get("width"), image.get("height"))
+    if size != stated:
+        findings.add(split, "wrong image size", f"{name}: {size[0]}x{size[1]}, not {stated[0]}x{stated[1]} as stated")
+    first = seen.setdefault(sha256_file(path), (split, name))
+    if first == (split, name):
+        return
+    if first[0] == split:
+        findings.add(split, "same picture twice in a split", f"{name} is {first[1]}")
+    else:
+        findings.add(split, "same picture in two splits", f"{name} is {first[1]} of {first[0]}")

@@ -1,0 +1,56 @@
+"""Data as files: the official layout under a data root, or a folder of the user's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from glip_core.errors import InputError
+from odinw_bench.datasets.coco import Split, open_folder
+from odinw_bench.datasets.task import SplitPaths, Task
+
+DATA_ROOT_VARIABLE = "ODINW_DATA_ROOT"
+
+
+def known_root(task: Task, data_root: Path | str | None) -> Path | None:
+    """The folder that a task's paths are relative to; None where nothing says which."""
+    if task.root is not None:
+        return task.root
+    given = data_root if data_root is not None else os.environ.get(DATA_ROOT_VARIABLE)
+    return Path(given).expanduser() if given else None
+
+
+def root_of(task: Task, data_root: Path | str | None, *, wanted: str) -> Path:
+    """The folder that a task's paths are relative to.
+
+    Raises:
+        InputError: none was given, or it does not exist; the message says what to download.
+    """
+    root = known_root(task, data_root)
+    if root is None:
+        raise InputError(
+            f"task '{task.name}' needs its data: give --data-root FOLDER or set {DATA_ROOT_VARIABLE} to the folder "
+            f"with '{wanted}'{_remedy(task)}"
+        )
+    if not root.is_dir():
+        raise InputError(f"data root '{root}' not found; task '{task.name}' wants '{wanted}' in it{_remedy(task)}")
+    return root
+
+
+def open_split(task: Task, paths: SplitPaths, root: Path) -> Split:
+    """Open a split below a folder.
+
+    Raises:
+        InputError: a file is missing (the message says what to download) or unusable.
+    """
+    annotations = root / paths.annotations
+    if not annotations.is_file():
+        raise InputError(f"'{paths.annotations}' of task '{task.name}' not found in '{root}'{_remedy(task)}")
+    return open_folder(annotations, root / paths.images)
+
+
+def _remedy(task: Task) -> str:
+    hub = task.source.hub
+    if hub is None or task.root is not None:
+        return ""
+    return f"; 'odinw-bench data download --dataset {task.name}' gets it ({hub.url})"

@@ -1,0 +1,92 @@
+"""Where the data of a task come from: files under a data root, a folder of the user's, or the drawn miniature."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from glip_core.errors import InputError
+from odinw_bench.datasets.coco import Split
+from odinw_bench.datasets.fewshot import pick_shots
+from odinw_bench.datasets.sources import files, miniature
+from odinw_bench.datasets.sources.files import DATA_ROOT_VARIABLE
+from odinw_bench.datasets.task import SplitPaths, Task
+
+__all__ = ["DATA_ROOT_VARIABLE", "few_shot_subset", "is_present", "open_split"]
+
+
+def open_split(task: Task, split: str, data_root: Path | str | None = None) -> Split:
+    """Open a split of a task under the task's own classes.
+
+    Args:
+        task: from :mod:`odinw_bench.datasets.registry`.
+        split: ``train``, ``val``, ``test``, for some tasks ``minival``.
+        data_root: the folder that holds the official data; None: the environment variable ``ODINW_DATA_ROOT``.
+            The miniature and folders of the user's do not need it.
+
+    Returns:
+        annotations and pictures; the pictures are read when asked for.
+
+    Raises:
+        InputError: the task has no such split; the data are missing (with where they were looked for and what to
+            download), not COCO, or of other classes than the task's.
+    """
+    paths = _paths(task, split)
+    classes = [(entry.category_id, entry.name) for entry in task.classes]
+    if task.source.kind == "miniature":
+        return miniature.open_split(task.name, split).with_classes(classes, where=f"miniature {task.name} {split}")
+    root = files.root_of(task, data_root, wanted=paths.annotations)
+    return files.open_split(task, paths, root).with_classes(classes, where=str(root / paths.annotations))
+
+
+def few_shot_subset(
+    task: Task,
+    split_name: str,
+    split: Split,
+    shots: int | Literal["all"],
+    seed: int,
+    data_root: Path | str | None = None,
+) -> tuple[Split, Literal["official-file", "rule"]]:
+    """The k-shot subset of a split: the ready-made file where the data root has one, else drawn by the rule.
+
+    Args:
+        task: the task.
+        split_name: ``train``, ``val`` or ``minival``.
+        split: that split, opened.
+        shots: images per category, or ``"all"``: every image that training can use.
+        seed: of the subset.
+        data_root: see :func:`open_split`.
+
+    Returns:
+        the subset in the order picked (a ready-made one: ascending), and how it was made.
+
+    Raises:
+        InputError: ``shots`` or ``seed`` is unusable (see :func:`odinw_bench.datasets.fewshot.pick_shots`), or the
+            ready-made file is not COCO.
+    """
+    picked = pick_shots(split.annotations, shots, seed)
+    pattern = task.fewshot.get(split_name)
+    if pattern is not None and shots != "all" and shots != 0:
+        root = files.root_of(task, data_root, wanted=pattern)
+        path = pattern.replace("{shots}", str(shots)).replace("{seed}", str(seed))
+        if (root / path).is_file():
+            ready = SplitPaths(path, _paths(task, split_name).images)
+            classes = [(entry.category_id, entry.name) for entry in task.classes]
+            return files.open_split(task, ready, root).with_classes(classes, where=str(root / path)), "official-file"
+    return split.subset(picked), "rule"
+
+
+def is_present(task: Task, split: str, data_root: Path | str | None = None) -> bool:
+    """Whether a split can be opened without downloading anything: its annotation file and image folder exist."""
+    paths = _paths(task, split)
+    if task.source.kind == "miniature":
+        return True
+    root = files.known_root(task, data_root)
+    return root is not None and (root / paths.annotations).is_file() and (root / paths.images).is_dir()
+
+
+def _paths(task: Task, split: str) -> SplitPaths:
+    try:
+        return task.splits[split]
+    except KeyError:
+        raise InputError(f"task '{task.name}' has no split '{split}'; it has {', '.join(task.splits)}") from None

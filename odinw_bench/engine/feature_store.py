@@ -1,0 +1,124 @@
+"""Frozen features on disk, shared by runs and processes: safetensors files named by what they were computed from."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from glip_core import TextFeatures
+from odinw_bench.engine.cache_settings import CacheSettings
+from odinw_bench.engine.features import FeatureCache, Features
+
+_ENDING = ".safetensors"
+
+
+def default_folder() -> Path:
+    """``$XDG_CACHE_HOME/odinw-bench/features``, by default below ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "odinw-bench" / "features"
+
+
+def make_cache(settings: CacheSettings) -> FeatureCache:
+    """The cache of one run."""
+    if settings.disk <= 0:
+        return FeatureCache(settings.memory)
+    return FeatureCache(settings.memory, FeatureStore(settings.folder or default_folder(), settings.disk))
+
+
+class FeatureStore:
+    """A folder of features; the longest unused go when it grows beyond its budget.
+
+    Values come back bit by bit as they were put in. A file that another process is writing, or that was damaged,
+    counts as absent.
+
+    Args:
+        folder: made when the first features are kept.
+        budget: bytes on disk at most; files of other processes count.
+    """
+
+    def __init__(self, folder: Path, budget: int) -> None:
+        self.folder, self.budget = folder, budget
+        self.hits = 0
+        self._held: int | None = None  # counted when first needed
+
+    def get(self, digest: str) -> Features | None:
+        """The features of a digest, or None."""
+        path = self._path(digest)
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                facts = json.loads((file.metadata() or {})["features"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError, KeyError, ValueError):
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)  # used just now
+        self.hits += 1
+        return _unpacked(tensors, facts)
+
+    def put(self, digest: str, features: Features) -> None:
+        """Keep features; where the disk is full or closed to us, silently do without."""
+        if features.nbytes > self.budget:
+            return
+        path = self._path(digest)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+            os.close(handle)
+            try:
+                tensors, facts = _packed(features)
+                save_file(tensors, temporary, metadata={"features": json.dumps(facts)})
+                Path(temporary).replace(path)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+            self._account(path.stat().st_size)
+        except (OSError, SafetensorError):
+            return
+
+    def _path(self, digest: str) -> Path:
+        return self.folder / digest[:2] / f"{digest}{_ENDING}"
+
+    def _account(self, added: int) -> None:
+        """Count what was added; over the budget, remove the longest unused down to nine tenths of it."""
+        self._held = None if self._held is None else self._held + added
+        if self._held is not None and self._held <= self.budget:
+            return
+        files = []
+        for path in self.folder.glob(f"*/*{_ENDING}"):
+            with contextlib.suppress(OSError):
+                facts = path.stat()
+                files.append((facts.st_mtime, facts.st_size, path))
+        self._held = sum(size for _, size, _ in files)
+        if self._held <= self.budget:
+            return
+        for _, size, path in sorted(files):
+            path.unlink(missing_ok=True)
+            self._held -= size
+            if self._held <= 0.9 * self.budget:
+                return
+
+
+def _packed(features: Features) -> tuple[dict[str, Tensor], dict[str, object]]:
+    tensors = {f"level{i}": level.contiguous() for i, level in enumerate(features.levels)}
+    if features.text is not None:
+        text = {"embedded": features.text.embedded, "hidden": features.text.hidden, "mask": features.text.mask}
+        # One storage for two names is refused by safetensors.
+        tensors |= {name: tensor.contiguous().clone() for name, tensor in text.items()}
+    return {name: tensor.cpu() for name, tensor in tensors.items()}, {"hw": features.hw, "padded": features.padded_hw}
+
+
+def _unpacked(tensors: dict[str, Tensor], facts: dict[str, list[int]]) -> Features:
+    levels = tuple(tensors[f"level{i}"] for i in range(sum(name.startswith("level") for name in tensors)))
+    text = None
+    if "hidden" in tensors:
+        text = TextFeatures(embedded=tensors["embedded"], hidden=tensors["hidden"], mask=tensors["mask"])
+    height, width = facts["hw"]
+    padded_height, padded_width = facts["padded"]
+    return Features(levels, text, (height, width), (padded_height, padded_width))

@@ -1,0 +1,1 @@
+"""How detections are judged: COCO metrics and paired statistics."""

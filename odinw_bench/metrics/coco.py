@@ -1,0 +1,168 @@
+"""COCO metrics by the reference evaluator, in percent."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from glip_core.errors import InputError
+from odinw_bench.datasets.annotations import Annotations, ImageId, check_annotations, is_number
+from odinw_bench.utils.io import shorten
+
+Predictions = Sequence[Mapping[str, Any]]
+"""COCO results: dicts of ``image_id``, ``category_id``, ``bbox`` (x, y, width, height) and ``score``."""
+
+_STATS = {"AP": 0, "AP50": 1, "AP75": 2, "APs": 3, "APm": 4, "APl": 5, "AR100": 8}
+_KEYS = frozenset({"image_id", "category_id", "bbox", "score"})
+
+
+def evaluate(annotations: Mapping[str, Any], predictions: Predictions) -> dict[str, Any]:
+    """COCO metrics of detections.
+
+    Args:
+        annotations: COCO annotations; annotation ids are renumbered, missing areas filled in.
+        predictions: COCO results. Neither argument is changed.
+
+    Returns:
+        ``AP`` (mean over IoU 0.50 to 0.95), ``AP50``, ``AP75``, ``APs``, ``APm``, ``APl`` (by the area of the
+        ground truth: below 32², up to 96², above), ``AR100``, and ``per_class``: AP by class name. In percent, 0
+        to 100; None where there is no ground truth to find. Without any prediction they are 0.
+
+    Raises:
+        InputError: the annotations are not COCO, or a prediction lacks a field, is not finite, or is of an image
+            or category that the annotations do not have.
+    """
+    data, results = check_pair(annotations, predictions)
+    evaluator = match(data, results)
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluator.accumulate()
+        evaluator.summarize()
+    metrics: dict[str, Any] = {name: _percent(evaluator.stats[index]) for name, index in _STATS.items()}
+    precision = evaluator.eval["precision"][:, :, :, 0, -1]  # (IoU, recall, class), all areas, 100 detections
+    metrics["per_class"] = {
+        name: _percent(precision[:, :, k].mean()) for k, name in enumerate(class_keys(data["categories"]))
+    }
+    return metrics
+
+
+def check_pair(annotations: Mapping[str, Any], predictions: Predictions) -> tuple[Annotations, list[dict[str, Any]]]:
+    """Check annotations and predictions against each other.
+
+    Returns:
+        the annotations in the form of :func:`odinw_bench.datasets.annotations.check_annotations`, and the
+        predictions as the evaluator's annotations (with ``id`` from 1, ``area``, ``iscrowd``), in the order given.
+
+    Raises:
+        InputError: see :func:`evaluate`.
+    """
+    if not isinstance(predictions, Sequence) or isinstance(predictions, str | bytes):
+        raise InputError(f"predictions must be a list of COCO results, not {shorten(predictions)}")
+    background = any(isinstance(entry, Mapping) and entry.get("category_id") == 0 for entry in predictions)
+    data = check_annotations(annotations, keep_background=background)
+    images = {image["id"] for image in data["images"]}
+    categories = {category["id"] for category in data["categories"]}
+    return data, [_result(entry, number, images, categories) for number, entry in enumerate(predictions, start=1)]
+
+
+def match(annotations: Annotations, results: list[dict[str, Any]]) -> Any:
+    """Match detections to ground truth, image by image.
+
+    Args:
+        annotations: as :func:`check_pair` gives them.
+        results: as :func:`check_pair` gives them.
+
+    Returns:
+        pycocotools' ``COCOeval`` after ``evaluate()``, ready to accumulate.
+    """
+    from pycocotools.coco import COCO
+
+    from odinw_bench.metrics.crowded import CrowdedCOCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports its progress on standard output
+        truth, found = COCO(), COCO()
+        # The index is built here and not by loadRes, which fails on an empty list and changes its argument.
+        truth.dataset = annotations
+        found.dataset = {**annotations, "annotations": results}
+        truth.createIndex()
+        found.createIndex()
+        evaluator = CrowdedCOCOeval(truth, found, "bbox")
+        evaluator.evaluate()
+    return evaluator
+
+
+def class_keys(categories: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One key per category: its name, with the id where two categories share a name."""
+    names = Counter(category["name"] for category in categories)
+    return [
+        category["name"] if names[category["name"]] == 1 else f"{category['name']} (id {category['id']})"
+        for category in categories
+    ]
+
+
+def detections_to_coco(
+    image_id: ImageId, boxes: Any, scores: Any, labels: Any, category_ids: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Detections of one image as COCO results.
+
+    Args:
+        image_id: the image's id.
+        boxes: array or tensor ``[N, 4]``, inclusive corners in pixels of the annotated image.
+        scores: ``[N]``.
+        labels: ``[N]``, positions in ``category_ids``.
+        category_ids: COCO id of each label.
+
+    Returns:
+        a dict of plain Python values per detection; the box is (x1, y1, x2 - x1 + 1, y2 - y1 + 1).
+    """
+    return [
+        {
+            "image_id": image_id,
+            "category_id": category_ids[label],
+            "bbox": [x1, y1, x2 - x1 + 1, y2 - y1 + 1],
+            "score": score,
+        }
+        for (x1, y1, x2, y2), score, label in zip(boxes.tolist(), scores.tolist(), labels.tolist(), strict=True)
+    ]
+
+
+def _result(entry: Any, number: int, images: Iterable[ImageId], categories: Iterable[int]) -> dict[str, Any]:
+    where = f"predictions[{number - 1}]"
+    if not isinstance(entry, Mapping) or not entry.keys() >= _KEYS:
+        raise InputError(f"{where} must be an object with {', '.join(sorted(_KEYS))}, not {shorten(entry)}")
+    box, score, image_id, category_id = entry["bbox"], entry["score"], entry["image_id"], entry["category_id"]
+    if not isinstance(box, list | tuple) or len(box) != 4 or not all(map(is_number, box)):
+        raise InputError(f"{where}.bbox must be four finite numbers (x, y, width, height), not {shorten(box)}")
+    if box[2] < 0 or box[3] < 0:
+        raise InputError(f"{where}.bbox has a negative width or height: {shorten(box)}")
+    if not is_number(score):
+        raise InputError(f"{where}.score must be a finite number, not {shorten(score)}")
+    if isinstance(image_id, bool) or not isinstance(image_id, int | str) or image_id not in images:
+        raise InputError(f"{where}.image_id {shorten(image_id)} is not an image of the annotations")
+    if isinstance(category_id, bool) or not isinstance(category_id, int) or category_id not in categories:
+        raise InputError(
+            f"{where}.category_id {shorten(category_id)} is not a category of the annotations; they have "
+            f"{shorten(sorted(categories))}"
+        )
+    return {
+        "id": number,
+        "image_id": image_id,
+        "category_id": category_id,
+        "bbox": [float(value) for value in box],
+        "score": float(score),
+        "area": float(box[2]) * float(box[3]),
+        "iscrowd": 0,
+    }
+
+
+def _percent(fraction: float | np.floating[Any]) -> float | None:
+    """The evaluator's fraction in percent; its -1 (no ground truth) as None.
+
+    Rounded to 10 decimals: the evaluator adds a rounding error to precision so as not to divide by zero, and a
+    perfect detector would miss 100 by 1e-14.
+    """
+    return None if fraction < 0 else round(100 * float(fraction), 10)

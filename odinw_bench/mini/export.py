@@ -1,0 +1,146 @@
+"""The miniature suite for other programs and for the eye: COCO folders, and a contact sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from PIL import Image, ImageDraw, ImageFont
+
+from glip_core.errors import InputError
+from odinw_bench.mini.recipes import SPLITS, Recipe, load_recipe, task_names
+from odinw_bench.mini.suite import render_split
+from odinw_bench.utils.io import replacing, write_json, write_text
+
+FOLDERS = {"train": "train", "val": "valid", "test": "test"}
+ANNOTATIONS = "annotations_without_background.json"
+
+_INKS = ("#19e05a", "#ff4fd8", "#ffe14d", "#33c9ff", "#ff7a1a", "#b98cff", "#ffffff")
+_MOST_LABELS = 5  # with more boxes than this, their names would hide the picture
+
+
+def write_suite(
+    out: Path, tasks: Sequence[str] | None = None, *, progress: Callable[[str], None] | None = None
+) -> list[Path]:
+    """Write tasks as ordinary COCO folders, ``<out>/<task>/{train,valid,test}/``, with the embedded suite's pixels.
+
+    Beside the splits lies a ``task.yaml`` with the title and the prompt's attributes, so that every mode gives the
+    same numbers from the folder as from the embedded task.
+
+    Args:
+        out: where to.
+        tasks: which ones; by default all.
+        progress: told the folder of every finished split.
+
+    Returns:
+        The annotation files. A split's file is written after its pictures, and an older one is removed before them,
+        so a folder that has one is whole.
+
+    Raises:
+        InputError: no such task, or the folder cannot be written to.
+    """
+    recipes = [load_recipe(name) for name in (task_names() if tasks is None else tasks)]
+    written = []
+    try:
+        for recipe in recipes:
+            for split in SPLITS:
+                folder = out / recipe.name / FOLDERS[split]
+                annotations, draw = render_split(recipe.name, split)
+                path = folder / ANNOTATIONS
+                path.unlink(missing_ok=True)
+                for image in annotations["images"]:
+                    with replacing(folder / image["file_name"]) as temporary:
+                        draw(image["file_name"]).save(temporary, format="PNG", compress_level=1)
+                write_json(path, annotations, indent=None)
+                written.append(path)
+                if progress:
+                    progress(str(folder))
+            write_text(out / recipe.name / "task.yaml", _task_file(recipe))
+    except OSError as error:
+        raise InputError(f"the miniature cannot be written to '{out}': {error}") from error
+    return written
+
+
+def _task_file(recipe: Recipe) -> str:
+    task = {
+        "name": recipe.name,
+        "title": recipe.title,
+        "licence": "Apache-2.0",
+        "classes": [{"id": i, "name": c.name, "manual": dict(c.manual)} for i, c in enumerate(recipe.classes, start=1)],
+        "splits": {
+            split: {
+                "annotations": f"{FOLDERS[split]}/{ANNOTATIONS}",
+                "images": FOLDERS[split],
+                "count": recipe.images[split],
+            }
+            for split in SPLITS
+        },
+        "eval_split": "val",
+        "notes": ["Drawn by odinw-bench, not photographed; its numbers say nothing about the real data set."],
+    }
+    return yaml.safe_dump(task, sort_keys=False, allow_unicode=True, width=110)
+
+
+def contact_sheet(tasks: Sequence[str] | None = None, columns: int = 7, *, split: str = "train") -> Image.Image:
+    """A picture of some scenes of each task with their boxes: a row a task, a colour a class.
+
+    Args:
+        tasks: which ones; by default all.
+        columns: width of the sheet, in square scenes; wider scenes are fewer in a row.
+        split: whose first scenes are shown.
+
+    Returns:
+        An RGB picture. A star marks names that pre-training never shows.
+
+    Raises:
+        InputError: no such task or split, or no column.
+    """
+    if columns < 1:
+        raise InputError(f"a contact sheet needs at least one column, not {columns}")
+    recipes = [load_recipe(name) for name in (task_names() if tasks is None else tasks)]
+    high, caption, gap = 190, 24, 6
+    sheet = Image.new("RGB", (columns * (high + gap) + gap, len(recipes) * (high + caption + gap)), "#23262b")
+    pen = ImageDraw.Draw(sheet)
+    for row, recipe in enumerate(recipes):
+        annotations, draw = render_split(recipe.name, split)
+        top = row * (high + caption + gap)
+        _legend(pen, recipe, gap, top + 3, sheet.width)
+        wide = round(high * recipe.size[0] / recipe.size[1])
+        for column, image in enumerate(annotations["images"][: max((sheet.width - gap) // (wide + gap), 1)]):
+            picture = draw(image["file_name"]).resize((wide, high), Image.Resampling.LANCZOS)
+            _boxes(picture, recipe, [box for box in annotations["annotations"] if box["image_id"] == image["id"]])
+            sheet.paste(picture, (gap + column * (wide + gap), top + caption))
+    return sheet
+
+
+def _ink(index: int) -> str:
+    return _INKS[index % len(_INKS)]
+
+
+def _legend(pen: ImageDraw.ImageDraw, recipe: Recipe, x: float, y: float, width: int) -> None:
+    """The title and the classes in their colours, in a smaller type where there are many."""
+    names = [c.name if c.seen else f"{c.name}*" for c in recipe.classes]
+    sizes = (15, 13, 11, 9)
+    fonts = [ImageFont.load_default(size) for size in sizes]
+    texts = [f"{recipe.title}   ", *(f"{name}  " for name in names)]
+    font = next((f for f in fonts if sum(pen.textlength(t, f) for t in texts) < width - 2 * x), fonts[-1])
+    for i, text in enumerate(texts):
+        pen.text((x, y), text, fill="white" if i == 0 else _ink(i - 1), font=font)
+        x += pen.textlength(text, font)
+
+
+def _boxes(picture: Image.Image, recipe: Recipe, boxes: Sequence[dict[str, Any]]) -> None:
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(11)
+    scale = picture.width / recipe.size[0]
+    for box in boxes:
+        label = box["category_id"] - 1
+        x, y, w, h = (scale * v for v in box["bbox"])
+        pen.rectangle((x, y, x + w - 1, y + h - 1), outline=_ink(label))
+        if len(boxes) <= _MOST_LABELS:
+            left, upper, right, lower = pen.textbbox((0, 0), recipe.classes[label].name, font)
+            x = min(x, picture.width - right - 2)
+            y = y - lower - 2 if y > lower + 2 else y + h  # above the box, or below it at the picture's edge
+            pen.rectangle((x + left, y + upper, x + right + 2, y + lower + 1), fill="#23262b")
+            pen.text((x + 1, y), recipe.classes[label].name, fill=_ink(label), font=font)

@@ -1,0 +1,99 @@
+"""Which detectors there are: our own presets, and those of others, each behind one class."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from glip_core.config import PRESETS, get_config
+from glip_core.errors import InputError
+from odinw_bench.models.base import Adapter
+from odinw_bench.utils.io import nearest, shorten
+
+__all__ = ["BUILT_IN", "MODES", "TEXT_MODES", "UNTUNED", "Adapter", "ModelFacts", "find_adapter", "model_facts"]
+
+MODES = ("zero-shot", "manual", "prompt", "linear", "prompt+linear", "language", "language+linear", "full")
+UNTUNED = ("zero-shot", "manual")
+TEXT_MODES = ("zero-shot", "manual", "prompt", "prompt+linear", "language", "language+linear")
+CLASS_MODES = tuple(mode for mode in MODES if mode not in TEXT_MODES)
+
+GROUP = "odinw_bench.detectors"
+BUILT_IN: Mapping[str, str] = {
+    "grounding-dino-t": "odinw_bench.models.grounding_dino:GroundingDinoT",
+    "grounding-dino-b": "odinw_bench.models.grounding_dino:GroundingDinoB",
+}
+"""Adapters that come with the program."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a grid must know of a detector before it is loaded.
+
+    Attributes:
+        name: in tables and folders.
+        has_text: its classes are a prompt.
+        nano: one of the embedded models.
+        modes: what can be done with it.
+    """
+
+    name: str
+    has_text: bool
+    nano: bool
+    modes: Sequence[str]
+
+
+def model_facts(model: str) -> ModelFacts:
+    """The facts of a preset, or of an adapter by name or as ``PACKAGE.MODULE:CLASS``.
+
+    Raises:
+        InputError: there is no such detector.
+    """
+    adapter = find_adapter(model)
+    if adapter is not None:
+        return ModelFacts(adapter.name, has_text=True, nano=False, modes=adapter.modes)
+    config = get_config(model)
+    modes = MODES if config.has_text else CLASS_MODES
+    return ModelFacts(config.name, has_text=config.has_text, nano=config.family == "nano", modes=modes)
+
+
+def find_adapter(model: str) -> type[Adapter] | None:
+    """The class behind a name; None for a preset of ours.
+
+    Raises:
+        InputError: neither, or the class cannot be imported or is no adapter.
+    """
+    return None if model in PRESETS else _import(model)
+
+
+@lru_cache(maxsize=64)
+def _import(model: str) -> type[Adapter]:
+    target = BUILT_IN.get(model) or _declared().get(model) or model
+    module, colon, name = target.partition(":")
+    if not colon:
+        known = [*PRESETS, *BUILT_IN, *_declared()]
+        raise InputError(f"unknown model {shorten(model)}{nearest(model, known)}; or PACKAGE.MODULE:CLASS")
+    here = str(Path.cwd())
+    if here not in sys.path:  # as for a script that is run here
+        sys.path.insert(0, here)
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"the detector '{target}' cannot be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, Adapter)):
+        raise InputError(f"'{target}' is no subclass of odinw_bench.Adapter")
+    if not re.fullmatch(r"[a-z0-9]+([.-][a-z0-9]+)*", getattr(found, "name", "")):
+        raise InputError(f"'{target}'.name must be lower-case letters, digits, hyphens and dots")
+    unknown = [mode for mode in found.modes if mode not in UNTUNED]
+    if unknown:
+        raise InputError(f"'{target}'.modes may hold {' and '.join(UNTUNED)}, not {shorten(unknown[0])}")
+    return found
+
+
+def _declared() -> dict[str, str]:
+    return {point.name: point.value for point in entry_points(group=GROUP)}

@@ -1,0 +1,107 @@
+"""What a record says of the machine: versions, hardware, memory, time."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import resource
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from odinw_bench import __version__
+from odinw_bench.models import model_facts
+
+_PROCESS = Path("/proc/self")
+
+
+def reset_peak_memory(device: str) -> None:
+    """Begin to measure :func:`peak_memory` anew, where the system can."""
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+    with contextlib.suppress(OSError):
+        (_PROCESS / "clear_refs").write_text("5")
+
+
+def peak_memory(device: str) -> int:
+    """Largest memory since :func:`reset_peak_memory`, in bytes: allocated on the GPU if there is one, else resident.
+
+    Where the system cannot begin anew (it can on Linux), the largest of this process so far.
+    """
+    if device.startswith("cuda"):
+        return int(torch.cuda.max_memory_allocated(device))
+    with contextlib.suppress(OSError):
+        for line in (_PROCESS / "status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if platform.system() == "Darwin" else peak * 1024
+
+
+@contextlib.contextmanager
+def threads_for(model: str, device: str) -> Iterator[None]:
+    """One thread for a small model on a CPU, while the block runs.
+
+    Its sums are then the same on every number of cores and beside any number of other processes; a second thread
+    would save it a fifth of the time, and cost it a multiple where cores are shared.
+    """
+    before = torch.get_num_threads()
+    if device == "cpu" and model_facts(model).nano:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Versions and hardware, for the record."""
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": device,
+        "device_name": name,
+        "threads": torch.get_num_threads(),
+        "odinw_bench": __version__,
+        "git_revision": _git_revision(),
+    }
+
+
+@lru_cache(maxsize=1)
+def _processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+@lru_cache(maxsize=1)
+def _git_revision() -> str | None:
+    """The checkout's revision, with ``-dirty`` where files differ; None outside a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,156 @@
+"""Predictions of any model, measured as our own are: COCO results in, ordinary run records out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glip_core.errors import InputError
+from odinw_bench.datasets.sources import open_split
+from odinw_bench.datasets.task import Task
+from odinw_bench.metrics.coco import evaluate
+from odinw_bench.runs.environment import environment, now
+from odinw_bench.runs.record import SCHEMA, claim, is_done, read_record, write_record, writing
+from odinw_bench.runs.spec import MODES, UNTUNED, Shots
+from odinw_bench.utils.io import canonical_json, read_json, sha256_bytes, sha256_file, shorten, write_json
+
+EXTERNAL = "external"
+"""The protocol's name in records of models that were not tuned here."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}")
+_WAYS = ("{name}.json", "{name}/predictions.json", "{name}.bbox.json", "{name}/bbox.json", "{name}_predictions.json")
+
+
+@dataclass(frozen=True)
+class ExternalRun:
+    """What a model's predictions are said to be.
+
+    Attributes:
+        model: its name in tables and folders; letters, digits, ``. _ + -``.
+        mode: how it was adapted, one of our modes (a plain detector's are ``linear`` and ``full``).
+        shots: images per class it was adapted on; 0 for the modes that tune nothing.
+        seed: of the subset.
+        eval_split: the split the predictions are of.
+    """
+
+    model: str
+    mode: str = "zero-shot"
+    shots: Shots = 0
+    seed: int = 3
+    eval_split: str = "test"
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.model):
+            raise InputError(f"--model-name must be letters, digits and . _ + - (up to 80), not {shorten(self.model)}")
+        if self.mode not in MODES:
+            raise InputError(f"unknown mode {shorten(self.mode)}; known: {', '.join(MODES)}")
+        if (self.shots == 0) != (self.mode in UNTUNED):
+            raise InputError(f"mode '{self.mode}' with {self.shots} shots cannot be: 0 is for {', '.join(UNTUNED)}")
+
+
+def find_predictions(place: Path, task: Task) -> Path | None:
+    """The file of a task's predictions; None where a folder has none.
+
+    A folder is searched for ``NAME.json``, ``NAME/predictions.json``, ``NAME.bbox.json``, ``NAME/bbox.json`` and
+    ``NAME_predictions.json``, where NAME is anything the task answers to. A file is that of the one task scored.
+    """
+    if not place.is_dir():
+        return place
+    for name in task.names:
+        for way in _WAYS:
+            if "/" not in name and (place / way.format(name=name)).is_file():
+                return place / way.format(name=name)
+    return None
+
+
+def score(
+    task: Task,
+    predictions: Path,
+    external: ExternalRun,
+    results: Path,
+    *,
+    data_root: Path | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Evaluate one file of COCO results and store the record.
+
+    Args:
+        task: what was predicted.
+        predictions: list of ``image_id``, ``category_id``, ``bbox`` and ``score``, or an object with such a list
+            under ``annotations``, ``predictions`` or ``results``.
+        external: what they are said to be.
+        results: folder of the records.
+        data_root: see :func:`odinw_bench.datasets.sources.open_split`.
+        force: do it again even if it was done.
+
+    Returns:
+        the record; like any other, but without costs, and with ``external`` naming the file and its hash.
+
+    Raises:
+        InputError: the data or the file are missing or unusable.
+        BusyError: another process is at it.
+    """
+    split = open_split(task, external.eval_split, data_root)
+    found = _listed(read_json(predictions, what="predictions file"), predictions)
+    try:
+        metrics = evaluate(split.annotations, found)
+    except InputError as error:
+        raise InputError(f"'{predictions}': {error}") from error
+    spec: dict[str, Any] = {
+        "dataset": task.name,
+        "model": external.model,
+        "suite": task.suite,
+        "mode": external.mode,
+        "shots": external.shots,
+        "seed": external.seed,
+        "protocol": EXTERNAL,
+        "weights": None,
+        "attributes": None,
+        "overrides": {},
+        "precision": "fp32",
+        "eval_split": external.eval_split,
+    }
+    digest = sha256_bytes(canonical_json([spec, split.sha256, found]))
+    name = f"{external.mode}-{external.shots}shot-seed{external.seed}-{digest[:8]}"
+    folder = results / task.suite / external.model / task.name / name
+    if is_done(folder) and not force:
+        return read_record(folder)
+    with claim(folder), writing(folder) as scratch:
+        record = _record(spec, digest, metrics, {external.eval_split: split.sha256}, len(split))
+        record["external"] = {"file": predictions.name, "sha256": sha256_file(predictions)}
+        write_json(scratch / "predictions.json", found, indent=None)
+        write_record(scratch, record)
+    return record
+
+
+def _listed(content: Any, path: Path) -> Any:
+    if isinstance(content, Mapping):
+        for key in ("annotations", "predictions", "results"):
+            if isinstance(content.get(key), list):
+                return content[key]
+        raise InputError(f"'{path}' must hold a list of COCO results, not an object of {shorten(sorted(content))}")
+    return content
+
+
+def _record(
+    spec: dict[str, Any], digest: str, metrics: dict[str, Any], hashes: dict[str, str], images: int
+) -> dict[str, Any]:
+    at = now()
+    return {
+        "schema": SCHEMA,
+        "spec": spec,
+        "digest": digest,
+        "status": "done",
+        "metrics": metrics,
+        "cost": None,
+        "data": {"test_images": images, "few_shot": None, "annotations_sha256": hashes},
+        "protocol": {"name": EXTERNAL, "hyperparameters": None, "eval_split": spec["eval_split"]},
+        "weights_sha256": None,
+        "environment": environment("cpu"),
+        "started": at,
+        "finished": at,
+        "error": None,
+    }

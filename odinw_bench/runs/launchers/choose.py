@@ -1,0 +1,96 @@
+"""Many specs: in this process, or in several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from glip_core.errors import InputError
+from odinw_bench.models import model_facts
+from odinw_bench.runs.launchers.base import Engine, HowToRun, Outcome, Watcher, under_torchrun
+from odinw_bench.runs.spec import RunSpec
+from odinw_bench.utils.hardware import cores
+from odinw_bench.utils.io import nearest
+
+__all__ = ["ENGINES", "Engine", "HowToRun", "Outcome", "Watcher", "choose_engine", "make_engine"]
+
+ENGINES: Sequence[str] = ("auto", "local", "processes", "ray", "torchrun")
+
+_WORTH_IT = 4
+"""From so many cells on, processes win back the seconds that they take to start."""
+
+_MODEST = 4
+"""Processes that are started without having been asked for."""
+
+
+def choose_engine(
+    name: str, workers: int | None, *, device: str, specs: Sequence[RunSpec], ray_address: str | None = None
+) -> Engine:
+    """The engine for some cells.
+
+    Small models do not keep several cores busy, so many cells of theirs on a CPU are done side by side; the numbers
+    are the same. Large ones are never multiplied unasked: each process holds its own copy.
+
+    Args:
+        name: ``local``, ``processes``, ``ray``, or ``auto`` to choose.
+        workers: number of processes; None: as the engine thinks best.
+        device: what the cells will run on.
+        specs: the cells.
+        ray_address: see :func:`make_engine`; alone it chooses ``ray``.
+
+    Raises:
+        InputError: see :func:`make_engine`.
+    """
+    if under_torchrun():
+        if name not in ("auto", "torchrun") or workers is not None or ray_address is not None:
+            raise InputError("under torchrun its processes share every cell: leave --engine, --workers, --ray-address")
+        return make_engine("torchrun")
+    if name == "auto" and ray_address is not None:
+        name = "ray"
+    if name != "auto":
+        return make_engine(name, workers, ray_address=ray_address)
+    if workers is not None:
+        return make_engine("processes" if workers != 1 else "local", workers)
+    small = all(model_facts(spec.model).nano for spec in specs)
+    number = min(cores(), _MODEST)
+    if device == "cpu" and small and len(specs) >= _WORTH_IT and number > 1:
+        return make_engine("processes", number)
+    return make_engine("local")
+
+
+def make_engine(name: str, workers: int | None = None, *, ray_address: str | None = None) -> Engine:
+    """An engine by name.
+
+    Args:
+        name: ``local``, ``processes`` or ``ray``.
+        workers: number of processes; None: one per GPU, on the CPU one per core, at most eight; with Ray as many
+            as the cluster has room for.
+        ray_address: of a cluster that runs already; None: Ray starts one here.
+
+    Raises:
+        InputError: an unknown name, or a number of workers that the engine cannot have.
+    """
+    if workers is not None and workers < 1:
+        raise InputError(f"--workers must be 1 or more, not {workers}")
+    if ray_address is not None and name != "ray":
+        raise InputError(f"--ray-address is for the engine 'ray', not '{name}'")
+    if name == "local":
+        if workers not in (None, 1):
+            raise InputError("the engine 'local' has one worker; for more give --engine processes")
+        from odinw_bench.runs.launchers.local import LocalEngine
+
+        return LocalEngine()
+    if name == "processes":
+        from odinw_bench.runs.launchers.processes import ProcessEngine
+
+        return ProcessEngine(workers)
+    if name == "torchrun":
+        if not under_torchrun():
+            raise InputError("the engine 'torchrun' needs it: torchrun --nproc-per-node N -m odinw_bench run ...")
+        from odinw_bench.runs.launchers.local import TorchrunEngine
+
+        return TorchrunEngine()
+    if name == "ray":
+        from odinw_bench.runs.launchers.cluster import RayEngine
+
+        return RayEngine(workers, ray_address)
+    raise InputError(f"unknown engine '{name}'{nearest(name, ENGINES)}")

@@ -1,0 +1,148 @@
+"""Cells on a Ray cluster: one that runs already, or one of this computer alone."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from glip_core.errors import InputError
+from odinw_bench.runs.launchers.base import PATIENCE_SECONDS, HowToRun, Outcome, Watcher, do_cell
+from odinw_bench.runs.launchers.queue import CellQueue
+from odinw_bench.runs.record import BusyError
+from odinw_bench.runs.spec import RunSpec
+from odinw_bench.utils.allocator import keep_freed_memory
+from odinw_bench.utils.hardware import cores
+from odinw_bench.utils.io import shorten_text
+
+
+class RayEngine:
+    """Hands cells to Ray, which places each on a free GPU, or on a free core where the device is the CPU.
+
+    All nodes must see the results folder (and the data) under the same path and have this program installed. As
+    with the other engines, whoever has the lock of a record does the cell, so that several grids may share both.
+
+    Args:
+        workers: at most so many cells at a time; None: as many as the cluster has room for.
+        address: of a cluster that runs already (``HOST:PORT``, or ``auto`` for one of this computer); None: the
+            environment variable ``RAY_ADDRESS``, else a new one for the time of the grid.
+
+    Raises:
+        InputError: Ray is not installed.
+    """
+
+    side_by_side = True
+
+    def __init__(self, workers: int | None = None, address: str | None = None) -> None:
+        try:
+            import ray  # noqa: F401
+        except ImportError as error:
+            raise InputError("the engine 'ray' needs Ray: pip install 'odinw-bench[ray]'") from error
+        self.workers = workers
+        self.address = address or os.environ.get("RAY_ADDRESS") or None
+
+    def run(self, specs: Sequence[RunSpec], how: HowToRun, watch: Watcher) -> list[Outcome]:
+        """See :class:`odinw_bench.runs.launchers.base.Engine`.
+
+        Raises:
+            InputError: there is no cluster at the address, or it has no GPU where one was asked for.
+        """
+        import ray
+
+        queue = CellQueue(specs)
+        if not specs:
+            return []
+        _connect(self.address)
+        try:
+            self._work(queue, _everywhere(how), watch)
+        finally:
+            ray.shutdown()
+        return queue.in_order()
+
+    def _work(self, queue: CellQueue, how: HowToRun, watch: Watcher) -> None:
+        import ray
+
+        places, needs = _room(how.device, self.workers)
+        remote = ray.remote(max_retries=0, **needs)(_cell)  # a death is counted here, where it can be told
+        running: dict[Any, int] = {}
+        try:
+            while not queue.finished:
+                while len(running) < places and (index := queue.take()) is not None:
+                    watch.begin(index)
+                    running[remote.remote(queue.specs[index], how)] = index
+                if not running:  # all that is left is done by other processes
+                    time.sleep(PATIENCE_SECONDS / 4)
+                    continue
+                done, _ = ray.wait(list(running), num_returns=1, timeout=PATIENCE_SECONDS)
+                for reference in done:
+                    _receive(reference, running.pop(reference), queue, how, watch)
+        finally:
+            for reference in running:  # interrupted: what was begun goes on from its last epoch next time
+                with suppress(Exception):
+                    ray.cancel(reference, force=True)
+
+
+def _cell(spec: RunSpec, how: HowToRun) -> tuple[str, Any]:
+    """The work of one cell, in a process of the cluster."""
+    keep_freed_memory()
+    try:
+        return "end", do_cell(spec, how, lambda text: None)
+    except BusyError as error:
+        return "busy", str(error)
+
+
+def _receive(reference: Any, index: int, queue: CellQueue, how: HowToRun, watch: Watcher) -> None:
+    import ray
+
+    try:
+        kind, content = ray.get(reference)
+    except ray.exceptions.RayError as error:
+        queue.died(index, how, f"its process on the cluster died ({type(error).__name__})", watch)
+        return
+    if kind == "busy":
+        watch.say(index, f"waiting: {content}")
+        queue.put_off(index, PATIENCE_SECONDS)
+    else:
+        queue.end(index, content, watch)
+
+
+def _connect(address: str | None) -> None:
+    import logging
+
+    import ray
+
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        if address is None:
+            ray.init(num_cpus=cores(), include_dashboard=False, **quiet)
+        else:
+            ray.init(address=address, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = shorten_text(str(error))
+        raise InputError(f"no Ray cluster at '{address}': {reason}; 'ray start --head' begins one") from error
+
+
+def _everywhere(how: HowToRun) -> HowToRun:
+    """Paths that mean the same wherever a process was started."""
+    root = None if how.data_root is None else how.data_root.resolve()
+    return replace(how, results=how.results.resolve(), data_root=root)
+
+
+def _room(device: str, workers: int | None) -> tuple[int, dict[str, float]]:
+    """How many cells fit at a time, and what each takes of the cluster."""
+    import ray
+
+    has: Callable[[str], int] = lambda kind: int(ray.cluster_resources().get(kind, 0))  # noqa: E731
+    if device.startswith("cuda"):
+        gpus = has("GPU")
+        if not gpus:
+            raise InputError(f"--device {device}: the Ray cluster has no GPU")
+        return min(workers or gpus, gpus), {"num_gpus": 1}
+    cpus = max(1, has("CPU"))
+    places = min(workers or cpus, cpus)
+    return places, {"num_cpus": cpus // places}

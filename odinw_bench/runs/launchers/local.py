@@ -1,0 +1,74 @@
+"""Cells one after the other, in this process."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from odinw_bench.runs.launchers.base import PATIENCE_SECONDS, HowToRun, Outcome, Watcher, do_cell
+from odinw_bench.runs.record import BusyError
+from odinw_bench.runs.spec import RunSpec
+
+if TYPE_CHECKING:
+    from odinw_bench.engine.distributed import DistributedContext
+
+
+class LocalEngine:
+    """Does cells one after the other; those that another process is doing come last, and are waited for."""
+
+    side_by_side = False
+
+    def run(self, specs: Sequence[RunSpec], how: HowToRun, watch: Watcher) -> list[Outcome]:
+        """See :class:`odinw_bench.runs.launchers.base.Engine`."""
+        return self._run(specs, how, watch, None)
+
+    def _run(
+        self, specs: Sequence[RunSpec], how: HowToRun, watch: Watcher, distributed: DistributedContext | None
+    ) -> list[Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        waiting = deque(range(len(specs)))
+        busy = 0  # cells in a row that others hold
+        while waiting:
+            if busy >= len(waiting):
+                time.sleep(PATIENCE_SECONDS)
+                busy = 0
+            index = waiting.popleft()
+            watch.begin(index)
+            try:
+                outcomes[index] = do_cell(specs[index], how, partial(watch.say, index), distributed)
+            except BusyError as error:
+                busy += 1
+                watch.say(index, f"waiting: {error}")
+                waiting.append(index)
+                continue
+            busy = 0
+            watch.end(index, outcomes[index])
+        return [outcomes[index] for index in range(len(specs))]
+
+
+class TorchrunEngine(LocalEngine):
+    """Does cells one after the other, each by all processes that ``torchrun`` started.
+
+    For runs that are too large or too long for one GPU: the batch is split among the processes, and the numbers are
+    those of one process with the whole batch, up to rounding. An error in one process ends the command, which may
+    then be given again: what is done is done, and a run that was begun goes on from its last epoch.
+    """
+
+    def run(self, specs: Sequence[RunSpec], how: HowToRun, watch: Watcher) -> list[Outcome]:
+        """See :class:`odinw_bench.runs.launchers.base.Engine`."""
+        import torch
+
+        from odinw_bench.engine.distributed import TorchDistributed, local_device
+
+        device = local_device(how.device)
+        if device.startswith("cuda"):
+            torch.cuda.set_device(device)
+        distributed = TorchDistributed(device)
+        try:
+            return self._run(specs, replace(how, device=device), watch, distributed)
+        finally:
+            distributed.close()

@@ -1,0 +1,183 @@
+"""One cell of the benchmark's grid, and grids of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from glip_core.errors import InputError
+from odinw_bench.datasets.fewshot import Shots
+from odinw_bench.engine.recipes import PROTOCOLS, newest_protocol
+from odinw_bench.models import MODES, TEXT_MODES, UNTUNED, model_facts
+from odinw_bench.utils.io import canonical_json, nearest, sha256_bytes, shorten
+
+__all__ = [
+    "MODES",
+    "OFFICIAL_SEEDS",
+    "OFFICIAL_SHOTS",
+    "PRECISIONS",
+    "PROTOCOLS",
+    "TEXT_MODES",
+    "UNTUNED",
+    "RunSpec",
+    "Shots",
+    "expand_grid",
+    "newest_protocol",
+]
+
+OFFICIAL_SEEDS = (3, 30, 300)
+OFFICIAL_SHOTS: tuple[Shots, ...] = (0, 1, 3, 5, 10, "all")
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What to run: one model, one dataset, one way of tuning, one subset.
+
+    Attributes:
+        model: a detector's preset, or an adapter (see :mod:`odinw_bench.models`).
+        suite: ``mini``, ``odinw13``, ``odinw35`` or the path of a folder.
+        dataset: a task's name, or the path of a COCO folder.
+        mode: a tuning mode.
+        shots: images per class, or ``"all"``; 0 for the modes that tune nothing.
+        seed: of the subset, the data order and the augmentation.
+        protocol: named hyper-parameters; None: ``mini-1`` for the nano models, else ``odinw-glip-1``, the official;
+            without its version a name means the newest.
+        weights: a file or another preset's name; None: the model's own.
+        attributes: a file with prompt parts for the ``manual`` mode; None: those of the task.
+        overrides: hyper-parameters that differ from the protocol's.
+        precision: ``fp32``, or autocast to ``bf16`` or ``fp16``.
+        eval_split: the split that is reported.
+    """
+
+    dataset: str
+    model: str = "glip-nano"
+    suite: str = "mini"
+    mode: str = "prompt"
+    shots: Shots = 5
+    seed: int = 3
+    protocol: str | None = None
+    weights: str | None = None
+    attributes: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    precision: str = "fp32"
+    eval_split: str = "test"
+
+    def __post_init__(self) -> None:
+        facts = model_facts(self.model)
+        object.__setattr__(self, "overrides", dict(self.overrides))
+        if self.protocol is not None:
+            object.__setattr__(self, "protocol", newest_protocol(self.protocol))
+        if self.mode not in MODES:
+            raise InputError(f"unknown mode '{self.mode}'{nearest(self.mode, MODES)}")
+        if self.mode in UNTUNED:
+            object.__setattr__(self, "shots", 0)
+        elif self.shots == 0:
+            raise InputError(f"mode '{self.mode}' tunes on labelled images: shots must be 1 or more, or 'all'")
+        if self.shots != "all" and (isinstance(self.shots, bool) or not isinstance(self.shots, int) or self.shots < 0):
+            raise InputError(f"shots must be a number of images per class or 'all', not {shorten(self.shots)}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise InputError(f"seed must be a whole number of at least 0, not {shorten(self.seed)}")
+        if self.mode in TEXT_MODES and not facts.has_text:
+            raise InputError(f"'{self.model}' has a class head and no prompt: mode '{self.mode}' needs a GLIP model")
+        if self.mode not in facts.modes:
+            raise InputError(f"'{self.model}' is tuned elsewhere; here it can be run as {' and '.join(facts.modes)}")
+        if self.precision not in PRECISIONS:
+            raise InputError(f"unknown precision {shorten(self.precision)}; known: {', '.join(PRECISIONS)}")
+        if self.attributes is not None and self.mode != "manual":
+            raise InputError("an attributes file is for the mode 'manual'")
+
+    @property
+    def protocol_name(self) -> str:
+        """The protocol in force."""
+        return self.protocol or ("mini-1" if model_facts(self.model).nano else "odinw-glip-1")
+
+    def to_json(self) -> dict[str, Any]:
+        """The spec as a record holds it."""
+        return asdict(self) | {
+            "model": model_facts(self.model).name,
+            "protocol": self.protocol_name,
+            "overrides": dict(self.overrides),
+        }
+
+    def digest(self, identities: Mapping[str, Any]) -> str:
+        """Hex digest of everything that can change the numbers, and of nothing else.
+
+        What a spec only *names* counts by what it stands for: not the path of the weights but their hash, not the
+        overrides but the hyper-parameters in force. So one run keeps its digest however it was asked for.
+
+        Args:
+            identities: what the names stand for: suite, dataset, data hashes, weights, prompt, hyper-parameters.
+        """
+        named = {"dataset", "suite", "weights", "attributes", "overrides"}
+        facts = {name: value for name, value in self.to_json().items() if name not in named}
+        return sha256_bytes(canonical_json([facts, dict(identities)]))
+
+    def folder_name(self, suite: str, dataset: str, digest: str) -> str:
+        """Where the record lies below the results folder."""
+        run = f"{self.mode}-{self.shots}shot-seed{self.seed}-{digest[:8]}"
+        return f"{suite}/{model_facts(self.model).name}/{dataset}/{run}"
+
+
+def expand_grid(
+    *,
+    models: Sequence[str],
+    suite: str,
+    datasets: Sequence[str],
+    modes: Sequence[str],
+    shots: Sequence[Shots],
+    seeds: Sequence[int],
+    base: Mapping[str, Any] | None = None,
+) -> tuple[list[RunSpec], list[str]]:
+    """All cells of a grid, datasets innermost, and notes on what was left out.
+
+    A mode that tunes nothing gives one cell per model and dataset, whatever shots and seeds are asked for. In a grid of
+    several models or modes, combinations that cannot be (a class head without prompts, tuning on 0 shots) are left
+    out with a note; asked for alone they are errors.
+
+    Args:
+        models: detectors.
+        suite: of all datasets.
+        datasets: tasks or folders.
+        modes: tuning modes.
+        shots: images per class.
+        seeds: of subset and training.
+        base: other fields of the specs, the same for all; ``attributes`` goes to the ``manual`` cells alone.
+
+    Raises:
+        InputError: an unknown model or mode, or nothing that can be run.
+    """
+    cells: dict[bytes, RunSpec] = {}
+    notes: list[str] = []
+    alone = len(models) == len(modes) == len(shots) == 1
+    common = dict(base or {})
+    if common.get("attributes") is not None and "manual" not in modes:
+        raise InputError("an attributes file is for the mode 'manual'")
+    for model, mode, shot, seed in itertools.product(models, modes, shots, seeds):
+        if mode in UNTUNED and seed != seeds[0]:
+            continue
+        fields = common | {"attributes": common.get("attributes") if mode == "manual" else None}
+        try:
+            blueprint = RunSpec(dataset="", model=model, suite=suite, mode=mode, shots=shot, seed=seed, **fields)
+        except InputError as error:
+            if alone or not _is_known(model) or mode not in MODES:
+                raise
+            if str(error) not in notes:
+                notes.append(str(error))
+            continue
+        for dataset in datasets:
+            spec = replace(blueprint, dataset=dataset)
+            cells.setdefault(canonical_json(spec.to_json()), spec)
+    if not cells:
+        raise InputError("; ".join(notes) or "the grid is empty: give at least one dataset, mode and seed")
+    return list(cells.values()), notes
+
+
+def _is_known(model: str) -> bool:
+    try:
+        model_facts(model)
+    except InputError:
+        return False
+    return True

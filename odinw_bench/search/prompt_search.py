@@ -1,0 +1,163 @@
+"""Searching for the words of a prompt on the few labelled images: Optuna's studies, one per dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+import glip_core
+from odinw_bench.models import model_facts
+from odinw_bench.runs.environment import threads_for
+from odinw_bench.runs.prepare import Prepared, prepare
+from odinw_bench.search.sampler import ByClassSampler
+from odinw_bench.search.scorer import Scorer
+from odinw_bench.search.settings import SearchSettings
+from odinw_bench.search.space import SHARED, Candidate, PromptSpace
+from odinw_bench.search.study import best_trial, enqueue, given_trial, open_storage, open_study, optimise
+from odinw_bench.search.words import pools_of
+from odinw_bench.utils.io import canonical_json, sha256_bytes
+
+PLAIN, OFFICIAL = "plain names", "hand-written"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search that is set up: what every worker of it needs.
+
+    Attributes:
+        settings: as given.
+        prepared: the task with its labelled images.
+        space: the prompts that may be tried.
+        name: of the study; searches of the same kind on the same images share one.
+        folder: of its files.
+    """
+
+    settings: SearchSettings
+    prepared: Prepared
+    space: PromptSpace
+    name: str
+    folder: Path
+
+    def study(self) -> Study:
+        """The study, from its storage."""
+        return open_study(
+            open_storage(self.settings.storage, self.folder),
+            self.name,
+            ByClassSampler(self.space, self.settings.seed),
+        )
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """The detector on the labelled images, loaded once in each process."""
+        prepared = self.prepared
+        assert prepared.train is not None
+        assert prepared.validation is not None
+        detector = glip_core.load(self.settings.model, prepared.weights, device=self.settings.device).eval()
+        return Scorer(detector, [prepared.train, prepared.validation])
+
+
+def set_up(settings: SearchSettings) -> Search:
+    """Look everything up.
+
+    Raises:
+        InputError: the task, its data, the model or its weights cannot be used.
+    """
+    prepared = prepare(settings.spec(), settings.results, data_root=settings.data_root)
+    space = PromptSpace(prepared.task, pools_of(prepared.task))
+    choices = {name: list(one.choices) for name, one in space.distributions.items()}
+    digest = sha256_bytes(canonical_json([prepared.digest, choices]))[:8]
+    task = prepared.task
+    facts = model_facts(settings.model)
+    name = f"{task.suite}/{facts.name}/{task.name}/prompt-{settings.shots}shot-seed{settings.seed}-{digest}"
+    return Search(settings, prepared, space, name, settings.results / "search" / name)
+
+
+def begin(search: Search, *, hints: bool = True) -> None:
+    """Have the plain names tried first, and with ``hints`` the hand-written prompt."""
+    study, space = search.study(), search.space
+    enqueue(study, space.plain(), PLAIN)
+    written = written_params(space)
+    if hints and written is not None:
+        enqueue(study, written, OFFICIAL)
+
+
+def work(search: Search, say: Say = lambda _: None) -> None:
+    """Try prompts until the study is complete, beside whoever else is at it."""
+    settings = search.settings
+    with threads_for(settings.model, settings.device):
+        optimise(
+            search.study(),
+            search.space,
+            search.scorer,
+            trials=settings.trials,
+            timeout=settings.timeout,
+            say=say,
+        )
+
+
+def luck(search: Search, say: Say = lambda _: None) -> dict[str, float]:
+    """The same search where there is nothing to find: with labels that were dealt out anew.
+
+    Returns:
+        ``plain``: AP of the plain names on those labels; ``best``: of the best prompt found; ``gain``: what a search
+        of this size finds by luck alone.
+    """
+    settings, space = search.settings, search.space
+    storage = open_storage(None, search.folder / "luck")
+    study = open_study(storage, f"{search.name} luck", ByClassSampler(space, settings.seed))
+    enqueue(study, space.plain(), PLAIN)
+    with threads_for(settings.model, settings.device):
+        scorer = search.scorer.shuffled(settings.seed)
+        optimise(study, space, scorer, trials=settings.trials, timeout=settings.timeout, say=say)
+    plain, best = given_trial(study, PLAIN), study.best_trial
+    plain_value = float(plain.value or 0.0) if plain is not None else 0.0
+    return {"plain": plain_value, "best": float(best.value or 0.0), "gain": float(best.value or 0.0) - plain_value}
+
+
+def best_candidate(search: Search) -> tuple[FrozenTrial, Candidate]:
+    """The best prompt so far.
+
+    Raises:
+        InputError: no trial is finished yet.
+    """
+    best = best_trial(search.study())
+    return best, search.space.candidate(best.params)
+
+
+def written_params(space: PromptSpace) -> dict[str, Any] | None:
+    """The hand-written prompt in the space's own words; None where it has other words, or there is none."""
+    params = space.plain()
+    found = False
+    for number, entry in enumerate(space.classes):
+        if entry.manual is None or not (entry.manual.get("prefix") or entry.manual.get("suffix")):
+            continue
+        said = f"{entry.manual.get('prefix', '')} {entry.manual.get('suffix', '')}"
+        for kind, words in space.pools.items():
+            fitting = [word for word in words if f" {word} " in f" {said.replace(',', ' ')} "]
+            if fitting:
+                params[f"{number} {entry.name}/{kind}"] = max(fitting, key=len)
+                found = True
+    return params if found else None
+
+
+__all__ = [
+    "OFFICIAL",
+    "PLAIN",
+    "SHARED",
+    "Search",
+    "SearchSettings",
+    "begin",
+    "best_candidate",
+    "given_trial",
+    "luck",
+    "set_up",
+    "work",
+    "written_params",
+]
