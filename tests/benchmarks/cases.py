@@ -20,7 +20,7 @@ from odinw_bench.engine.data import PreparedImage
 from odinw_bench.engine.features import FeatureCache, FrozenPart
 from odinw_bench.engine.predict import autocast
 from odinw_bench.profiling.measure import CLASSES
-from tests.core.reference import plain_formulation
+from tests.glip_core.reference import plain_formulation
 
 SIZE = (800, 1088)
 DEVICE = torch.device(os.environ.get("BENCHMARK_DEVICE", "cpu"))

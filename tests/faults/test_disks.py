@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 from tests.cli.conftest import write_dataset
-from tests.download import standin
-from tests.download.test_download import ZIP, official
+from tests.datasets.download import standin
+from tests.datasets.download.test_download import ZIP, official
 from tests.faults.program import end, leftovers, numbers, records, refused, start, when
 
 PLAIN = ("run", "--dataset", "packages", "--mode", "manual", "--quiet")

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import write_dataset
-from tests.download import standin
-from tests.download.test_download import ZIP, official
+from tests.datasets.download import standin
+from tests.datasets.download.test_download import ZIP, official
 from tests.faults.moments import ends_well
 from tests.faults.program import end, kill, leftovers, numbers, records, start, when
 

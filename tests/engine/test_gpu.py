@@ -16,7 +16,7 @@ from odinw_bench.engine.predict import detect_split
 from odinw_bench.engine.recipes import hyperparameters
 from odinw_bench.engine.train import tune
 from odinw_bench.metrics.coco import evaluate
-from tests.core.reference import sampling_nano
+from tests.glip_core.reference import sampling_nano
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 PROMPT = Prompt.from_classes(["fish", "stingray", "puffin"])

@@ -19,7 +19,7 @@ from glip_core import InputError
 from odinw_bench import RunSpec
 from odinw_bench.runs.launchers import HowToRun, make_engine
 from odinw_bench.runs.record import find_records
-from tests.test_engines import Log
+from tests.runs.test_launchers import Log
 
 pytest.importorskip("ray", reason="the engine 'ray' needs Ray (pip install 'odinw-bench[ray]')")
 

@@ -22,7 +22,7 @@ from odinw_bench.engine.predict import detect_split
 from odinw_bench.engine.recipes import hyperparameters
 from odinw_bench.engine.schedule import DataOrder, Patience
 from odinw_bench.engine.train import DivergedError, tune
-from tests.core.test_detector import SMALL
+from tests.glip_core.test_detector import SMALL
 
 TINY = dataclasses.replace(
     SMALL,

@@ -13,7 +13,7 @@ from PIL import Image
 
 from odinw_bench import load_task
 from odinw_bench.datasets.sources import open_split
-from tests.download import standin
+from tests.datasets.download import standin
 
 RACCOON = "Raccoon/Raccoon.v2-raw.coco"
 ZIP = "odinw_35/Raccoon.zip"

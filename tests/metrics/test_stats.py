@@ -9,8 +9,7 @@ import pytest
 from glip_core.errors import InputError
 from odinw_bench.metrics.coco import evaluate
 from odinw_bench.metrics.stats import _average_precision, _match_tables, paired_bootstrap, summarize, t_quantile
-
-from .test_evaluation import coco, noisy, perfect
+from tests.metrics.test_coco import coco, noisy, perfect
 
 
 @pytest.mark.parametrize(

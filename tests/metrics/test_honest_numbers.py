@@ -17,7 +17,7 @@ from odinw_bench.datasets.sources import open_split
 from odinw_bench.engine.predict import detect_split
 from odinw_bench.metrics import crowded as matching
 from odinw_bench.metrics.coco import evaluate
-from tests.reference_ap import reference_metrics
+from tests.metrics.reference import reference_metrics
 
 
 def scene(seed: int, *, images: int = 5, boxes: int = 14, found: int = 25) -> tuple[dict[str, Any], list[dict]]:
