@@ -1,13 +1,21 @@
-"""Arguments of the command that detects things in photos."""
+"""``odinw-bench predict``: boxes on photos."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from odinw_bench.commands.options import Debug, Device, Json, Listed
+from glip_core.errors import InputError
+from odinw_bench.cli._console import print_json
+from odinw_bench.cli._options import Debug, Device, Json, Listed
+
+if TYPE_CHECKING:
+    from glip_core import Detections, Detector, Prompt
+    from odinw_bench.models import Adapter
 
 app = typer.Typer()
 
@@ -38,26 +46,133 @@ def predict(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Detect things in photos: writes NAME.boxes.png and NAME.boxes.json for each.
+    r"""Detect things in photos: writes NAME.boxes.png and NAME.boxes.json for each.
 
     The JSON holds every detection of the model (scores over 0.05); the picture those from --threshold on.
 
     For example:
 
-        odinw-bench predict photo.jpg --prompt "fish. stingray, which is flat and round" --model glip-t
-        odinw-bench predict photo.jpg --run results/odinw13/glip-nano/raccoon/full-5shot-seed3-1a2b3c4d
+    ```
+    odinw-bench predict photo.jpg \
+        --prompt "fish. stingray, which is flat and round" --model glip-t
+    odinw-bench predict photo.jpg \
+        --run results/odinw13/glip-nano/raccoon/full-5shot-seed3-1a2b3c4d
+    ```
     """
-    from odinw_bench.commands.predict import command
+    from glip_core import Detector
+    from glip_core.preprocess import load_image
+    from odinw_bench.utils.draw import draw_detections
+    from odinw_bench.utils.hardware import pick_device
+    from odinw_bench.utils.io import replacing, write_json
 
-    command(
-        images,
-        prompt=prompt,
-        classes=classes,
-        run_folder=run_folder,
-        model=model,
-        weights=weights,
-        threshold=threshold,
-        out=out,
-        device=device,
-        as_json=as_json,
-    )
+    for image in images:  # before a model is loaded for nothing
+        if not image.is_file():
+            raise InputError(f"image '{image}' not found")
+    where = pick_device(device)
+    if run_folder is not None:
+        if prompt is not None or classes:
+            raise InputError("--run brings the prompt that was tuned: leave --prompt and --class out")
+        detector: Detector | Adapter
+        detector, words = load_run(run_folder, where)
+    else:
+        words = _typed(prompt, classes)
+        detector = _load(model, weights, where)
+    written = []
+    for image, name in zip(images, _names(images), strict=True):
+        photo = load_image(image)
+        found = detector.predict(photo, words) if isinstance(detector, Detector) else detector.detect(photo, words)
+        picture, data = out / f"{name}.boxes.png", out / f"{name}.boxes.json"
+        shown = _over(found, threshold)
+        with replacing(picture) as temporary:
+            draw_detections(photo, shown, words.names).save(temporary, format="PNG")
+        write_json(data, _to_json(image, found, words))
+        written.append({"image": str(image), "picture": str(picture), "json": str(data), "shown": len(shown)})
+        if not as_json:
+            print(f"{image}: {len(shown)} of {len(found)} detections score {threshold:g} or more -> {picture}, {data}")
+    if as_json:
+        print_json(written)
+
+
+def _load(model: str, weights: str | None, device: str) -> Detector | Adapter:
+    import glip_core
+    from glip_core.config import get_config
+    from odinw_bench.models import find_adapter
+
+    adapter = find_adapter(model)
+    if adapter is not None:
+        return adapter(weights, device)
+    if not get_config(model).has_text:
+        raise InputError(f"'{model}' reads no prompts; give --run FOLDER of a run that tuned it")
+    return glip_core.load(model, weights, device=device)
+
+
+def _typed(prompt: str | None, classes: Sequence[str]) -> Prompt:
+    from glip_core import Prompt
+    from odinw_bench.datasets.prompts import typed_prompt
+
+    if prompt is not None and classes:
+        raise InputError("give --prompt or --class, not both")
+    if classes:
+        return Prompt.from_classes(classes)
+    if prompt is None:
+        raise InputError('say what to look for: --prompt "fish. stingray", or --run FOLDER of a tuned run')
+    return typed_prompt(prompt)
+
+
+def load_run(folder: Path, device: str) -> tuple[Detector, Prompt]:
+    """The detector that a run tuned, and its prompt.
+
+    Raises:
+        InputError: the folder holds no finished run, or the base weights are others than the run's.
+    """
+    import glip_core
+    from glip_core import tuning
+    from glip_core.checkpoint import read_state_dict
+    from glip_core.config import get_config
+    from odinw_bench.datasets.prompts import prompt_from_json
+    from odinw_bench.runs.record import read_record
+    from odinw_bench.utils.io import read_json
+
+    record = read_record(folder)
+    folder = folder if folder.is_dir() else folder.parent
+    if record["status"] != "done":
+        raise InputError(f"the run in '{folder}' failed: {record['error']}")
+    spec = record["spec"]
+    words = prompt_from_json(read_json(folder / "prompt.json", what="prompt"))
+    classes = None if get_config(spec["model"]).has_text else len(words)
+    detector = glip_core.load(spec["model"], spec["weights"], num_classes=classes, device=device)
+    if detector.weights_sha256 != record["weights_sha256"]:
+        raise InputError(f"the weights of '{spec['model']}' here are not those that '{folder}' was tuned from")
+    tuned = folder / "tuned.safetensors"
+    if tuned.is_file():
+        tuning.apply_tuned(detector, read_state_dict(tuned), source=str(tuned))
+    return detector, words
+
+
+def _names(images: Sequence[Path]) -> list[str]:
+    """A file name per photo; photos of one name from different folders are numbered."""
+    counts: dict[str, int] = {}
+    names = []
+    for image in images:
+        counts[image.stem] = counts.get(image.stem, 0) + 1
+        names.append(image.stem if counts[image.stem] == 1 else f"{image.stem}-{counts[image.stem]}")
+    return names
+
+
+def _over(found: Detections, threshold: float) -> Detections:
+    keep = found.scores >= threshold
+    return replace(found, boxes=found.boxes[keep], scores=found.scores[keep], labels=found.labels[keep])
+
+
+def _to_json(image: Path, found: Detections, words: Prompt) -> dict[str, object]:
+    return {
+        "image": str(image),
+        "caption": words.caption,
+        "classes": list(words.names),
+        "detections": [
+            {"class": words.names[label], "score": score, "bbox": [x1, y1, x2 - x1 + 1, y2 - y1 + 1]}
+            for (x1, y1, x2, y2), score, label in zip(
+                found.boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True
+            )
+        ],
+    }

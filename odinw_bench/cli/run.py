@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from odinw_bench.commands.options import DataRoot, Debug, Device, Json, Listed, Weights, split_list, split_pairs
+from odinw_bench.cli._options import DataRoot, Debug, Device, Json, Listed, Weights, split_list, split_pairs
 
 app = typer.Typer()
 
@@ -77,20 +77,26 @@ def run(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Tune and test: every combination of the given models, datasets, modes, shots and seeds.
+    r"""Tune and test: every combination of the given models, datasets, modes, shots and seeds.
 
     Lists are separated by commas, or the option is repeated. A finished run is never done twice; a run that fails is
     recorded and the others go on. Exit code 0: all done; 1: some run failed; 2: unusable input.
 
     For example:
 
-        odinw-bench run --mode prompt --shots 5
-        odinw-bench run --dataset aquarium,raccoon --mode zero-shot,prompt,full --shots 1,5,all --seed all
-        odinw-bench run --suite odinw13 --data-root DATA --model glip-t --mode prompt --shots 5 --device cuda
-        torchrun --nproc-per-node 8 -m odinw_bench run --dataset pascalvoc --mode full --shots all --device cuda
-        odinw-bench run --dataset my/coco/folder --mode full --shots all --set lr=0.0003,epochs=20
+    ```
+    odinw-bench run --mode prompt --shots 5
+    odinw-bench run --dataset aquarium,raccoon --mode zero-shot,prompt,full \
+        --shots 1,5,all --seed all
+    odinw-bench run --suite odinw13 --data-root DATA --model glip-t \
+        --mode prompt --shots 5 --device cuda
+    torchrun --nproc-per-node 8 -m odinw_bench run --dataset pascalvoc \
+        --mode full --shots all --device cuda
+    odinw-bench run --dataset my/coco/folder --mode full --shots all \
+        --set lr=0.0003,epochs=20
+    ```
     """
-    from odinw_bench.commands.run import RunArguments, command
+    from odinw_bench.cli._run import RunArguments, command
 
     raise typer.Exit(
         command(

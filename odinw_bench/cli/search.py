@@ -1,14 +1,25 @@
-"""Arguments of ``odinw-bench search``."""
+"""``odinw-bench search``: better words for a prompt, or a better recipe, in numbers, files and a figure."""
 
 from __future__ import annotations
 
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from odinw_bench.commands.options import DataRoot, Debug, Device, Json, Listed, Weights, parse_shots, split_list
+from odinw_bench.cli._console import console, number, print_json, table
+from odinw_bench.cli._options import DataRoot, Debug, Device, Json, Listed, Weights, parse_shots, split_list
 
+if TYPE_CHECKING:
+    from odinw_bench.search import Search, SearchSettings
+
+LINE_SECONDS = 10.0
 app = typer.Typer()
 
 
@@ -54,18 +65,21 @@ def search(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Search for a better prompt, or for better hyper-parameters; the test split is looked at once, at the end.
+    r"""Search for a better prompt, or for better hyper-parameters; the test split is looked at once, at the end.
 
     Prompts: each class gets words for its colour, texture, shape ... before or after its name, judged on the k
     labelled images per class and the validation images. Hyper-parameters: learning rate, weight decay, epochs and
     copies of a tuning mode, each tried by tuning with them, judged on the validation images. A killed search goes on
     with the same command, and several workers (here or elsewhere, with --storage) share one study. For example:
 
-        odinw-bench search --suite mini --dataset aquarium --shots 5 --trials 60
-        odinw-bench search --dataset pothole --space tuning --mode prompt --shots 5 --trials 20
-        odinw-bench search --suite odinw13 --data-root DATA --model glip-t --dataset aquarium --trials 200 --device cuda
+    ```
+    odinw-bench search --suite mini --dataset aquarium --shots 5 --trials 60
+    odinw-bench search --dataset pothole --space tuning --mode prompt \
+        --shots 5 --trials 20
+    odinw-bench search --suite odinw13 --data-root DATA --model glip-t \
+        --dataset aquarium --trials 200 --device cuda
+    ```
     """
-    from odinw_bench.commands.search import SearchArguments, command
     from odinw_bench.datasets.registry import list_tasks
     from odinw_bench.search import SearchSettings
     from odinw_bench.utils.hardware import pick_device
@@ -89,4 +103,192 @@ def search(
             mode,
             protocol,
         )
-        command(settings, SearchArguments(workers, check_luck, explain, hints, quiet, as_json))
+        _search(settings, _Arguments(workers, check_luck, explain, hints, quiet, as_json))
+
+
+@dataclass(frozen=True)
+class _Arguments:
+    """What the command line gives beside the settings."""
+
+    workers: int
+    check_luck: bool
+    explain: bool
+    hints: bool
+    quiet: bool
+    as_json: bool
+
+
+def _search(settings: SearchSettings, arguments: _Arguments) -> None:
+    """Search, test, print."""
+    from odinw_bench.report.searches import history_figure
+    from odinw_bench.utils.io import write_bytes, write_text
+
+    say = _Sayer(quiet=arguments.quiet or arguments.as_json)
+    if settings.space == "tuning":
+        folder, content = _search_recipes(settings, arguments, say)
+    else:
+        folder, content = _search_prompts(settings, arguments, say)
+    figure, history = history_figure([content]), folder / "history.png"
+    write_bytes(history, figure.png)
+    write_text(history.with_suffix(".svg"), figure.svg)
+    if arguments.as_json:
+        print_json(content | {"folder": str(folder)})
+        return
+    if settings.space == "tuning":
+        show_recipes(content)
+    else:
+        show(content)
+        print(f"best prompt: {folder / 'best.yaml'} (run --mode manual --attributes FILE)")
+    print(f"written: {folder / 'search.json'}, {history}, {history.with_suffix('.svg')}")
+
+
+def _search_prompts(settings: SearchSettings, arguments: _Arguments, say: _Sayer) -> tuple[Path, dict[str, Any]]:
+    from odinw_bench.search import begin, luck, set_up, work
+    from odinw_bench.search.outcome import conclude
+
+    search = set_up(settings)
+    begin(search, hints=arguments.hints)
+    say.always(f"{search.name}: {settings.trials} prompts on {_images(search)} labelled images; the test split is not")
+    with _others(settings, arguments.workers):
+        work(search, say)
+    lucky = None
+    if arguments.check_luck:
+        say.always("the same search with shuffled labels: what luck alone would find")
+        lucky = luck(search, say)
+    return search.folder, conclude(search, lucky, explain=arguments.explain, say=say.always)
+
+
+def _search_recipes(settings: SearchSettings, arguments: _Arguments, say: _Sayer) -> tuple[Path, dict[str, Any]]:
+    from odinw_bench.search.tuning import begin_tuning, conclude_tuning, set_up_tuning, work_tuning
+
+    search = set_up_tuning(settings)
+    begin_tuning(search)
+    images = len(search.prepared.validation or ())
+    say.always(f"{search.name}: {settings.trials} recipes, judged on {images} validation images; the test split is not")
+    with _others(settings, arguments.workers):
+        work_tuning(search, say)
+    return search.folder, conclude_tuning(search, say.always)
+
+
+@contextmanager
+def _others(settings: SearchSettings, workers: int) -> Iterator[None]:
+    """Processes that do trials beside this one; all are done at the end."""
+    context = multiprocessing.get_context("spawn")
+    others = [context.Process(target=_help, args=(settings,), daemon=True) for _ in range(workers - 1)]
+    for other in others:
+        other.start()
+    try:
+        yield
+        for other in others:
+            other.join()
+    finally:
+        for other in others:
+            if other.is_alive():
+                other.terminate()
+                other.join()
+
+
+def _help(settings: SearchSettings) -> None:
+    """The life of another worker."""
+    from odinw_bench.search import set_up, work
+    from odinw_bench.search.tuning import set_up_tuning, work_tuning
+    from odinw_bench.utils.allocator import keep_freed_memory
+
+    keep_freed_memory()
+    if settings.space == "tuning":
+        work_tuning(set_up_tuning(settings))
+    else:
+        work(set_up(settings))
+
+
+def show(content: Mapping[str, Any]) -> None:
+    """Print what came out."""
+    from odinw_bench.report.document import format_number
+    from odinw_bench.search import PLAIN
+    from odinw_bench.search.study import BEST
+
+    tried = sorted((t for t in content["trials"] if t["AP"] is not None), key=lambda t: -t["AP"])
+    given_up = sum(trial["state"] == "pruned" for trial in content["trials"])
+    rows = [[str(t["number"] + 1), number(t["AP"]), t["given"] or "", t["caption"]] for t in tried[:8]]
+    title = f"The best of {len(content['trials'])} prompts tried ({given_up} given up early): AP on the labelled images"
+    console().print(table(title, ["trial", "AP", "", "prompt"], rows, numbers=("trial", "AP")))
+    rows = [[what, number(entry["search_AP"]), number(entry["test_AP"])] for what, entry in content["prompts"].items()]
+    numbers = ("labelled images", "test split")
+    console().print(table("AP in percent", ["prompt", *numbers], rows, numbers=numbers))
+    prompts, lucky = content["prompts"], content["luck"]
+    if lucky is not None:
+        gain = (prompts[BEST]["search_AP"] or 0) - (prompts[PLAIN]["search_AP"] or 0)
+        print(
+            f"the search gained {format_number(gain, sign=True)} AP on the images it saw; with shuffled labels, "
+            f"where there is nothing to find, {format_number(lucky['gain'], sign=True)}"
+        )
+    if content["words"]:
+        rows = [_word_row(entry) for entry in content["words"]]
+        values = ("AP of the task", "low", "high", "AP of the class")
+        title = "What each class's words are worth on the labelled images (95 % intervals over images)"
+        console().print(table(title, ["words", *values], rows, numbers=values))
+
+
+def show_recipes(content: Mapping[str, Any]) -> None:
+    """Print what a search for hyper-parameters found."""
+    from odinw_bench.search.recipe import in_words
+    from odinw_bench.search.study import BEST
+
+    tried = sorted((t for t in content["trials"] if t["AP"] is not None), key=lambda t: -t["AP"])
+    states = [trial["state"] for trial in content["trials"]]
+    rows = [[str(t["number"] + 1), number(t["AP"]), t["caption"]] for t in tried[:8]]
+    title = (
+        f"The best of {len(states)} recipes tried ({states.count('pruned')} given up early, "
+        f"{states.count('fail')} diverged): AP on the validation images"
+    )
+    console().print(table(title, ["trial", "AP", "recipe"], rows, numbers=("trial", "AP")))
+    recipes = content["recipes"]
+    rows = [[what, number(one["search_AP"]), number(one["test_AP"])] for what, one in recipes.items()]
+    numbers = ("validation images", "test split")
+    console().print(table("AP in percent", ["recipe", *numbers], rows, numbers=numbers))
+    seen = _difference(recipes, "search_AP")
+    print(f"the search gained {seen} AP on the images it saw, and {_difference(recipes, 'test_AP')} on the test split")
+    if content["importance"]:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in content["importance"].items())
+        print(f"what moved the AP: {shares}")
+    found = recipes[BEST]["overrides"]
+    print(f"best recipe: run --mode {content['spec']['mode']} --set {in_words(found)}" if found else "none was better")
+
+
+def _difference(recipes: Mapping[str, Any], what: str) -> str:
+    from odinw_bench.report.document import format_number
+    from odinw_bench.search.study import BEST
+    from odinw_bench.search.tuning import PROTOCOL
+
+    best, base = recipes[BEST][what], recipes[PROTOCOL][what]
+    return "-" if best is None or base is None else format_number(best - base, sign=True)
+
+
+def _word_row(entry: Mapping[str, Any]) -> list[str]:
+    from odinw_bench.report.document import format_number
+
+    values = [entry["difference"], entry["low"], entry["high"]]
+    alone = entry["class_difference"]
+    shown = [format_number(value, sign=True) for value in values]
+    return [entry["words"], *shown, "-" if alone is None else format_number(alone, sign=True)]
+
+
+def _images(search: Search) -> int:
+    return len(search.prepared.train or ()) + len(search.prepared.validation or ())
+
+
+class _Sayer:
+    """Says where a search is: the best so far at once, the rest now and then."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet, self.last = quiet, 0.0
+
+    def always(self, text: str) -> None:
+        """Whatever was said last."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def __call__(self, text: str) -> None:
+        if time.monotonic() > self.last + LINE_SECONDS:
+            self.last = time.monotonic()
+            self.always(text)

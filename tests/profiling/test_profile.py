@@ -95,7 +95,7 @@ def test_profiling_needs_no_benchmark_packages():
         "for name in ('pycocotools', 'optuna', 'roboflow', 'pandas'): sys.modules[name] = None\n"
         "from odinw_bench.cli import main\n"
         "sys.argv = ['odinw-bench', 'profile', '--help']\n"
-        "import odinw_bench.commands.profile, odinw_bench.profiling.figure\n"
+        "import odinw_bench.cli.profile, odinw_bench.profiling.figure\n"
         "main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from glip_core.errors import InputError
-from odinw_bench.commands.options import parse_shots
-from odinw_bench.commands.output import console, print_json, table
-from odinw_bench.engine.recipes import hyperparameters
-from odinw_bench.runs.spec import MODES, PROTOCOLS, UNTUNED, newest_protocol
-from odinw_bench.utils.io import nearest
+from odinw_bench.cli._console import console, print_json, table
+from odinw_bench.cli._options import Debug, Json, parse_shots
+
+app = typer.Typer()
 
 
-def command(name: str | None, shots: str, as_json: bool) -> None:
-    """Print one protocol, or the names of all."""
+@app.command()
+def protocol(
+    name: Annotated[str | None, typer.Argument(help="odinw-glip, quick or mini. Default: say what there is.")] = None,
+    shots: Annotated[str, typer.Option("--shots", help="Images per class, or 'all'.")] = "5",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """The hyper-parameters of a protocol, by mode; `run --set NAME=VALUE` changes them."""
+    from odinw_bench.engine.recipes import hyperparameters
+    from odinw_bench.runs.spec import MODES, PROTOCOLS, UNTUNED, newest_protocol
+    from odinw_bench.utils.io import nearest
+
     if name is None:
         if as_json:
             print_json(dict(PROTOCOLS))

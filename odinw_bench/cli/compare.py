@@ -4,43 +4,58 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
-from odinw_bench.commands.output import console, number, print_json, table
-from odinw_bench.metrics.stats import Comparison, Summary
-from odinw_bench.report.document import format_number
-from odinw_bench.report.pairs import Pair, compare_pairs, find_runs, over_tasks, pair_up
+import typer
 
+from odinw_bench.cli._console import console, number, print_json, table
+from odinw_bench.cli._options import DataRoot, Debug, Json, OwnData
 
-@dataclass(frozen=True)
-class CompareArguments:
-    """What the command line gives."""
+if TYPE_CHECKING:
+    from odinw_bench.metrics.stats import Comparison, Summary
+    from odinw_bench.report.pairs import Pair
 
-    a: str
-    b: str
-    samples: int
-    seed: int
-    data_root: Path | None
-    data: Sequence[Path]
-    as_json: bool
+app = typer.Typer()
 
 
-def command(arguments: CompareArguments) -> None:
-    """Compare and print."""
-    pairs, alone = pair_up(find_runs(arguments.a), find_runs(arguments.b))
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="A run's folder, or a pattern of folders in quotes.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Likewise.")],
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Resamples of the test images.")] = 1000,
+    seed: Annotated[int, typer.Option("--bootstrap-seed", min=0, help="Of the resampling.")] = 0,
+    data_root: DataRoot = None,
+    data: OwnData = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    r"""Is A better than B? A paired bootstrap over the test images, in words.
+
+    Patterns compare groups: runs of one task and seed are paired. For example:
+
+    ```
+    odinw-bench compare results/mini/glip-nano/aquarium/prompt-5* \
+        results/mini/glip-nano/aquarium/zero-shot-*
+    odinw-bench compare "results/mini/glip-nano/*/prompt-5shot-*" \
+        "results/mini/dyhead-nano/*/linear-5shot-*"
+    ```
+    """
+    from odinw_bench.report.pairs import compare_pairs, find_runs, over_tasks, pair_up
+
+    pairs, alone = pair_up(find_runs(a), find_runs(b))
     several = len(pairs) > 1
     compared = compare_pairs(
         pairs,
-        samples=arguments.samples,
-        seed=arguments.seed,
-        data_root=arguments.data_root,
-        data=arguments.data,
+        samples=samples,
+        seed=seed,
+        data_root=data_root,
+        data=tuple(data or ()),
         say=(lambda text: print(text, file=sys.stderr, flush=True)) if several else lambda _: None,
     )
     total = over_tasks(compared) if several else None
     words = in_words_of_group(compared, total) if total else in_words(compared[0])
-    if arguments.as_json:
+    if as_json:
         rows = [_json(pair) for pair in compared]
         print_json({"words": words, "pairs": rows, "over_tasks": asdict(total) if total else None, "unpaired": alone})
         return
@@ -55,6 +70,8 @@ def command(arguments: CompareArguments) -> None:
 
 def in_words(pair: Pair) -> str:
     """One comparison as a sentence."""
+    from odinw_bench.report.document import format_number
+
     result = pair.result
     interval = f"95 % interval {format_number(result.low)} to {format_number(result.high)}"
     basis = f"{result.samples} resamples of {pair.images} test images of {pair.a.place[0]}/{pair.a.place[1]}"
@@ -75,6 +92,8 @@ def in_words(pair: Pair) -> str:
 
 def in_words_of_group(pairs: Sequence[Pair], total: Summary) -> str:
     """Many comparisons as a sentence: the mean over tasks, and on how many the difference is clear."""
+    from odinw_bench.report.document import format_number
+
     clear_a = sum(pair.result.low > 0 for pair in pairs)
     clear_b = sum(pair.result.high < 0 for pair in pairs)
     mean = f"{abs(total.mean):.1f} AP on average over {total.count} {'task' if total.count == 1 else 'tasks'}"
@@ -116,6 +135,8 @@ def _print_table(pairs: Sequence[Pair]) -> None:
 
 
 def _interval(result: Comparison) -> list[str]:
+    from odinw_bench.report.document import format_number
+
     return [format_number(value, sign=True) for value in (result.difference, result.low, result.high)]
 
 

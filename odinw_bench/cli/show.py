@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from odinw_bench.commands.output import console, number, print_json, table
-from odinw_bench.runs.record import read_record
+import typer
+
+from odinw_bench.cli._console import console, number, print_json, table
+from odinw_bench.cli._options import Debug, Json
+
+app = typer.Typer()
 
 
-def command(folder: Path, as_json: bool) -> None:
-    """Print a record."""
+@app.command()
+def show(
+    folder: Annotated[Path, typer.Argument(metavar="RECORD", help="Folder of a run record.")],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """One run record: metrics per class, cost, data, environment."""
+    from odinw_bench.runs.record import read_record
+
     record = read_record(folder)
     if as_json:
         print_json(record)

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from glip_core.errors import InputError
-from odinw_bench.commands.output import print_json
-from odinw_bench.report.pairs import find_runs
-from odinw_bench.report.testdata import read_predictions
-from odinw_bench.utils.io import write_json
+from odinw_bench.cli._console import print_json
+from odinw_bench.cli._options import Debug, Json
+
+app = typer.Typer()
+_formats = typer.Typer(no_args_is_help=True, help="Detections of runs in other programs' formats.")
+app.add_typer(_formats, name="export")
 
 
-def command(runs: str, out: Path, as_json: bool) -> None:
-    """Write ``DATASET.json`` for each run, and ``index.json`` that says of which run each is.
+@_formats.command("coco")
+def coco(
+    runs: Annotated[str, typer.Argument(metavar="RUNS", help="A run's folder, or a pattern of folders in quotes.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path("export"),
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    r"""Write the detections of runs as COCO results, one file per dataset; `score` reads such a folder.
 
-    Raises:
-        InputError: no such runs, two of one dataset, or one without predictions; nothing is written then.
+    Beside them index.json says which run each file is of. For example:
+
+    ```
+    odinw-bench export coco "results/odinw13/glip-t/*/prompt-5shot-seed3-*" \
+        --out predictions
+    ```
     """
+    from odinw_bench.report.pairs import find_runs
+    from odinw_bench.report.testdata import read_predictions
+    from odinw_bench.utils.io import write_json
+
     found = find_runs(runs)
     by_dataset: dict[str, Any] = {}
     for run in found:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
-from odinw_bench.commands.options import parse_seeds, parse_shots
-from odinw_bench.commands.output import print_json
+from odinw_bench.cli._console import print_json
+from odinw_bench.cli._options import parse_seeds, parse_shots
 from odinw_bench.datasets.registry import list_tasks, load_task
 from odinw_bench.engine.cache_settings import CacheSettings
 from odinw_bench.runs.spec import MODES, RunSpec, Shots, expand_grid
@@ -127,8 +127,8 @@ def with_hand_written(specs: Sequence[RunSpec]) -> tuple[list[RunSpec], list[str
 
 def _run(arguments: RunArguments, how: Any, cells: Sequence[Any]) -> int:
     """Do what is not done yet, and print the table."""
-    from odinw_bench.commands.progress import GridProgress
-    from odinw_bench.commands.results import Result, cell_name, print_results
+    from odinw_bench.cli._progress import GridProgress
+    from odinw_bench.cli._results import Result, cell_name, print_results
     from odinw_bench.runs.launchers import choose_engine
     from odinw_bench.runs.launchers.base import under_torchrun
     from odinw_bench.runs.record import read_record, tidy

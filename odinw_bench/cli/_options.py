@@ -20,6 +20,10 @@ DataRoot = Annotated[
         "--data-root", help="Folder of the official data (holds Aquarium/, Raccoon/ ...).", envvar="ODINW_DATA_ROOT"
     ),
 ]
+OwnData = Annotated[
+    list[Path] | None,
+    typer.Option("--data", help="A folder of your own data sets that records are of; may be repeated."),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Weights = Annotated[
     str | None,

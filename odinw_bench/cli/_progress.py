@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from odinw_bench.commands.output import number
+from odinw_bench.cli._console import number
 from odinw_bench.runs.launchers import Outcome
 
 LINE_SECONDS = 30.0

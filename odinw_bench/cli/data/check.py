@@ -6,35 +6,51 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from glip_core.errors import InputError
-from odinw_bench.commands.options import parse_seeds, parse_shots
-from odinw_bench.commands.output import console, print_json, table
-from odinw_bench.datasets.checks import ERRORS, Checked, Finding, check_task
-from odinw_bench.datasets.registry import load_suite, load_task
+from odinw_bench.cli._console import console, print_json, table
+from odinw_bench.cli._options import DataRoot, Debug, Json, Listed, parse_seeds, parse_shots, split_list
+
+if TYPE_CHECKING:
+    from odinw_bench.datasets.checks import Checked, Finding
 
 TICK_SECONDS = 5.0
+app = typer.Typer()
 
 
-def command(
-    datasets: Sequence[str],
-    suite: str,
-    data_root: Path | None,
-    shots: Sequence[str],
-    seeds: Sequence[str],
-    pictures: bool,
-    as_json: bool,
+@app.command("check")
+def check(
+    dataset: Annotated[Listed, typer.Option("--dataset", help="Task names, folders or 'all'.")] = ["all"],
+    suite: Annotated[str, typer.Option("--suite", help="mini, odinw13, odinw35, or a folder.")] = "odinw13",
+    data_root: DataRoot = None,
+    shots: Annotated[
+        Listed, typer.Option("--shots", help="Also say what these few-shot subsets hold: 1,3,5,10 or 'all'.")
+    ] = [],
+    seed: Annotated[Listed, typer.Option("--seed", help="Their seeds, or 'all' for 3, 30 and 300.")] = ["3"],
+    pictures: Annotated[
+        bool, typer.Option("--pictures/--no-pictures", help="Decode and hash every picture, or read annotations only.")
+    ] = True,
+    as_json: Json = False,
+    debug: Debug = False,
 ) -> None:
-    """Check and print; exit code 1 where an error was found.
+    """Read every annotation and picture of tasks; report what they hold and what is wrong.
 
-    Raises:
-        InputError: there is no such task, or none of the data are here.
+    Exit code 1 where something makes numbers wrong or runs fail: unusable annotations, missing or broken pictures,
+    other sizes than stated, one picture in two splits.
+
+    ```
+    odinw-bench data check --dataset my/folder --shots 5
+    ```
     """
+    from odinw_bench.datasets.checks import check_task
+    from odinw_bench.datasets.registry import load_suite, load_task
+
+    datasets = split_list(dataset)
     tasks = load_suite(suite) if "all" in datasets else [load_task(name, suite) for name in datasets]
-    pairs = [(number, seed) for number in map(parse_shots, shots) for seed in parse_seeds(seeds)]
+    pairs = [(number, seed) for number in map(parse_shots, split_list(shots)) for seed in parse_seeds(split_list(seed))]
     checked = []
     absent = []
     for task in tasks:
@@ -97,6 +113,8 @@ def _print(checked: Sequence[Checked]) -> None:
 
 
 def _severity(finding: Finding) -> str:
+    from odinw_bench.datasets.checks import ERRORS
+
     return "error" if finding.kind in ERRORS else "note"
 
 

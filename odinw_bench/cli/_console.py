@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 
 def console() -> Console:
     """Standard output; wide enough for a table when it is no terminal."""
+    from rich.console import Console
+
     return Console(width=None if sys.stdout.isatty() else 150, highlight=False)
 
 
@@ -23,6 +26,8 @@ def print_json(data: Any) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[str] = ()) -> Table:
     """A table; columns named in ``numbers`` are aligned to the right."""
+    from rich.table import Table
+
     made = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
         made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")

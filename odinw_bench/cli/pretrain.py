@@ -1,14 +1,17 @@
-"""Arguments of the commands about the program itself and its embedded models."""
+"""``odinw-bench pretrain``: the embedded models, from nothing."""
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from odinw_bench.commands.options import Debug, Json
+from odinw_bench.cli._options import Debug
 
+_EVERY = 20
 app = typer.Typer()
 
 
@@ -41,44 +44,39 @@ def pretrain(
     workers: Annotated[int, typer.Option("--workers", min=0, help="Processes that draw scenes.")] = 1,
     debug: Debug = False,
 ) -> None:
-    """Train an embedded model again, from nothing. A stopped training goes on with the same command.
+    r"""Train an embedded model again, from nothing. A stopped training goes on with the same command.
 
     The whole ladder, in the order in which each needs the one before:
 
-        odinw-bench pretrain --model dyhead-nano
-        odinw-bench pretrain --model glip-nano-c --backbone pretraining/dyhead-nano/dyhead-nano.safetensors
-        odinw-bench pretrain --model glip-nano --whole pretraining/glip-nano-c/glip-nano-c.safetensors --teacher ...
+    ```
+    odinw-bench pretrain --model dyhead-nano
+    odinw-bench pretrain --model glip-nano-c \
+        --backbone pretraining/dyhead-nano/dyhead-nano.safetensors
+    odinw-bench pretrain --model glip-nano \
+        --whole pretraining/glip-nano-c/glip-nano-c.safetensors --teacher ...
+    ```
 
     Without --backbone, --whole and --teacher the package's own weights of these models are taken.
     """
-    from odinw_bench.commands.pretrain import command
+    from odinw_bench import pretraining
 
     changes = {"steps": schedule, "seed": seed, "backbone": backbone, "whole": whole, "teacher": teacher}
-    command(
-        model,
-        {name: value for name, value in changes.items() if value is not None},
-        until=steps,
-        out=out or Path("pretraining") / model,
-        workers=workers,
-    )
+    given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
+    recipe = replace(pretraining.get_recipe(model), **given)
+    out = out or Path("pretraining") / model
+    last = min(steps or recipe.steps, recipe.steps)
 
+    def say(state: dict[str, float]) -> None:
+        step = int(state["step"])
+        if step % _EVERY == 0 or step == last:
+            left = state["seconds"] / max(state["steps_done"], 1) * (last - step)
+            print(
+                f"step {step}/{last}: loss {state['loss']:.3f}, {left / 60:.0f} minutes left",
+                file=sys.stderr,
+                flush=True,
+            )
 
-@app.command()
-def protocol(
-    name: Annotated[str | None, typer.Argument(help="odinw-glip, quick or mini. Default: say what there is.")] = None,
-    shots: Annotated[str, typer.Option("--shots", help="Images per class, or 'all'.")] = "5",
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """The hyper-parameters of a protocol, by mode; `run --set NAME=VALUE` changes them."""
-    from odinw_bench.commands.protocol import command
-
-    command(name, shots, as_json)
-
-
-@app.command()
-def doctor(as_json: Json = False) -> None:
-    """Versions, devices, caches and free disk: for bug reports."""
-    from odinw_bench.commands.doctor import command
-
-    command(as_json)
+    detector = pretraining.pretrain(recipe, out, workers=workers, on_step=say, until=steps)
+    path = out / f"{model}.safetensors"
+    pretraining.export_weights(detector, path, pretraining.card(recipe, out))
+    print(f"{path} (learning curve: {out / pretraining.CURVE}); use it with --model {model} --weights {path}")

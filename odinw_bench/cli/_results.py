@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from odinw_bench.commands.output import console, number, print_json, table
+from odinw_bench.cli._console import console, number, print_json, table
 from odinw_bench.runs.plan import Cell
 
 _NUMBERS = ("AP", "AP50", "tune s", "test s", "tuned values")

@@ -9,8 +9,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from odinw_bench import __version__
-from odinw_bench.commands.output import console, print_json, table
+from odinw_bench.cli._console import console, print_json, table
+from odinw_bench.cli._options import Json
+
+app = typer.Typer()
 
 _PACKAGES = (
     "torch",
@@ -27,8 +32,9 @@ _PACKAGES = (
 )
 
 
-def command(as_json: bool) -> None:
-    """Print versions, devices, caches and disk."""
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Versions, devices, caches and free disk: for bug reports."""
     facts = collect()
     if as_json:
         print_json(facts)

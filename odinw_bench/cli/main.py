@@ -1,0 +1,106 @@
+"""The program: its verbs in the order of ``--help``, and how errors of the user's are reported."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from glip_core.errors import InputError
+from odinw_bench import __version__
+from odinw_bench.cli import (
+    compare,
+    data,
+    doctor,
+    export,
+    models,
+    predict,
+    pretrain,
+    profile,
+    protocol,
+    report,
+    run,
+    score,
+    search,
+    show,
+)
+from odinw_bench.cli._console import fail
+
+app = typer.Typer(
+    name="odinw-bench",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help=r"""Which way of adapting a language-pre-trained detector should I use, what will I get, what will it cost?
+
+GLIP and DyHead on ODinW: zero-shot, manual prompts, prompt tuning, linear probe and full tuning, by shots and seeds.
+Everything runs at once on the embedded miniature (suite `mini`, models `glip-nano` and `dyhead-nano`).
+
+Start here:
+
+```
+odinw-bench run --mode prompt --shots 5
+odinw-bench predict photo.jpg \
+    --prompt "stingray, which is flat and round. fish" --model glip-t
+odinw-bench run --suite odinw13 --dataset aquarium --data-root DATA \
+    --model glip-t --mode zero-shot,prompt --shots 5
+```
+""",
+)
+for _verb in (
+    run,
+    search,
+    predict,
+    profile,
+    models,
+    data,
+    show,
+    score,
+    report,
+    compare,
+    export,
+    pretrain,
+    protocol,
+    doctor,
+):
+    app.add_typer(_verb.app)
+
+_MENDABLE = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"odinw-bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the program; what the user can mend is one line and exit code 2."""
+    from odinw_bench.utils.allocator import keep_freed_memory
+
+    keep_freed_memory()
+    # Threads that wait for each other by spinning are five times slower as soon as anything else needs a core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        app()
+    except InputError as error:
+        if "--debug" in sys.argv:
+            raise
+        sys.exit(fail(error))
+    except OSError as error:
+        if "--debug" in sys.argv or error.errno not in _MENDABLE:
+            raise
+        sys.exit(fail(InputError(f"cannot write '{error.filename}': {error.strerror}")))

@@ -1,0 +1,79 @@
+"""``odinw-bench score``: predictions of other models as run records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from glip_core.errors import InputError
+from odinw_bench.cli._console import console, number, print_json, table
+from odinw_bench.cli._options import DataRoot, Debug, Json, Listed, parse_shots, split_list
+
+app = typer.Typer()
+
+
+@app.command()
+def score(
+    predictions: Annotated[
+        Path, typer.Option("--predictions", help="A JSON of COCO results, or a folder with one per task.")
+    ],
+    model_name: Annotated[str, typer.Option("--model-name", help="What tables call the model.")],
+    suite: Annotated[str, typer.Option("--suite", help="mini, odinw13, odinw35, or a folder.")] = "odinw13",
+    dataset: Annotated[Listed, typer.Option("--dataset", help="Task names, folders or 'all'.")] = ["all"],
+    mode: Annotated[str, typer.Option("--mode", help="How it was adapted: zero-shot, linear, full ...")] = "zero-shot",
+    shots: Annotated[str, typer.Option("--shots", help="Images per class it was adapted on, or 'all'.")] = "0",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the few-shot subset.")] = 3,
+    eval_split: Annotated[str, typer.Option("--eval-split", help="The split the predictions are of.")] = "test",
+    data_root: DataRoot = None,
+    results: Annotated[Path, typer.Option("--results", help="Folder of the run records.")] = Path("results"),
+    force: Annotated[bool, typer.Option("--force", help="Score again what was scored.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    r"""Measure any model's predictions under the same protocol; the records are ordinary ones, reports include them.
+
+    A folder holds NAME.json, NAME/predictions.json or NAME.bbox.json for each task. For example:
+
+    ```
+    odinw-bench score --suite odinw13 --data-root DATA --predictions mine/ \
+        --model-name my-detector
+    odinw-bench score --suite mini --dataset aquarium \
+        --predictions aquarium.json --model-name yolo --mode full --shots 5
+    ```
+    """
+    from odinw_bench.datasets.registry import load_suite, load_task
+    from odinw_bench.runs.external import ExternalRun, find_predictions
+    from odinw_bench.runs.external import score as score_task
+
+    what = ExternalRun(model_name, mode, parse_shots(shots), seed, eval_split)
+    datasets = split_list(dataset)
+    everything = "all" in datasets
+    tasks = load_suite(suite) if everything else [load_task(name, suite) for name in datasets]
+    if not predictions.exists():
+        raise InputError(f"predictions '{predictions}' not found")
+    if predictions.is_file() and len(tasks) > 1:
+        raise InputError(f"'{predictions}' is one file: say with --dataset which task it is of, or give a folder")
+    files = {task.name: find_predictions(predictions, task) for task in tasks}
+    missing = [name for name, path in files.items() if path is None]
+    if missing and (not everything or len(missing) == len(tasks)):
+        raise InputError(f"'{predictions}' has no {missing[0]}.json or {missing[0]}/predictions.json")
+    records: list[dict[str, Any]] = []
+    for task in tasks:
+        path = files[task.name]
+        if path is not None:
+            records.append(score_task(task, path, what, results, data_root=data_root, force=force))
+    if as_json:
+        print_json({"records": records, "missing": missing})
+        return
+    names = ("AP", "AP50", "AR100")
+    rows = [[record["spec"]["dataset"], *(number(record["metrics"][name]) for name in names)] for record in records]
+    means = [[record["metrics"][name] for record in records] for name in names]
+    if len(records) > 1 and all(value is not None for column in means for value in column):
+        rows.append([f"mean of {len(records)}", *(number(sum(column) / len(column)) for column in means)])
+    title = f"{what.model}, {what.mode}, {what.shots} shots: percent on '{what.eval_split}'"
+    console().print(table(title, ["task", *names], rows, numbers=names))
+    if missing:
+        print(f"no predictions of: {', '.join(missing)}")
+    print(f"records: {results}")

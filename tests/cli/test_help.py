@@ -1,0 +1,51 @@
+"""What ``--help`` says."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+
+import pytest
+import typer.main
+
+from odinw_bench.cli import app
+
+
+def commands(command=None, path=()):
+    """Every command of the program: its words, and its help as it is written in the code."""
+    command = command or typer.main.get_command(app)
+    yield path, inspect.cleandoc(command.help or "")
+    for name, part in getattr(command, "commands", {}).items():
+        yield from commands(part, (*path, name))
+
+
+def examples(text: str) -> list[str]:
+    """The lines of the fenced blocks of a help text."""
+    return [line for block in text.split("```")[1::2] for line in block.strip("\n").splitlines()]
+
+
+EVERY = dict(commands())
+
+
+@pytest.mark.parametrize("path", [path for path, text in EVERY.items() if "odinw-bench" in text], ids="-".join)
+def test_examples_are_shown_as_written(path, cli, monkeypatch):
+    """Lines joined, and ``*`` was taken for emphasis."""
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 80)
+    shown = cli(*path, "--help").out
+    lines = examples(EVERY[path])
+    assert lines, "examples belong into a fenced block"
+    for line in lines:
+        assert line in [one[2:].rstrip() for one in shown.splitlines()], line
+
+
+def test_every_command_has_help():
+    assert all(EVERY.values())
+    assert len(EVERY) == 1 + 14 + 4 + 2 + 1
+
+
+def test_no_verb_brings_heavy_packages_with_its_help():
+    code = "import sys, odinw_bench.cli\nprint(sorted({'torch', 'numpy', 'pandas', 'rich.table'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    assert done.stdout.strip() == "[]"
