@@ -1,0 +1,86 @@
+"""What the documents point at exists, and the commands in them are commands of the program."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from odinw_bench.cli import app
+from tests.docs.blocks import ROOT, anchors, commands, documents, inline_code, links, mentioned_commands
+
+NAMES = [str(path.relative_to(ROOT)) for path in documents()]
+GENERATED = ("results", "reports", "docs")
+_PATH = re.compile(r"[\w./-]+/[\w.-]+\.(?:py|md|yaml|json|jsonl|png|html|gz)|[\w./-]+/")
+_OURS = ("glip_core/", "odinw_bench/", "tests/", "tasks/", "docs/", "tools/", "results/example", "reports/example")
+
+
+@pytest.fixture(params=NAMES)
+def document(request) -> Path:
+    return ROOT / request.param
+
+
+def test_the_readme_is_read_in_five_minutes():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 160
+
+
+def test_relative_links_lead_somewhere(document):
+    for target in links(document.read_text()):
+        if re.match(r"[a-z]+:", target):  # a web page, not asked for here
+            continue
+        name, _, anchor = target.partition("#")
+        file = (document.parent / name).resolve() if name else document
+        assert file.exists(), f"{document.name} links to {target}"
+        if anchor and file.suffix == ".md":
+            assert anchor in anchors(file.read_text()), f"{document.name} links to {target}"
+
+
+def test_files_that_are_named_exist(document):
+    """The changelog may name what was."""
+    if document.name == "CHANGELOG.md":
+        return
+    for code in inline_code(document.read_text()):
+        if code.startswith(_OURS) and _PATH.fullmatch(code):
+            assert (ROOT / code).exists(), f"{document.name} names {code}"
+
+
+def test_commands_parse(document):
+    """Every call of the program in a document has options and values of the right kind; nothing is run."""
+    text = document.read_text()
+    for arguments in commands(text):
+        _parse(arguments)
+    for arguments in mentioned_commands(text):
+        with contextlib.suppress(click.MissingParameter):
+            _parse(arguments)
+
+
+def _parse(arguments: list[str]) -> None:
+    """Raise a usage error unless the program takes these arguments."""
+    command, context = typer.main.get_command(app), None
+    while getattr(command, "commands", None) and arguments:
+        name, *arguments = arguments
+        assert name in command.commands, f"no command '{name}'"
+        command = command.commands[name]
+    if "--help" not in arguments and not getattr(command, "commands", None):
+        context = command.make_context(command.name, list(arguments))
+        assert not context.args, f"{command.name} does not take {context.args}"
+
+
+def test_a_wrong_command_in_a_document_is_noticed():
+    with pytest.raises(AssertionError, match="no command 'rum'"):
+        _parse(["rum", "--mode", "prompt"])
+    with pytest.raises(click.NoSuchOption):
+        _parse(["run", "--mod", "prompt"])
+    with pytest.raises(click.MissingParameter):
+        _parse(["score"])
+
+
+def test_modes_of_the_readme_are_those_of_the_program():
+    from odinw_bench.models import MODES
+
+    rows = re.findall(r"^\| `([a-z][a-z+-]*)` \|", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+    assert rows == list(MODES)
