@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from odinw_bench.cli._console import console, number, print_json, table
-from odinw_bench.runs.plan import Cell
+from odinw_bench.runs.cell import Cell
 
 _NUMBERS = ("AP", "AP50", "tune s", "test s", "tuned values")
 _COLUMNS = ("model", "dataset", "mode", "shots", "seed", *_NUMBERS)
@@ -30,19 +30,12 @@ class Result:
     error: str | None = None
 
 
-def cell_name(cell: Cell) -> str:
-    """A cell for people."""
-    spec = cell.spec
-    shots = "" if spec.shots == 0 else f" {spec.shots}-shot seed {spec.seed}"
-    return f"{spec.model} {cell.dataset} {spec.mode}{shots}"
-
-
 def print_results(results: Sequence[Result], *, eval_split: str, as_json: bool) -> None:
     """Print a row per cell and the means over datasets."""
     if as_json:
         print_json([_json(result) for result in results])
         return
-    suites = sorted({result.cell.suite for result in results})
+    suites = sorted({result.cell.task.suite for result in results})
     title = f"{', '.join(suites)}: AP in percent on '{eval_split}'"
     if suites == ["mini"]:
         title += " (drawn miniature; not comparable with ODinW's numbers)"
@@ -58,7 +51,7 @@ def _json(result: Result) -> dict[str, Any]:
 
 def _row(result: Result) -> list[str]:
     spec, record = result.cell.spec, result.record
-    start = [spec.model, result.cell.dataset, spec.mode, str(spec.shots), str(spec.seed)]
+    start = [spec.model, result.cell.task.name, spec.mode, str(spec.shots), str(spec.seed)]
     if record is None:
         return [*start, "failed", "", "", "", ""]
     metrics, cost = record["metrics"], record["cost"]

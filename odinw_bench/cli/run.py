@@ -1,13 +1,31 @@
-"""Arguments of the command that tunes and tests."""
+"""``odinw-bench run``: tune and test the cells of a grid."""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from odinw_bench.cli._options import DataRoot, Debug, Device, Json, Listed, Weights, split_list, split_pairs
+from odinw_bench.cli._options import (
+    DataRoot,
+    Debug,
+    Device,
+    Json,
+    Listed,
+    Weights,
+    parse_seeds,
+    parse_shots,
+    split_list,
+    split_pairs,
+)
+
+if TYPE_CHECKING:
+    from odinw_bench.runs.grid import Grid
+    from odinw_bench.runs.options import RunOptions
+    from odinw_bench.runs.plan import Plan
 
 app = typer.Typer()
 
@@ -96,38 +114,131 @@ def run(
         --set lr=0.0003,epochs=20
     ```
     """
-    from odinw_bench.cli._run import RunArguments, command
+    from odinw_bench.engine.cache_settings import CacheSettings
+    from odinw_bench.runs.grid import Grid
+    from odinw_bench.runs.options import RunOptions
+    from odinw_bench.utils.hardware import pick_device
 
-    raise typer.Exit(
-        command(
-            RunArguments(
-                models=split_list(model),
-                suite=suite,
-                datasets=split_list(dataset),
-                modes=split_list(mode),
-                shots=split_list(shots),
-                seeds=split_list(seed),
-                protocol=protocol,
-                weights=weights,
-                attributes=None if attributes is None else str(attributes),
-                data_root=data_root,
-                results=results,
-                device=device,
-                precision=precision,
-                eval_split=eval_split,
-                overrides=split_pairs(override),
-                cache_gb=cache_gb,
-                cache_disk_gb=cache_disk_gb,
-                cache_dir=cache_dir,
-                checkpointing=checkpointing,
-                engine=engine,
-                workers=workers,
-                ray_address=ray_address,
-                force=force,
-                dry_run=dry_run,
-                quiet=quiet,
-                as_json=as_json,
-                debug=debug,
-            )
-        )
+    grid = Grid(
+        model=split_list(model),
+        suite=suite,
+        dataset=split_list(dataset),
+        mode=split_list(mode),
+        shots=[parse_shots(text) for text in split_list(shots)],
+        seed=parse_seeds(split_list(seed)),
+        protocol=protocol,
+        weights=weights,
+        attributes=None if attributes is None else str(attributes),
+        set=split_pairs(override),
+        precision=precision,
+        eval_split=eval_split,
     )
+    options = RunOptions(
+        results=results,
+        data_root=data_root,
+        device=pick_device(device),
+        force=force,
+        cache=CacheSettings(int(cache_gb * 2**30), int(cache_disk_gb * 2**30), cache_dir),
+        checkpointing=checkpointing,
+        engine=engine,
+        workers=workers,
+        ray_address=ray_address,
+        quiet=quiet,
+    )
+    raise typer.Exit(_run_grid(grid, options, dry_run=dry_run, as_json=as_json, debug=debug))
+
+
+def _run_grid(grid: Grid, options: RunOptions, *, dry_run: bool, as_json: bool, debug: bool) -> int:
+    """Do the grid; returns the exit code."""
+    from odinw_bench.runs.launchers import choose_engine
+    from odinw_bench.runs.plan import plan
+    from odinw_bench.runs.prepare import SplitStore
+
+    splits = SplitStore(options.data_root)
+    specs, notes = grid.expand(splits.task)
+    if not as_json:
+        for note in notes:
+            print(f"left out: {note}", file=sys.stderr)
+    choose_engine(options, [spec.facts for spec in specs])  # a slip is reported before all else
+    planned = plan(specs, options, splits)
+    if dry_run:
+        _print_plan(grid, planned, options, as_json=as_json)
+        return 0
+    try:
+        return _work(grid, planned, options, as_json=as_json, debug=debug)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return 130
+
+
+def _work(grid: Grid, planned: Plan, options: RunOptions, *, as_json: bool, debug: bool) -> int:
+    """Do what is not done yet, and print the table; returns the exit code."""
+    from odinw_bench.cli._progress import GridProgress
+    from odinw_bench.cli._results import Result, print_results
+    from odinw_bench.runs.launchers import choose_engine
+    from odinw_bench.runs.launchers.base import under_torchrun
+    from odinw_bench.runs.record import read_record, tidy
+
+    todo = list(planned.todo)
+    for cell in planned.kept:
+        tidy(cell.folder)
+    engine = choose_engine(options, [cell.facts for cell in todo])
+    if engine.side_by_side:
+        todo.sort(key=lambda cell: -cell.most_passes)  # the longest first, so that none is waited for at the end
+    is_main = not under_torchrun() or os.environ["RANK"] == "0"
+    with GridProgress([cell.name for cell in todo], show=is_main and not options.quiet and not as_json) as progress:
+        outcomes = engine.run(todo, options, progress)
+    outcome_of = {cell.folder: outcome for cell, outcome in zip(todo, outcomes, strict=True)}
+    results = []
+    for cell in planned.cells:
+        outcome = outcome_of.get(cell.folder)
+        if outcome is None:
+            results.append(Result(cell, read_record(cell.folder)))
+        else:
+            results.append(Result(cell, outcome.record, outcome.error))
+            if debug and outcome.details:
+                print(outcome.details, file=sys.stderr)
+    failed = any(result.error for result in results)
+    code = 0 if not failed else 2 if any(outcome.unusable for outcome in outcomes) else 1
+    if not is_main:
+        return code
+    print_results(results, eval_split=grid.eval_split, as_json=as_json)
+    progress.tell_errors()
+    if not as_json:
+        before = f" ({len(planned.kept)} of {len(planned.cells)} were done before)" if planned.kept else ""
+        print(f"records: {options.results}{before}")
+    return code
+
+
+def _print_plan(grid: Grid, planned: Plan, options: RunOptions, *, as_json: bool) -> None:
+    from odinw_bench.cli._console import print_json
+    from odinw_bench.runs.plan import estimate_seconds
+
+    cells, todo = planned.cells, planned.todo
+    seconds, unknown = estimate_seconds(todo, options.results)
+    if as_json:
+        print_json(
+            {
+                "grid": grid.to_json(),
+                "cells": [
+                    {
+                        "folder": str(cell.folder),
+                        "done": cell.folder in planned.done,
+                        "most_training_passes": cell.most_passes,
+                        "test_images": len(cell.test),
+                    }
+                    for cell in cells
+                ],
+                "estimated_seconds": round(seconds, 1),
+                "cells_without_estimate": unknown,
+            }
+        )
+        return
+    for cell in cells:
+        print(f"{'to do' if planned.force or cell.folder not in planned.done else 'done '}  {cell.folder}")
+    print(f"{len(cells)} runs: {len(cells) - len(todo)} done, {len(todo)} to do; nothing was run")
+    passes, images = sum(cell.most_passes for cell in todo), sum(len(cell.test) for cell in todo)
+    print(f"to do: at most {passes:,} training passes of one image, {images:,} test images")
+    if len(todo) > unknown:
+        rest = f"; no record like {unknown} of them to judge by" if unknown else ""
+        print(f"about {seconds / 60:.0f} minutes by the records in '{options.results}'{rest}")

@@ -179,7 +179,8 @@ def open_folder(annotations: Path, images: Path) -> Split:
     data, sha256 = read_annotations(annotations)
     if not images.is_dir():
         raise InputError(f"image folder '{images}' not found; the annotations '{annotations}' need it")
-    return Split(data, functools.partial(_load, images), sha256=sha256, folder=images)
+    load = functools.partial(_load, images.absolute())  # a worker on another node may start in another folder
+    return Split(data, load, sha256=sha256, folder=images)
 
 
 def _load(folder: Path, file_name: str) -> Image:

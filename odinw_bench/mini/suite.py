@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -120,11 +120,12 @@ def render_split(name: str, split: str) -> tuple[dict[str, Any], Callable[[str],
         InputError: no such task or split; from the function: no such picture.
     """
     annotations, _ = _rendered(name, split)
+    return json.loads(annotations), partial(_picture, name, split)
 
-    def draw(file_name: str) -> Image.Image:
-        _, pictures = _rendered(name, split)  # looked up anew, so that a caller who keeps this keeps no pictures
-        if file_name not in pictures:
-            raise InputError(f"miniature task '{name}', split '{split}', has no picture '{file_name}'")
-        return pictures[file_name].copy()
 
-    return json.loads(annotations), draw
+def _picture(name: str, split: str, file_name: str) -> Image.Image:
+    """One picture; looked up each time, so that a caller who keeps the function keeps no pictures."""
+    _, pictures = _rendered(name, split)
+    if file_name not in pictures:
+        raise InputError(f"miniature task '{name}', split '{split}', has no picture '{file_name}'")
+    return pictures[file_name].copy()

@@ -15,13 +15,13 @@ from typing import Any
 import torch
 
 from odinw_bench import __version__
-from odinw_bench.models import model_facts
+from odinw_bench.models import ModelFacts
 
 _PROCESS = Path("/proc/self")
 
 
 def reset_peak_memory(device: str) -> None:
-    """Begin to measure :func:`peak_memory` anew, where the system can."""
+    """Restart the measurement of :func:`peak_memory`, where the system can."""
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
     with contextlib.suppress(OSError):
@@ -31,7 +31,7 @@ def reset_peak_memory(device: str) -> None:
 def peak_memory(device: str) -> int:
     """Largest memory since :func:`reset_peak_memory`, in bytes: allocated on the GPU if there is one, else resident.
 
-    Where the system cannot begin anew (it can on Linux), the largest of this process so far.
+    Where the system cannot restart it (Linux can), the largest of this process so far.
     """
     if device.startswith("cuda"):
         return int(torch.cuda.max_memory_allocated(device))
@@ -44,14 +44,14 @@ def peak_memory(device: str) -> int:
 
 
 @contextlib.contextmanager
-def threads_for(model: str, device: str) -> Iterator[None]:
+def threads_for(facts: ModelFacts, device: str) -> Iterator[None]:
     """One thread for a small model on a CPU, while the block runs.
 
     Its sums are then the same on every number of cores and beside any number of other processes; a second thread
     would save it a fifth of the time, and cost it a multiple where cores are shared.
     """
     before = torch.get_num_threads()
-    if device == "cpu" and model_facts(model).nano:
+    if device == "cpu" and facts.nano:
         torch.set_num_threads(1)
     try:
         yield

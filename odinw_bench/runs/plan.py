@@ -6,45 +6,55 @@ import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
-from odinw_bench.runs.prepare import Prepared, SplitStore, prepare
+from odinw_bench.runs.cell import Cell
+from odinw_bench.runs.options import RunOptions
+from odinw_bench.runs.prepare import SplitStore, prepare
 from odinw_bench.runs.record import find_records, is_done
 from odinw_bench.runs.spec import RunSpec
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A cell of a grid, looked up.
+class Plan:
+    """The cells of a grid, and which of them have to be run.
 
     Attributes:
-        spec: what to run.
-        suite: short name of the suite.
-        dataset: short name of the task.
-        folder: of the record.
-        done: whether it holds a finished run.
-        most_passes: training images that are shown to the model at most.
-        test_images: images to report on.
+        cells: in the order of the specs.
+        done: the folders of those that hold a finished run.
+        force: finished runs are to be done again.
     """
 
-    spec: RunSpec
-    suite: str
-    dataset: str
-    folder: Path
-    done: bool
-    most_passes: int
-    test_images: int
+    cells: Sequence[Cell]
+    done: frozenset[Path]
+    force: bool = False
+
+    @cached_property
+    def todo(self) -> list[Cell]:
+        """The cells to run, in the order of the grid."""
+        return [cell for cell in self.cells if self.force or cell.folder not in self.done]
+
+    @property
+    def kept(self) -> list[Cell]:
+        """The cells whose finished run counts."""
+        return [] if self.force else [cell for cell in self.cells if cell.folder in self.done]
 
 
-def plan(specs: Sequence[RunSpec], results: Path | str, *, data_root: Path | str | None = None) -> list[Cell]:
-    """Look up every cell, so that a slip is told at once and not after hours.
+def plan(specs: Sequence[RunSpec], options: RunOptions, splits: SplitStore | None = None) -> Plan:
+    """Look up every cell, so that a slip is reported at once and not after hours.
+
+    Args:
+        specs: what was asked for.
+        options: results folder, data root and whether finished runs are done again.
+        splits: opened splits to share; None: new ones.
 
     Raises:
         InputError: a cell cannot be run; the message is the first dataset's, and names the others with a problem.
     """
-    splits = SplitStore(data_root)
+    splits = splits or SplitStore(options.data_root)
     cells: dict[int, Cell] = {}
     problems: dict[str, InputError] = {}
     for index in sorted(range(len(specs)), key=lambda i: specs[i].dataset):  # one dataset's files are opened once
@@ -52,31 +62,15 @@ def plan(specs: Sequence[RunSpec], results: Path | str, *, data_root: Path | str
         if spec.dataset in problems:
             continue
         try:
-            cells[index] = _cell(prepare(spec, results, splits=splits))
+            cells[index] = prepare(spec, options.results, splits=splits)
         except InputError as error:
             problems[spec.dataset] = error
     if problems:
         (_, first), *others = problems.items()
         more = f" (and problems with {len(others)} more: {', '.join(name for name, _ in others)})" if others else ""
         raise InputError(f"{first}{more}") from first
-    return [cells[index] for index in range(len(specs))]
-
-
-def _cell(prepared: Prepared) -> Cell:
-    settings, train = prepared.settings, prepared.train
-    passes = 0
-    if settings is not None and train is not None:
-        steps = max(1, len(train.trainable_ids()) * settings.copies // settings.batch)
-        passes = settings.epochs * steps * settings.batch
-    return Cell(
-        spec=prepared.spec,
-        suite=prepared.task.suite,
-        dataset=prepared.task.name,
-        folder=prepared.folder,
-        done=is_done(prepared.folder),
-        most_passes=passes,
-        test_images=len(prepared.test),
-    )
+    found = [cells[index] for index in range(len(specs))]
+    return Plan(found, frozenset(cell.folder for cell in found if is_done(cell.folder)), options.force)
 
 
 def estimate_seconds(cells: Sequence[Cell], results: Path | str) -> tuple[float, int]:
@@ -95,5 +89,5 @@ def estimate_seconds(cells: Sequence[Cell], results: Path | str) -> tuple[float,
         if cost:
             key = (spec["suite"], spec["model"], spec["mode"], spec["shots"])
             taken[key].append(cost["tune_seconds"] + cost["test_seconds"])
-    keys = [(c.suite, c.spec.model, c.spec.mode, c.spec.shots) for c in cells]
+    keys = [(cell.task.suite, cell.facts.name, cell.spec.mode, cell.spec.shots) for cell in cells]
     return sum(statistics.fmean(taken[key]) for key in keys if key in taken), sum(key not in taken for key in keys)

@@ -1,64 +1,30 @@
-"""From a spec's names to what they stand for: task, images, prompt, recipe, weights, and the run's identity."""
+"""From a spec to a cell: its task, images, prompt, recipe and weights are looked up, and give the run its identity."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from glip_core import InputError, Prompt
 from glip_core.checkpoint import find_weights
 from glip_core.config import get_config
+from glip_core.errors import InputError
 from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.duplicates import leaked
 from odinw_bench.datasets.prompts import prompt_to_json, task_prompt
 from odinw_bench.datasets.registry import load_task
 from odinw_bench.datasets.sources import few_shot_subset, open_split
 from odinw_bench.datasets.task import Task
-from odinw_bench.engine.recipes import Hyperparameters, check_overrides, hyperparameters
-from odinw_bench.models import find_adapter, model_facts
+from odinw_bench.engine.recipes import check_overrides, hyperparameters
+from odinw_bench.models import Adapter, find_adapter
+from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.spec import UNTUNED, RunSpec
 from odinw_bench.utils.io import sha256_file, shorten
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A spec whose names have been looked up: everything but the work itself.
-
-    Attributes:
-        spec: the cell.
-        task: its dataset.
-        prompt: its classes as the model is given them.
-        settings: hyper-parameters, None where nothing is tuned.
-        train: images to learn from; None where nothing is tuned.
-        validation: images to select on; None where nothing is tuned.
-        test: images to report on.
-        leaks: pictures of the training split that are in the test split too; None where nothing is tuned.
-        few_shot: how the training subset was made, ``official-file`` or ``rule``; None where nothing is tuned.
-        weights: the weights' file; None for a detector of others.
-        weights_sha256: its hash.
-        digest: of everything that can change the numbers.
-        folder: of the record.
-    """
-
-    spec: RunSpec
-    task: Task
-    prompt: Prompt
-    settings: Hyperparameters | None
-    train: Split | None
-    validation: Split | None
-    test: Split
-    few_shot: str | None
-    leaks: int | None
-    weights: Path | None
-    weights_sha256: str
-    digest: str
-    folder: Path
-
-
 class SplitStore:
-    """Opens splits, and keeps those of one task: cells of one dataset that follow each other share them.
+    """Finds tasks and opens splits; cells of one dataset that follow each other share its splits.
 
     Args:
         data_root: see :func:`odinw_bench.datasets.sources.open_split`.
@@ -66,9 +32,17 @@ class SplitStore:
 
     def __init__(self, data_root: Path | str | None = None) -> None:
         self.data_root = data_root
+        self._tasks: dict[tuple[str, str], Task] = {}
         self._task: tuple[str, str, Path | None] | None = None
         self._splits: dict[str, Split] = {}
         self._leaks: dict[str, int] = {}
+
+    def task(self, dataset: str, suite: str) -> Task:
+        """A task, found once; see :func:`odinw_bench.datasets.registry.load_task`."""
+        key = (dataset, suite)
+        if key not in self._tasks:
+            self._tasks[key] = load_task(dataset, suite)
+        return self._tasks[key]
 
     def open(self, task: Task, name: str) -> Split:
         """A whole split; see :func:`odinw_bench.datasets.sources.open_split`."""
@@ -109,11 +83,11 @@ def prepare(
     *,
     data_root: Path | str | None = None,
     splits: SplitStore | None = None,
-) -> Prepared:
+) -> Cell:
     """Look up everything a spec names, read the annotations, and give the run its identity.
 
     Args:
-        spec: the cell.
+        spec: what the user asked for.
         results: folder of the records.
         data_root: folder of the official data.
         splits: opened splits to share between cells; its data root counts.
@@ -122,14 +96,14 @@ def prepare(
         InputError: a name, file or value that cannot be used.
     """
     splits = splits or SplitStore(data_root)
-    task = load_task(spec.dataset, spec.suite)
+    task = splits.task(spec.dataset, spec.suite)
     prompt = task_prompt(task, spec.mode, spec.attributes)
     train = validation = few_shot = settings = leaks = None
     if spec.mode in UNTUNED:
         check_overrides(spec.protocol_name, spec.overrides)
     else:
         settings = hyperparameters(spec.protocol_name, spec.mode, spec.shots, spec.overrides)
-        if model_facts(spec.model).has_text:  # no layer of theirs starts from nothing
+        if spec.facts.has_text:  # no layer of theirs starts from nothing
             settings = replace(settings, fresh_factor=1.0)
         train, few_shot = splits.subset(task, "train", spec)
         leaks = splits.leaks(task, spec.eval_split)
@@ -141,8 +115,11 @@ def prepare(
             raise InputError(f"the training split of '{task.name}' has no image with a usable box")
     test = splits.open(task, spec.eval_split)
     adapter = find_adapter(spec.model)
-    weights = None if adapter is not None else find_weights(get_config(spec.model), spec.weights)
-    weights_sha256 = _hash(weights) if weights is not None else _identify(spec.model, spec.weights)
+    if adapter is not None:
+        weights, weights_sha256 = None, _identify(adapter, spec.weights)
+    else:
+        weights = find_weights(get_config(spec.model), spec.weights)
+        weights_sha256 = _hash(weights)
     used = {"train": train, "validation": validation, "test": test}
     identities: dict[str, Any] = {
         "suite": task.suite,
@@ -153,8 +130,10 @@ def prepare(
         "hyperparameters": settings.to_json() if settings else None,
     }
     digest = spec.digest(identities)
-    return Prepared(
+    return Cell(
         spec=spec,
+        facts=spec.facts,
+        adapter=adapter,
         task=task,
         prompt=prompt,
         settings=settings,
@@ -177,10 +156,8 @@ def _hash(path: Path) -> str:
 
 
 @lru_cache(maxsize=64)
-def _identify(model: str, weights: str | None) -> str:
-    """Of a detector of others; asked once, since it may read gigabytes."""
-    adapter = find_adapter(model)
-    assert adapter is not None
+def _identify(adapter: type[Adapter], weights: str | None) -> str:
+    """Of a third-party detector; asked once, since it may read gigabytes."""
     return adapter.identify(weights)
 
 

@@ -1,10 +1,9 @@
-"""One spec -> one record."""
+"""One spec -> one cell -> one record."""
 
 from __future__ import annotations
 
 import traceback
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,8 +13,10 @@ from odinw_bench.engine.cache_settings import MEMORY_ONLY, CacheSettings
 from odinw_bench.engine.checkpoint import Resume
 from odinw_bench.engine.distributed import SINGLE_PROCESS, DistributedContext
 from odinw_bench.models import Adapter
+from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.environment import environment, now, reset_peak_memory, threads_for
-from odinw_bench.runs.prepare import Prepared, prepare
+from odinw_bench.runs.options import DEFAULTS, RunOptions
+from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.record import (
     SCHEMA,
     BusyError,
@@ -34,27 +35,6 @@ from odinw_bench.runs.work import Say, Work, load_detector
 _GO, _DONE = "go", "done"
 
 
-@dataclass(frozen=True)
-class Means:
-    """By what means a run is done; nothing here changes its numbers.
-
-    Attributes:
-        device: ``cpu`` or ``cuda[:N]``.
-        force: do it again even if it was done.
-        cache: budget of frozen features.
-        checkpointing: compute activations again on the way back rather than keep them: less memory, the same numbers.
-        distributed: the processes that share the run; all call with the same arguments, and the leader writes.
-        say: told in words what happens.
-    """
-
-    device: str = "cpu"
-    force: bool = False
-    cache: CacheSettings = MEMORY_ONLY
-    checkpointing: bool = False
-    distributed: DistributedContext = SINGLE_PROCESS
-    say: Say = lambda _: None
-
-
 def run(
     spec: RunSpec,
     results: Path | str = "results",
@@ -70,75 +50,85 @@ def run(
     """Do one run, or return its record if it was done before.
 
     Args:
-        spec: the cell.
+        spec: what to run.
         results: folder of the records.
         data_root: folder of the official data; see :func:`odinw_bench.datasets.sources.open_split`.
         device: ``cpu`` or ``cuda[:N]``.
         force: do it again even if it was done.
         cache: budget of frozen features.
-        checkpointing: less memory for more time; see :class:`Means`.
+        checkpointing: less memory for more time; see :class:`~odinw_bench.runs.options.RunOptions`.
         distributed: the processes that share the run.
-        say: told in words what happens.
+        say: called with a line of text on each step.
 
     Returns:
         The record, as ``run.json`` holds it. A run that fails leaves one with status ``failed``, and the error
-        goes on; one that is killed goes on from its last epoch when it is asked for again.
+        is raised; one that is killed goes on from its last epoch when it is asked for again.
 
     Raises:
         InputError: something the user gave cannot be used.
         BusyError: another process is doing this very run.
     """
-    prepared = prepare(spec, results, data_root=data_root)
-    means = Means(device, force, cache, checkpointing, distributed, say or (lambda _: None))
-    return execute(prepared, means)
+    root = None if data_root is None else Path(data_root)
+    options = RunOptions(Path(results), root, device, force, cache, checkpointing)
+    cell = prepare(spec, options.results, data_root=options.data_root)
+    return execute(cell, options, distributed, say or _silent)
 
 
-def execute(prepared: Prepared, means: Means = Means()) -> dict[str, Any]:
-    """The work of :func:`run` on a prepared spec.
+def _silent(_: str) -> None:
+    """Report nothing."""
 
-    What fails in one process of a team ends all: they wait for each other at every step.
+
+def execute(
+    cell: Cell,
+    options: RunOptions = DEFAULTS,
+    distributed: DistributedContext = SINGLE_PROCESS,
+    say: Say = _silent,
+) -> dict[str, Any]:
+    """The work of :func:`run` on a cell.
+
+    All processes of a distributed context call this with the same arguments. What fails in one of them ends all: they
+    wait for each other at every step.
     """
-    distributed = means.distributed
     if distributed.is_main:
         with ExitStack() as held:
-            verdict = distributed.broadcast(_claim(prepared, means.force, held))
+            verdict = distributed.broadcast(_claim(cell, options.force, held))
             if verdict == _GO:
-                _lead(prepared, means)
+                _lead(cell, options, distributed, say)
     else:
         verdict = distributed.broadcast(None)
         if verdict == _GO:
-            _follow(prepared, means)
+            _follow(cell, options, distributed, say)
     if verdict not in (_GO, _DONE):
         raise BusyError(verdict)
-    distributed.broadcast(None)  # the leader has written the record
-    return read_record(prepared.folder)
+    distributed.broadcast(None)  # the main process has written the record
+    return read_record(cell.folder)
 
 
-def _claim(prepared: Prepared, force: bool, held: ExitStack) -> str:
+def _claim(cell: Cell, force: bool, held: ExitStack) -> str:
     """Whether to do a run: go, it is done, or who is at it. The claim is held as long as the stack."""
-    if not force and is_done(prepared.folder):
-        tidy(prepared.folder)
+    if not force and is_done(cell.folder):
+        tidy(cell.folder)
         return _DONE
     try:
-        held.enter_context(claim(prepared.folder))
+        held.enter_context(claim(cell.folder))
     except BusyError as error:
         return str(error)
-    return _DONE if not force and is_done(prepared.folder) else _GO  # done by another process, meanwhile
+    return _DONE if not force and is_done(cell.folder) else _GO  # done by another process, meanwhile
 
 
-def _lead(prepared: Prepared, means: Means) -> None:
-    """Do a run, or its leader's part, and write the record."""
-    folder = prepared.folder
-    resume = Resume(resume_path(folder), prepared.digest)
-    if means.force:
+def _lead(cell: Cell, options: RunOptions, distributed: DistributedContext, say: Say) -> None:
+    """Do a run, or the main process's part of it, and write the record."""
+    folder = cell.folder
+    resume = Resume(resume_path(folder), cell.digest)
+    if options.force:
         resume.clear()
     failure: Exception | None = None
-    with threads_for(prepared.spec.model, means.device), writing(folder) as scratch:
-        record = _new_record(prepared, means.device)
-        record["environment"]["processes"] = means.distributed.size
+    with threads_for(cell.facts, options.device), writing(folder) as scratch:
+        record = _new_record(cell, options.device)
+        record["environment"]["processes"] = distributed.size
         try:
-            work = Work(prepared, scratch, means.cache, resume, means.distributed, means.say)
-            record |= work.do(_begin(prepared, means))
+            work = Work(cell, scratch, options, resume, distributed, say)
+            record |= work.tune_and_test(_begin(cell, options))
             record["status"] = "done"
         except Exception as error:
             if is_full(error):  # not the run's fault: it is not recorded as failed
@@ -156,32 +146,33 @@ def _lead(prepared: Prepared, means: Means) -> None:
         raise failure
 
 
-def _follow(prepared: Prepared, means: Means) -> None:
-    """The part of a process that does not lead: what it writes is thrown away."""
-    resume = Resume(resume_path(prepared.folder), prepared.digest, read_only=True)
-    with threads_for(prepared.spec.model, means.device), TemporaryDirectory() as scratch:
-        Work(prepared, Path(scratch), means.cache, resume, means.distributed, means.say).do(_begin(prepared, means))
+def _follow(cell: Cell, options: RunOptions, distributed: DistributedContext, say: Say) -> None:
+    """The part of any other process: what it writes is thrown away."""
+    resume = Resume(resume_path(cell.folder), cell.digest, read_only=True)
+    with threads_for(cell.facts, options.device), TemporaryDirectory() as scratch:
+        work = Work(cell, Path(scratch), options, resume, distributed, say)
+        work.tune_and_test(_begin(cell, options))
 
 
-def _begin(prepared: Prepared, means: Means) -> Detector | Adapter:
-    reset_peak_memory(means.device)
-    detector = load_detector(prepared, means.device)
+def _begin(cell: Cell, options: RunOptions) -> Detector | Adapter:
+    reset_peak_memory(options.device)
+    detector = load_detector(cell, options.device)
     if isinstance(detector, Detector):
-        detector.checkpointing = means.checkpointing
+        detector.checkpointing = options.checkpointing
     return detector
 
 
-def record_failure(prepared: Prepared, device: str, error: str) -> None:
+def record_failure(cell: Cell, device: str, error: str) -> None:
     """Record a run whose process died, unless it is done after all.
 
     Raises:
         BusyError: another process is doing it.
     """
-    with claim(prepared.folder):
-        if is_done(prepared.folder):
+    with claim(cell.folder):
+        if is_done(cell.folder):
             return
-        with writing(prepared.folder) as scratch:
-            write_record(scratch, _new_record(prepared, device) | {"error": error, "finished": now()})
+        with writing(cell.folder) as scratch:
+            write_record(scratch, _new_record(cell, device) | {"error": error, "finished": now()})
 
 
 def describe(error: Exception) -> str:
@@ -190,21 +181,21 @@ def describe(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def _new_record(prepared: Prepared, device: str) -> dict[str, Any]:
+def _new_record(cell: Cell, device: str) -> dict[str, Any]:
     """A record before any work: it says ``failed`` until the work is done."""
-    spec, task, settings = prepared.spec, prepared.task, prepared.settings
-    splits = {"train": prepared.train, "validation": prepared.validation, "test": prepared.test}
+    spec, task, settings = cell.spec, cell.task, cell.settings
+    splits = {"train": cell.train, "validation": cell.validation, "test": cell.test}
     return {
         "schema": SCHEMA,
         "spec": spec.to_json() | {"suite": task.suite, "dataset": task.name},
-        "digest": prepared.digest,
+        "digest": cell.digest,
         "status": "failed",
         "metrics": None,
         "cost": None,
         "data": {
             **{f"{name}_images": 0 if split is None else len(split) for name, split in splits.items()},
-            "few_shot": prepared.few_shot,
-            "leaks": prepared.leaks,
+            "few_shot": cell.few_shot,
+            "leaks": cell.leaks,
             "annotations_sha256": {name: split.sha256 for name, split in splits.items() if split is not None},
         },
         "protocol": {
@@ -213,7 +204,7 @@ def _new_record(prepared: Prepared, device: str) -> dict[str, Any]:
             "validation_split": task.eval_split if settings else None,
             "eval_split": spec.eval_split,
         },
-        "weights_sha256": prepared.weights_sha256,
+        "weights_sha256": cell.weights_sha256,
         "environment": environment(device),
         "started": now(),
         "finished": None,

@@ -1,16 +1,16 @@
-"""One cell of the benchmark's grid, and grids of them."""
+"""What a user asks for: one run, by the names of its model, dataset, mode and subset."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from glip_core.errors import InputError
 from odinw_bench.datasets.fewshot import Shots
 from odinw_bench.engine.recipes import PROTOCOLS, newest_protocol
-from odinw_bench.models import MODES, TEXT_MODES, UNTUNED, model_facts
+from odinw_bench.models import MODES, TEXT_MODES, UNTUNED, ModelFacts, model_facts
 from odinw_bench.utils.io import canonical_json, nearest, sha256_bytes, shorten
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "UNTUNED",
     "RunSpec",
     "Shots",
-    "expand_grid",
     "newest_protocol",
 ]
 
@@ -66,7 +65,7 @@ class RunSpec:
     eval_split: str = "test"
 
     def __post_init__(self) -> None:
-        facts = model_facts(self.model)
+        facts = self.facts  # first of all: a slip in the model's name is reported before any other
         object.__setattr__(self, "overrides", dict(self.overrides))
         if self.protocol is not None:
             object.__setattr__(self, "protocol", newest_protocol(self.protocol))
@@ -89,15 +88,20 @@ class RunSpec:
         if self.attributes is not None and self.mode != "manual":
             raise InputError("an attributes file is for the mode 'manual'")
 
+    @cached_property
+    def facts(self) -> ModelFacts:
+        """What is known of the model before it is loaded; looked up once."""
+        return model_facts(self.model)
+
     @property
     def protocol_name(self) -> str:
         """The protocol in force."""
-        return self.protocol or ("mini-1" if model_facts(self.model).nano else "odinw-glip-1")
+        return self.protocol or ("mini-1" if self.facts.nano else "odinw-glip-1")
 
     def to_json(self) -> dict[str, Any]:
         """The spec as a record holds it."""
         return asdict(self) | {
-            "model": model_facts(self.model).name,
+            "model": self.facts.name,
             "protocol": self.protocol_name,
             "overrides": dict(self.overrides),
         }
@@ -118,66 +122,4 @@ class RunSpec:
     def folder_name(self, suite: str, dataset: str, digest: str) -> str:
         """Where the record lies below the results folder."""
         run = f"{self.mode}-{self.shots}shot-seed{self.seed}-{digest[:8]}"
-        return f"{suite}/{model_facts(self.model).name}/{dataset}/{run}"
-
-
-def expand_grid(
-    *,
-    models: Sequence[str],
-    suite: str,
-    datasets: Sequence[str],
-    modes: Sequence[str],
-    shots: Sequence[Shots],
-    seeds: Sequence[int],
-    base: Mapping[str, Any] | None = None,
-) -> tuple[list[RunSpec], list[str]]:
-    """All cells of a grid, datasets innermost, and notes on what was left out.
-
-    A mode that tunes nothing gives one cell per model and dataset, whatever shots and seeds are asked for. In a grid of
-    several models or modes, combinations that cannot be (a class head without prompts, tuning on 0 shots) are left
-    out with a note; asked for alone they are errors.
-
-    Args:
-        models: detectors.
-        suite: of all datasets.
-        datasets: tasks or folders.
-        modes: tuning modes.
-        shots: images per class.
-        seeds: of subset and training.
-        base: other fields of the specs, the same for all; ``attributes`` goes to the ``manual`` cells alone.
-
-    Raises:
-        InputError: an unknown model or mode, or nothing that can be run.
-    """
-    cells: dict[bytes, RunSpec] = {}
-    notes: list[str] = []
-    alone = len(models) == len(modes) == len(shots) == 1
-    common = dict(base or {})
-    if common.get("attributes") is not None and "manual" not in modes:
-        raise InputError("an attributes file is for the mode 'manual'")
-    for model, mode, shot, seed in itertools.product(models, modes, shots, seeds):
-        if mode in UNTUNED and seed != seeds[0]:
-            continue
-        fields = common | {"attributes": common.get("attributes") if mode == "manual" else None}
-        try:
-            blueprint = RunSpec(dataset="", model=model, suite=suite, mode=mode, shots=shot, seed=seed, **fields)
-        except InputError as error:
-            if alone or not _is_known(model) or mode not in MODES:
-                raise
-            if str(error) not in notes:
-                notes.append(str(error))
-            continue
-        for dataset in datasets:
-            spec = replace(blueprint, dataset=dataset)
-            cells.setdefault(canonical_json(spec.to_json()), spec)
-    if not cells:
-        raise InputError("; ".join(notes) or "the grid is empty: give at least one dataset, mode and seed")
-    return list(cells.values()), notes
-
-
-def _is_known(model: str) -> bool:
-    try:
-        model_facts(model)
-    except InputError:
-        return False
-    return True
+        return f"{suite}/{self.facts.name}/{dataset}/{run}"

@@ -13,9 +13,7 @@ from safetensors.torch import save_file
 
 import glip_core
 from glip_core import Detector, tuning
-from glip_core.config import get_config
 from odinw_bench.datasets.prompts import prompt_to_json
-from odinw_bench.engine.cache_settings import CacheSettings
 from odinw_bench.engine.checkpoint import Resume
 from odinw_bench.engine.distributed import DistributedContext
 from odinw_bench.engine.feature_store import make_cache
@@ -23,31 +21,31 @@ from odinw_bench.engine.micro_batch import MicroBatching
 from odinw_bench.engine.predict import detect_split
 from odinw_bench.engine.train import Tuned, tune
 from odinw_bench.metrics.coco import evaluate
-from odinw_bench.models import Adapter, find_adapter
+from odinw_bench.models import Adapter
+from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.environment import peak_memory
-from odinw_bench.runs.prepare import Prepared
+from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.record import write_lines
 from odinw_bench.utils.io import write_json
 
 Say = Callable[[str], None]
 
 
-def load_detector(prepared: Prepared, device: str) -> Detector | Adapter:
+def load_detector(cell: Cell, device: str) -> Detector | Adapter:
     """The base model of a run.
 
     Raises:
         InputError: the weights are of another model, or the prompt is longer than it reads.
     """
-    spec = prepared.spec
-    adapter = find_adapter(spec.model)
-    if adapter is not None:
-        return adapter(spec.weights, device)
-    classes = None if get_config(spec.model).has_text else len(prepared.task.classes)
+    spec = cell.spec
+    if cell.adapter is not None:
+        return cell.adapter(spec.weights, device)
+    classes = None if cell.facts.has_text else len(cell.task.classes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)  # a fresh class layer is part of the run
-        detector = glip_core.load(spec.model, prepared.weights, num_classes=classes, device=device)
-    if prepared.settings is not None and detector.config.has_text:
-        detector.token_map(prepared.prompt)  # tuning wants the whole prompt at once: a longer one ends the run here
+        detector = glip_core.load(spec.model, cell.weights, num_classes=classes, device=device)
+    if cell.settings is not None and detector.config.has_text:
+        detector.token_map(cell.prompt)  # tuning wants the whole prompt at once: a longer one ends the run here
     return detector
 
 
@@ -56,31 +54,31 @@ class Work:
     """The work of one run in one process.
 
     Attributes:
-        prepared: the run.
+        cell: the run.
         folder: to write to.
-        cache: budget of frozen features.
+        options: how it is done.
         resume: where the state of tuning is kept.
         distributed: the processes that share the run.
-        say: told in words what happens.
+        say: called with a line of text on each step.
     """
 
-    prepared: Prepared
+    cell: Cell
     folder: Path
-    cache: CacheSettings
+    options: RunOptions
     resume: Resume
     distributed: DistributedContext
     say: Say
 
-    def do(self, detector: Detector | Adapter) -> dict[str, Any]:
+    def tune_and_test(self, detector: Detector | Adapter) -> dict[str, Any]:
         """Tune, test; returns the record's ``metrics`` and ``cost``."""
-        prepared = self.prepared
+        cell = self.cell
         tuned = None
         if isinstance(detector, Adapter):
             total = detector.parameters
         else:
             total = sum(p.numel() for p in detector.parameters())
-            tuned = self.tune(detector) if prepared.settings else None
-        write_json(self.folder / "prompt.json", prompt_to_json(prepared.prompt))
+            tuned = self.tune(detector) if cell.settings else None
+        write_json(self.folder / "prompt.json", prompt_to_json(cell.prompt))
         started = time.perf_counter()
         seen = 0
         waits: list[float] = []
@@ -88,14 +86,14 @@ class Work:
         def count(images: int) -> None:
             nonlocal seen
             seen += images
-            self.say(f"test image {seen}/{len(self.distributed.shard(prepared.test.image_ids))}")
+            self.say(f"test image {seen}/{len(self.distributed.shard(cell.test.image_ids))}")
 
         micro_batching = MicroBatching()
         predictions = detect_split(
             detector,
-            prepared.prompt,
-            prepared.test,
-            precision=prepared.spec.precision,
+            cell.prompt,
+            cell.test,
+            precision=cell.spec.precision,
             distributed=self.distributed,
             micro_batching=micro_batching,
             on_images=count,
@@ -103,7 +101,7 @@ class Work:
         )
         seconds = time.perf_counter() - started
         scored = time.perf_counter()
-        metrics = evaluate(prepared.test.annotations, predictions)
+        metrics = evaluate(cell.test.annotations, predictions)
         waited = sum(waits)
         stages = {"images": waited, "model": seconds - waited, "scoring": time.perf_counter() - scored}
         write_json(self.folder / "predictions.json", predictions, indent=None)
@@ -114,7 +112,7 @@ class Work:
             "validation_AP": tuned.best_ap if tuned else None,
             "test_seconds": round(seconds, 3),
             "test_stages": {name: round(value, 3) for name, value in stages.items()},
-            "images_per_second": round(len(prepared.test) / seconds, 3),
+            "images_per_second": round(len(cell.test) / seconds, 3),
             "images_per_pass": {
                 "tuning": tuned.images_per_pass if tuned else None,
                 "testing": micro_batching.max_images,
@@ -127,11 +125,11 @@ class Work:
 
     def tune(self, detector: Detector) -> Tuned:
         """Tune, and write what came of it."""
-        prepared, settings = self.prepared, self.prepared.settings
+        cell, settings = self.cell, self.cell.settings
         assert settings is not None
-        assert prepared.train is not None
-        assert prepared.validation is not None
-        mode = tuning.get_mode(prepared.spec.mode)
+        assert cell.train is not None
+        assert cell.validation is not None
+        mode = tuning.get_mode(cell.spec.mode)
 
         def report(line: dict[str, Any]) -> None:
             ap = line["validation_AP"]
@@ -141,13 +139,13 @@ class Work:
         tuned = tune(
             detector,
             mode,
-            prepared.prompt,
-            prepared.train,
-            prepared.validation,
+            cell.prompt,
+            cell.train,
+            cell.validation,
             settings,
-            seed=prepared.spec.seed,
-            precision=prepared.spec.precision,
-            cache=make_cache(self.cache),
+            seed=cell.spec.seed,
+            precision=cell.spec.precision,
+            cache=make_cache(self.options.cache),
             resume=self.resume,
             distributed=self.distributed,
             on_epoch=report,

@@ -88,7 +88,7 @@ def explain_words(search: Search, candidate: Candidate) -> list[dict[str, Any]]:
         interval ``low`` to ``high``, and ``class_difference``, of that class alone.
     """
     rows = []
-    with threads_for(search.settings.model, search.settings.device):
+    with threads_for(search.prepared.facts, search.settings.device):
         scorer = search.scorer
         whole = scorer.predictions(candidate.prompt())
         with_words = list(evaluate(scorer.annotations, whole)["per_class"].values())

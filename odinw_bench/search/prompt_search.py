@@ -12,9 +12,9 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 import glip_core
-from odinw_bench.models import model_facts
+from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.environment import threads_for
-from odinw_bench.runs.prepare import Prepared, prepare
+from odinw_bench.runs.prepare import prepare
 from odinw_bench.search.sampler import ByClassSampler
 from odinw_bench.search.scorer import Scorer
 from odinw_bench.search.settings import SearchSettings
@@ -40,7 +40,7 @@ class Search:
     """
 
     settings: SearchSettings
-    prepared: Prepared
+    prepared: Cell
     space: PromptSpace
     name: str
     folder: Path
@@ -74,8 +74,7 @@ def set_up(settings: SearchSettings) -> Search:
     choices = {name: list(one.choices) for name, one in space.distributions.items()}
     digest = sha256_bytes(canonical_json([prepared.digest, choices]))[:8]
     task = prepared.task
-    facts = model_facts(settings.model)
-    name = f"{task.suite}/{facts.name}/{task.name}/prompt-{settings.shots}shot-seed{settings.seed}-{digest}"
+    name = f"{task.suite}/{prepared.facts.name}/{task.name}/prompt-{settings.shots}shot-seed{settings.seed}-{digest}"
     return Search(settings, prepared, space, name, settings.results / "search" / name)
 
 
@@ -91,7 +90,7 @@ def begin(search: Search, *, hints: bool = True) -> None:
 def work(search: Search, say: Say = lambda _: None) -> None:
     """Try prompts until the study is complete, beside whoever else is at it."""
     settings = search.settings
-    with threads_for(settings.model, settings.device):
+    with threads_for(search.prepared.facts, settings.device):
         optimise(
             search.study(),
             search.space,
@@ -113,7 +112,7 @@ def luck(search: Search, say: Say = lambda _: None) -> dict[str, float]:
     storage = open_storage(None, search.folder / "luck")
     study = open_study(storage, f"{search.name} luck", ByClassSampler(space, settings.seed))
     enqueue(study, space.plain(), PLAIN)
-    with threads_for(settings.model, settings.device):
+    with threads_for(search.prepared.facts, settings.device):
         scorer = search.scorer.shuffled(settings.seed)
         optimise(study, space, scorer, trials=settings.trials, timeout=settings.timeout, say=say)
     plain, best = given_trial(study, PLAIN), study.best_trial

@@ -19,9 +19,9 @@ from odinw_bench.engine.feature_store import make_cache
 from odinw_bench.engine.features import FeatureCache
 from odinw_bench.engine.recipes import hyperparameters
 from odinw_bench.engine.train import DivergedError, tune
-from odinw_bench.models import model_facts
+from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.environment import threads_for
-from odinw_bench.runs.prepare import Prepared, prepare
+from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.run import run
 from odinw_bench.runs.work import load_detector
 from odinw_bench.search.recipe import NumberedSampler, RecipeSpace, in_words
@@ -61,7 +61,7 @@ class TuningSearch:
     """
 
     settings: SearchSettings
-    prepared: Prepared
+    prepared: Cell
     space: RecipeSpace
     name: str
     folder: Path
@@ -86,7 +86,7 @@ def set_up_tuning(settings: SearchSettings) -> TuningSearch:
     digest = sha256_bytes(canonical_json([prepared.digest, ranges]))[:8]
     task = prepared.task
     run_name = f"{settings.mode}-tuning-{settings.shots}shot-seed{settings.seed}-{digest}"
-    name = f"{task.suite}/{model_facts(settings.model).name}/{task.name}/{run_name}"
+    name = f"{task.suite}/{prepared.facts.name}/{task.name}/{run_name}"
     return TuningSearch(settings, prepared, space, name, settings.results / "search" / name)
 
 
@@ -120,7 +120,7 @@ def work_tuning(search: TuningSearch, say: Say = lambda _: None) -> None:
         return ap
 
     if len(study.get_trials(deepcopy=False, states=FINISHED)) < settings.trials:
-        with threads_for(settings.model, settings.device):
+        with threads_for(search.prepared.facts, settings.device):
             study.optimize(
                 objective,
                 timeout=settings.timeout,

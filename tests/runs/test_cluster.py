@@ -17,16 +17,17 @@ import pytest
 
 from glip_core import InputError
 from odinw_bench import RunSpec
-from odinw_bench.runs.launchers import HowToRun, make_engine
+from odinw_bench.runs.launchers import make_engine
+from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.record import find_records
-from tests.runs.test_launchers import Log
+from tests.runs.test_launchers import Log, cells
 
 pytest.importorskip("ray", reason="the engine 'ray' needs Ray (pip install 'odinw-bench[ray]')")
 
 SPECS = [
     RunSpec(dataset="packages", mode="zero-shot", model="glip-nano-b"),
     RunSpec(dataset="pothole", mode="linear", shots=1, model="glip-nano-b", overrides={"epochs": 1, "copies": 1}),
-    RunSpec(dataset="packages", mode="manual", attributes="nowhere.yaml", model="glip-nano-b"),
+    RunSpec(dataset="packages", mode="zero-shot", weights="dyhead-nano", model="glip-nano-b"),
 ]
 
 
@@ -38,17 +39,18 @@ def _no_cluster_of_the_users(monkeypatch):
 @pytest.fixture(scope="module")
 def metrics(tmp_path_factory):
     """What this process measures."""
-    outcomes = make_engine("local").run(SPECS, HowToRun(tmp_path_factory.mktemp("local")), Log())
+    results = tmp_path_factory.mktemp("local")
+    outcomes = make_engine("local").run(cells(SPECS, results), RunOptions(results), Log())
     return [outcome.record and outcome.record["metrics"] for outcome in outcomes]
 
 
 def test_a_cluster_of_this_computer_gives_the_same_records(metrics, tmp_path):
     log = Log()
-    outcomes = make_engine("ray", 2).run(SPECS, HowToRun(tmp_path), log)
+    outcomes = make_engine("ray", 2).run(cells(SPECS, tmp_path), RunOptions(tmp_path), log)
     assert [outcome.record and outcome.record["metrics"] for outcome in outcomes] == metrics
-    assert outcomes[2].unusable and "nowhere.yaml" in outcomes[2].error
+    assert outcomes[2].unusable and "does not fit" in outcomes[2].error
     assert sorted(log.ended) == [0, 1, 2]
-    assert len(list(find_records(tmp_path))) == 2
+    assert len(list(find_records(tmp_path))) == 3
     (record,) = (outcome.record for outcome in outcomes[:1])
     assert str(tmp_path) not in json.dumps(record["spec"])
 
@@ -79,7 +81,7 @@ def kill_holders(results: Path, times: int) -> list[int]:
 def test_a_killed_workers_cell_is_run_again(metrics, tmp_path):
     killed = kill_holders(tmp_path, times=1)
     log = Log()
-    (outcome,) = make_engine("ray", 1).run(SPECS[1:2], HowToRun(tmp_path), log)
+    (outcome,) = make_engine("ray", 1).run(cells(SPECS[1:2], tmp_path), RunOptions(tmp_path), log)
     assert len(killed) == 1
     assert outcome.record["metrics"] == metrics[1]
     assert log.began == [0, 0]
@@ -89,7 +91,7 @@ def test_a_killed_workers_cell_is_run_again(metrics, tmp_path):
 @pytest.mark.slow
 def test_a_cell_whose_worker_always_dies_is_a_recorded_failure(tmp_path):
     killed = kill_holders(tmp_path, times=2)
-    (outcome,) = make_engine("ray", 1).run(SPECS[1:2], HowToRun(tmp_path), Log())
+    (outcome,) = make_engine("ray", 1).run(cells(SPECS[1:2], tmp_path), RunOptions(tmp_path), Log())
     assert len(killed) == 2
     assert "its process on the cluster died" in outcome.error
     (folder,) = tmp_path.glob("mini/*/*/*")
@@ -137,4 +139,4 @@ def test_addresses_that_cannot_be(tmp_path):
     with pytest.raises(InputError, match="for the engine 'ray', not 'local'"):
         make_engine("local", ray_address="127.0.0.1:1")
     with pytest.raises(InputError, match="no GPU"):
-        make_engine("ray", 1).run(SPECS[:1], HowToRun(tmp_path, device="cuda"), Log())
+        make_engine("ray", 1).run(cells(SPECS[:1], tmp_path), RunOptions(tmp_path, device="cuda"), Log())

@@ -10,10 +10,12 @@ import pytest
 
 from glip_core import InputError
 from odinw_bench import RunSpec
-from odinw_bench.runs.launchers import HowToRun, choose_engine, make_engine
+from odinw_bench.models import model_facts
 from odinw_bench.runs.launchers import base as engines_base
 from odinw_bench.runs.launchers import choose as engines
+from odinw_bench.runs.launchers import choose_engine, make_engine
 from odinw_bench.runs.launchers import local as engines_local
+from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.record import claim, find_records
 
@@ -21,8 +23,12 @@ QUICK = {"epochs": 1, "copies": 1}
 SPECS = [
     RunSpec(dataset="packages", mode="zero-shot"),
     RunSpec(dataset="pothole", mode="prompt", shots=1, overrides=QUICK),
-    RunSpec(dataset="packages", mode="manual", attributes="nowhere.yaml"),
+    RunSpec(dataset="packages", mode="zero-shot", weights="dyhead-nano"),  # weights of another model
 ]
+
+
+def cells(specs, results):
+    return [prepare(spec, results) for spec in specs]
 
 
 class Log:
@@ -49,23 +55,23 @@ class Log:
 @pytest.fixture(scope="module")
 def locally(tmp_path_factory):
     log, results = Log(), tmp_path_factory.mktemp("local")
-    return make_engine("local").run(SPECS, HowToRun(results), log), log, results
+    return make_engine("local").run(cells(SPECS, results), RunOptions(results), log), log, results
 
 
 def test_a_failing_cell_does_not_stop_the_others(locally):
     outcomes, log, results = locally
     assert [o.error is None for o in outcomes] == [True, True, False]
     assert outcomes[2].unusable
-    assert outcomes[2].error == "attributes file 'nowhere.yaml' not found"
+    assert "does not fit" in outcomes[2].error
     assert log.began == log.ended == [0, 1, 2]
     assert any("epoch 1/1" in text for _, text in log.said)
     assert [o.spec for o in outcomes] == SPECS
-    assert len(list(find_records(results))) == 2
+    assert len(list(find_records(results))) == 3
 
 
 def test_processes_give_the_same_records(locally, tmp_path):
     log = Log()
-    outcomes = make_engine("processes", 2).run(SPECS, HowToRun(tmp_path), log)
+    outcomes = make_engine("processes", 2).run(cells(SPECS, tmp_path), RunOptions(tmp_path), log)
     for here, there in zip(locally[0], outcomes, strict=True):
         assert here.error == there.error
         if here.record:
@@ -85,7 +91,7 @@ def test_a_cell_whose_process_dies_is_done_again(tmp_path):
             killed.append(child.pid)
 
     log = Log(on_begin=kill_once)
-    outcomes = make_engine("processes", 1).run(SPECS[:1], HowToRun(tmp_path), log)
+    outcomes = make_engine("processes", 1).run(cells(SPECS[:1], tmp_path), RunOptions(tmp_path), log)
     assert log.began == [0, 0]
     assert outcomes[0].record["status"] == "done"
     assert any("killed by signal 9" in text for _, text in log.said)
@@ -97,7 +103,7 @@ def test_a_cell_whose_process_always_dies_is_a_recorded_failure(tmp_path):
             for child in multiprocessing.active_children():
                 child.kill()
 
-    outcomes = make_engine("processes", 1).run(SPECS[:1], HowToRun(tmp_path), Log(on_begin=kill))
+    outcomes = make_engine("processes", 1).run(cells(SPECS[:1], tmp_path), RunOptions(tmp_path), Log(on_begin=kill))
     assert "killed by signal 9 (out of memory?)" in outcomes[0].error
     assert not outcomes[0].unusable
     (folder,) = tmp_path.glob("mini/*/*/*")
@@ -122,7 +128,7 @@ def test_a_cell_that_another_process_does_is_waited_for(tmp_path, monkeypatch):
                 released.set()
 
     log = Releasing()
-    outcomes = make_engine("local").run(specs, HowToRun(tmp_path), log)
+    outcomes = make_engine("local").run(cells(specs, tmp_path), RunOptions(tmp_path), log)
     assert released.is_set()
     assert log.ended == [1, 0]
     assert log.began.count(0) >= 2
@@ -154,8 +160,8 @@ def test_engines_that_cannot_be(name, workers, message):
 
 
 def chosen(name="auto", workers=None, device="cpu", model="glip-nano", cells=8) -> str:
-    specs = [RunSpec(dataset=str(i), model=model) for i in range(cells)]
-    return type(choose_engine(name, workers, device=device, specs=specs)).__name__
+    options = RunOptions(engine=name, workers=workers, device=device)
+    return type(choose_engine(options, [model_facts(model)] * cells)).__name__
 
 
 def test_many_small_cells_on_a_cpu_are_done_side_by_side(monkeypatch):
@@ -173,4 +179,4 @@ def test_many_small_cells_on_a_cpu_are_done_side_by_side(monkeypatch):
 
 def test_a_busy_cell_is_not_an_outcome(tmp_path):
     with claim(prepare(SPECS[0], tmp_path).folder), pytest.raises(engines_base.BusyError):
-        engines_base.do_cell(SPECS[0], HowToRun(tmp_path), print)
+        engines_base.do_cell(prepare(SPECS[0], tmp_path), RunOptions(tmp_path), print)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
+from collections import Counter
 
 import pytest
 
 from glip_core import InputError
 from glip_core.checkpoint import EMBEDDED
 from odinw_bench import RunSpec
+from odinw_bench.runs import prepare as preparation
+from odinw_bench.runs import spec as specs
 from odinw_bench.runs.prepare import SplitStore, prepare
+from tests.cli.conftest import cli  # noqa: F401
 
 
 def digest(**changes) -> str:
@@ -98,3 +103,36 @@ def test_the_store_shares_splits_of_one_task():
 def test_slips(changes, message):
     with pytest.raises(InputError, match=message):
         digest(**changes)
+
+
+def test_names_are_looked_up_once(cli, tmp_path, monkeypatch):  # noqa: F811
+    """From the command line to the record, a run of one cell finds its task and opens its data once."""
+    looked_up = Counter()
+
+    def counted(module, name):
+        real = getattr(module, name)
+
+        def count(*arguments, **options):
+            looked_up[name] += 1
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(module, name, count)
+
+    for name in ("load_task", "open_split", "few_shot_subset", "find_adapter", "find_weights", "hyperparameters"):
+        counted(preparation, name)
+    counted(specs, "model_facts")
+    options = ("--mode", "prompt", "--shots", "1", "--set", "epochs=1,copies=1")
+    answer = cli("run", "--dataset", "packages", *options, "--engine", "local", "--results", tmp_path, "--quiet")
+    assert answer.code == 0, answer.err
+    assert looked_up.pop("open_split") == 3  # train, validation, test
+    assert looked_up.pop("model_facts") == 2  # of the grid's model, and of the cell's
+    assert set(looked_up.values()) == {1}, looked_up
+
+
+def test_a_cell_can_be_sent_to_another_process():
+    cell = prepare(RunSpec(dataset="packages", shots=1))
+    sent = pickle.loads(pickle.dumps(cell))
+    assert sent.digest == cell.digest
+    assert sent.test.annotations == cell.test.annotations
+    first = cell.test.image_ids[0]
+    assert sent.test.image(first).tobytes() == cell.test.image(first).tobytes()

@@ -8,7 +8,8 @@ import pytest
 
 from glip_core import InputError
 from odinw_bench import RunSpec
-from odinw_bench.runs.spec import MODES, TEXT_MODES, UNTUNED, expand_grid
+from odinw_bench.runs.grid import expand_grid
+from odinw_bench.runs.spec import MODES, TEXT_MODES, UNTUNED
 
 IDENTITY = {"weights": "abc", "data": {"test": "1"}}
 

@@ -6,11 +6,11 @@ import os
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from glip_core.errors import InputError
-from odinw_bench.engine.cache_settings import MEMORY_ONLY, CacheSettings
+from odinw_bench.runs.cell import Cell
+from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.record import BusyError
 from odinw_bench.runs.spec import RunSpec
 
@@ -22,35 +22,14 @@ PATIENCE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class HowToRun:
-    """How cells are done; nothing here changes their numbers.
-
-    Attributes:
-        results: folder of the records.
-        data_root: folder of the official data.
-        device: ``cpu``, ``cuda`` or ``cuda:N``.
-        force: do finished runs again.
-        cache: budget of frozen features.
-        checkpointing: trade time for memory while tuning.
-    """
-
-    results: Path
-    data_root: Path | None = None
-    device: str = "cpu"
-    force: bool = False
-    cache: CacheSettings = MEMORY_ONLY
-    checkpointing: bool = False
-
-
-@dataclass(frozen=True)
 class Outcome:
     """What became of one cell.
 
     Attributes:
-        spec: the cell.
+        spec: of the cell.
         record: its record; None where it failed.
         error: one line; None where it did not.
-        unusable: the error is the user's to mend.
+        unusable: the error is the user's to remedy.
         details: the traceback of an error that is not.
     """
 
@@ -62,7 +41,7 @@ class Outcome:
 
 
 class Watcher(Protocol):
-    """Told what happens to the cells, by their position in the list that was given to the engine."""
+    """Is notified of what happens to the cells, by their position in the list that was given to the engine."""
 
     def begin(self, index: int) -> None:
         """Work on a cell begins."""
@@ -86,8 +65,8 @@ class Engine(Protocol):
 
     side_by_side: bool
 
-    def run(self, specs: Sequence[RunSpec], how: HowToRun, watch: Watcher) -> list[Outcome]:
-        """Do all cells; one that fails does not stop the others. Outcomes come in the order of the specs."""
+    def run(self, cells: Sequence[Cell], options: RunOptions, watch: Watcher) -> list[Outcome]:
+        """Do all cells; one that fails does not stop the others. Outcomes come in the order of the cells."""
         ...
 
 
@@ -97,7 +76,7 @@ def under_torchrun() -> bool:
 
 
 def do_cell(
-    spec: RunSpec, how: HowToRun, say: Callable[[str], None], distributed: DistributedContext | None = None
+    cell: Cell, options: RunOptions, say: Callable[[str], None], distributed: DistributedContext | None = None
 ) -> Outcome:
     """Do one cell in this process, or this process's part of it.
 
@@ -105,23 +84,13 @@ def do_cell(
         BusyError: another process is doing it.
     """
     from odinw_bench.engine.distributed import SINGLE_PROCESS
-    from odinw_bench.runs.run import describe, run
+    from odinw_bench.runs.run import describe, execute
 
     try:
-        record = run(
-            spec,
-            how.results,
-            data_root=how.data_root,
-            device=how.device,
-            force=how.force,
-            cache=how.cache,
-            checkpointing=how.checkpointing,
-            distributed=distributed or SINGLE_PROCESS,
-            say=say,
-        )
+        record = execute(cell, options, distributed or SINGLE_PROCESS, say)
     except BusyError:
         raise
     except Exception as error:
         unusable = isinstance(error, InputError)
-        return Outcome(spec, None, describe(error), unusable, None if unusable else traceback.format_exc())
-    return Outcome(spec, record)
+        return Outcome(cell.spec, None, describe(error), unusable, None if unusable else traceback.format_exc())
+    return Outcome(cell.spec, record)

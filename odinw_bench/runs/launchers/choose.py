@@ -1,17 +1,17 @@
-"""Many specs: in this process, or in several."""
+"""Which engine works through the cells: in this process, or in several."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from glip_core.errors import InputError
-from odinw_bench.models import model_facts
-from odinw_bench.runs.launchers.base import Engine, HowToRun, Outcome, Watcher, under_torchrun
-from odinw_bench.runs.spec import RunSpec
+from odinw_bench.models import ModelFacts
+from odinw_bench.runs.launchers.base import Engine, Outcome, Watcher, under_torchrun
+from odinw_bench.runs.options import RunOptions
 from odinw_bench.utils.hardware import cores
 from odinw_bench.utils.io import nearest
 
-__all__ = ["ENGINES", "Engine", "HowToRun", "Outcome", "Watcher", "choose_engine", "make_engine"]
+__all__ = ["ENGINES", "Engine", "Outcome", "Watcher", "choose_engine", "make_engine"]
 
 ENGINES: Sequence[str] = ("auto", "local", "processes", "ray", "torchrun")
 
@@ -22,24 +22,20 @@ _MODEST = 4
 """Processes that are started without having been asked for."""
 
 
-def choose_engine(
-    name: str, workers: int | None, *, device: str, specs: Sequence[RunSpec], ray_address: str | None = None
-) -> Engine:
+def choose_engine(options: RunOptions, models: Sequence[ModelFacts]) -> Engine:
     """The engine for some cells.
 
     Small models do not keep several cores busy, so many cells of theirs on a CPU are done side by side; the numbers
     are the same. Large ones are never multiplied unasked: each process holds its own copy.
 
     Args:
-        name: ``local``, ``processes``, ``ray``, or ``auto`` to choose.
-        workers: number of processes; None: as the engine thinks best.
-        device: what the cells will run on.
-        specs: the cells.
-        ray_address: see :func:`make_engine`; alone it chooses ``ray``.
+        options: ``engine``, ``workers`` and ``ray_address``, which alone chooses ``ray``; and what the cells run on.
+        models: of each cell.
 
     Raises:
         InputError: see :func:`make_engine`.
     """
+    name, workers, ray_address = options.engine, options.workers, options.ray_address
     if under_torchrun():
         if name not in ("auto", "torchrun") or workers is not None or ray_address is not None:
             raise InputError("under torchrun its processes share every cell: leave --engine, --workers, --ray-address")
@@ -50,9 +46,9 @@ def choose_engine(
         return make_engine(name, workers, ray_address=ray_address)
     if workers is not None:
         return make_engine("processes" if workers != 1 else "local", workers)
-    small = all(model_facts(spec.model).nano for spec in specs)
     number = min(cores(), _MODEST)
-    if device == "cpu" and small and len(specs) >= _WORTH_IT and number > 1:
+    small = all(facts.nano for facts in models)
+    if options.device == "cpu" and small and len(models) >= _WORTH_IT and number > 1:
         return make_engine("processes", number)
     return make_engine("local")
 

@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from glip_core.errors import InputError
-from odinw_bench.runs.launchers.base import PATIENCE_SECONDS, HowToRun, Outcome, Watcher, do_cell
+from odinw_bench.runs.cell import Cell
+from odinw_bench.runs.launchers.base import PATIENCE_SECONDS, Outcome, Watcher, do_cell
 from odinw_bench.runs.launchers.queue import CellQueue
+from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.record import BusyError
-from odinw_bench.runs.spec import RunSpec
 from odinw_bench.utils.allocator import keep_freed_memory
 from odinw_bench.utils.hardware import cores
 from odinw_bench.utils.io import shorten_text
@@ -44,7 +45,7 @@ class RayEngine:
         self.workers = workers
         self.address = address or os.environ.get("RAY_ADDRESS") or None
 
-    def run(self, specs: Sequence[RunSpec], how: HowToRun, watch: Watcher) -> list[Outcome]:
+    def run(self, cells: Sequence[Cell], options: RunOptions, watch: Watcher) -> list[Outcome]:
         """See :class:`odinw_bench.runs.launchers.base.Engine`.
 
         Raises:
@@ -52,55 +53,55 @@ class RayEngine:
         """
         import ray
 
-        queue = CellQueue(specs)
-        if not specs:
+        queue = CellQueue([_everywhere(cell) for cell in cells])
+        if not cells:
             return []
         _connect(self.address)
         try:
-            self._work(queue, _everywhere(how), watch)
+            self._work(queue, options, watch)
         finally:
             ray.shutdown()
         return queue.in_order()
 
-    def _work(self, queue: CellQueue, how: HowToRun, watch: Watcher) -> None:
+    def _work(self, queue: CellQueue, options: RunOptions, watch: Watcher) -> None:
         import ray
 
-        places, needs = _room(how.device, self.workers)
-        remote = ray.remote(max_retries=0, **needs)(_cell)  # a death is counted here, where it can be told
+        places, needs = _room(options.device, self.workers)
+        remote = ray.remote(max_retries=0, **needs)(_cell)  # a death is counted here, where it can be reported
         running: dict[Any, int] = {}
         try:
             while not queue.finished:
                 while len(running) < places and (index := queue.take()) is not None:
                     watch.begin(index)
-                    running[remote.remote(queue.specs[index], how)] = index
+                    running[remote.remote(queue.cells[index], options)] = index
                 if not running:  # all that is left is done by other processes
                     time.sleep(PATIENCE_SECONDS / 4)
                     continue
                 done, _ = ray.wait(list(running), num_returns=1, timeout=PATIENCE_SECONDS)
                 for reference in done:
-                    _receive(reference, running.pop(reference), queue, how, watch)
+                    _receive(reference, running.pop(reference), queue, options, watch)
         finally:
             for reference in running:  # interrupted: what was begun goes on from its last epoch next time
                 with suppress(Exception):
                     ray.cancel(reference, force=True)
 
 
-def _cell(spec: RunSpec, how: HowToRun) -> tuple[str, Any]:
+def _cell(cell: Cell, options: RunOptions) -> tuple[str, Any]:
     """The work of one cell, in a process of the cluster."""
     keep_freed_memory()
     try:
-        return "end", do_cell(spec, how, lambda text: None)
+        return "end", do_cell(cell, options, lambda text: None)
     except BusyError as error:
         return "busy", str(error)
 
 
-def _receive(reference: Any, index: int, queue: CellQueue, how: HowToRun, watch: Watcher) -> None:
+def _receive(reference: Any, index: int, queue: CellQueue, options: RunOptions, watch: Watcher) -> None:
     import ray
 
     try:
         kind, content = ray.get(reference)
     except ray.exceptions.RayError as error:
-        queue.died(index, how, f"its process on the cluster died ({type(error).__name__})", watch)
+        queue.died(index, options, f"its process on the cluster died ({type(error).__name__})", watch)
         return
     if kind == "busy":
         watch.say(index, f"waiting: {content}")
@@ -127,10 +128,10 @@ def _connect(address: str | None) -> None:
         raise InputError(f"no Ray cluster at '{address}': {reason}; 'ray start --head' begins one") from error
 
 
-def _everywhere(how: HowToRun) -> HowToRun:
-    """Paths that mean the same wherever a process was started."""
-    root = None if how.data_root is None else how.data_root.resolve()
-    return replace(how, results=how.results.resolve(), data_root=root)
+def _everywhere(cell: Cell) -> Cell:
+    """A cell whose paths mean the same wherever a process was started."""
+    weights = None if cell.weights is None else cell.weights.resolve()
+    return replace(cell, folder=cell.folder.resolve(), weights=weights)
 
 
 def _room(device: str, workers: int | None) -> tuple[int, dict[str, float]]:

@@ -9,9 +9,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from odinw_bench.runs.launchers.base import PATIENCE_SECONDS, HowToRun, Outcome, Watcher, do_cell
+from odinw_bench.runs.cell import Cell
+from odinw_bench.runs.launchers.base import PATIENCE_SECONDS, Outcome, Watcher, do_cell
+from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.record import BusyError
-from odinw_bench.runs.spec import RunSpec
 
 if TYPE_CHECKING:
     from odinw_bench.engine.distributed import DistributedContext
@@ -22,15 +23,15 @@ class LocalEngine:
 
     side_by_side = False
 
-    def run(self, specs: Sequence[RunSpec], how: HowToRun, watch: Watcher) -> list[Outcome]:
+    def run(self, cells: Sequence[Cell], options: RunOptions, watch: Watcher) -> list[Outcome]:
         """See :class:`odinw_bench.runs.launchers.base.Engine`."""
-        return self._run(specs, how, watch, None)
+        return self._run(cells, options, watch, None)
 
     def _run(
-        self, specs: Sequence[RunSpec], how: HowToRun, watch: Watcher, distributed: DistributedContext | None
+        self, cells: Sequence[Cell], options: RunOptions, watch: Watcher, distributed: DistributedContext | None
     ) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
-        waiting = deque(range(len(specs)))
+        waiting = deque(range(len(cells)))
         busy = 0  # cells in a row that others hold
         while waiting:
             if busy >= len(waiting):
@@ -39,7 +40,7 @@ class LocalEngine:
             index = waiting.popleft()
             watch.begin(index)
             try:
-                outcomes[index] = do_cell(specs[index], how, partial(watch.say, index), distributed)
+                outcomes[index] = do_cell(cells[index], options, partial(watch.say, index), distributed)
             except BusyError as error:
                 busy += 1
                 watch.say(index, f"waiting: {error}")
@@ -47,7 +48,7 @@ class LocalEngine:
                 continue
             busy = 0
             watch.end(index, outcomes[index])
-        return [outcomes[index] for index in range(len(specs))]
+        return [outcomes[index] for index in range(len(cells))]
 
 
 class TorchrunEngine(LocalEngine):
@@ -58,17 +59,17 @@ class TorchrunEngine(LocalEngine):
     then be given again: what is done is done, and a run that was begun goes on from its last epoch.
     """
 
-    def run(self, specs: Sequence[RunSpec], how: HowToRun, watch: Watcher) -> list[Outcome]:
+    def run(self, cells: Sequence[Cell], options: RunOptions, watch: Watcher) -> list[Outcome]:
         """See :class:`odinw_bench.runs.launchers.base.Engine`."""
         import torch
 
         from odinw_bench.engine.distributed import TorchDistributed, local_device
 
-        device = local_device(how.device)
+        device = local_device(options.device)
         if device.startswith("cuda"):
             torch.cuda.set_device(device)
         distributed = TorchDistributed(device)
         try:
-            return self._run(specs, replace(how, device=device), watch, distributed)
+            return self._run(cells, replace(options, device=device), watch, distributed)
         finally:
             distributed.close()

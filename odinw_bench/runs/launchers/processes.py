@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from odinw_bench.runs.launchers.base import PATIENCE_SECONDS, HowToRun, Outcome, Watcher, do_cell
+from odinw_bench.runs.cell import Cell
+from odinw_bench.runs.launchers.base import PATIENCE_SECONDS, Outcome, Watcher, do_cell
 from odinw_bench.runs.launchers.queue import CellQueue
+from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.record import BusyError
-from odinw_bench.runs.spec import RunSpec
 from odinw_bench.utils.allocator import keep_freed_memory
 from odinw_bench.utils.hardware import cores
 
@@ -36,12 +37,12 @@ class ProcessEngine:
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers
 
-    def run(self, specs: Sequence[RunSpec], how: HowToRun, watch: Watcher) -> list[Outcome]:
+    def run(self, cells: Sequence[Cell], options: RunOptions, watch: Watcher) -> list[Outcome]:
         """See :class:`odinw_bench.runs.launchers.base.Engine`."""
-        devices = _devices(how.device)
-        number = min(self.workers or _default_workers(devices), max(len(specs), 1))
-        queue = CellQueue(specs)
-        crew = [_start(replace(how, device=devices[i % len(devices)]), _threads(number)) for i in range(number)]
+        devices = _devices(options.device)
+        number = min(self.workers or _default_workers(devices), max(len(cells), 1))
+        queue = CellQueue(cells)
+        crew = [_start(replace(options, device=devices[i % len(devices)]), _threads(number)) for i in range(number)]
         try:
             while not queue.finished:
                 for member in crew:
@@ -53,7 +54,7 @@ class ProcessEngine:
                 ready = wait(inboxes, timeout=PATIENCE_SECONDS)
                 for position, member in enumerate(crew):
                     if member.connection in ready and not _receive(member, queue, watch):
-                        crew[position] = _start(member.how, _threads(number))
+                        crew[position] = _start(member.options, _threads(number))
         finally:
             for member in crew:
                 _dismiss(member)
@@ -66,7 +67,7 @@ class _Member:
 
     process: BaseProcess
     connection: Connection
-    how: HowToRun
+    options: RunOptions
     index: int | None = None
 
 
@@ -77,7 +78,7 @@ def _give(member: _Member, queue: CellQueue, watch: Watcher) -> None:
     member.index = index
     watch.begin(index)
     with suppress(BrokenPipeError):  # it died while idle: the next look at its inbox tells
-        member.connection.send((index, queue.specs[index]))
+        member.connection.send((index, queue.cells[index]))
 
 
 def _receive(member: _Member, queue: CellQueue, watch: Watcher) -> bool:
@@ -109,16 +110,16 @@ def _bury(member: _Member, index: int, queue: CellQueue, watch: Watcher) -> None
     reason = f"its process was killed by signal {-code}" if code < 0 else f"its process ended with code {code}"
     if code == -signal.SIGKILL:
         reason += " (out of memory?)"
-    queue.died(index, member.how, reason, watch)
+    queue.died(index, member.options, reason, watch)
 
 
-def _start(how: HowToRun, threads: int) -> _Member:
+def _start(options: RunOptions, threads: int) -> _Member:
     context = multiprocessing.get_context("spawn")  # a fork would inherit CUDA and thread pools in any state
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, how, threads), daemon=True)
+    process = context.Process(target=_work, args=(theirs, options, threads), daemon=True)
     process.start()
     theirs.close()  # so that the worker's death closes the pipe
-    return _Member(process, ours, how)
+    return _Member(process, ours, options)
 
 
 def _dismiss(member: _Member) -> None:
@@ -135,7 +136,7 @@ def _dismiss(member: _Member) -> None:
     member.connection.close()
 
 
-def _work(connection: Connection, how: HowToRun, threads: int) -> None:
+def _work(connection: Connection, options: RunOptions, threads: int) -> None:
     """The life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     import torch
@@ -144,9 +145,9 @@ def _work(connection: Connection, how: HowToRun, threads: int) -> None:
     torch.set_num_threads(threads)
     with suppress(EOFError, BrokenPipeError, OSError):  # the parent is gone: nothing left to do
         while (task := connection.recv()) is not None:
-            _, spec = task
+            _, cell = task
             try:
-                connection.send(("end", do_cell(spec, how, _sayer(connection))))
+                connection.send(("end", do_cell(cell, options, _sayer(connection))))
             except BusyError as error:
                 connection.send(("busy", str(error)))
 

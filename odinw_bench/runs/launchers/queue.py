@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from odinw_bench.runs.launchers.base import HowToRun, Outcome, Watcher
+from odinw_bench.runs.cell import Cell
+from odinw_bench.runs.launchers.base import Outcome, Watcher
+from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.record import BusyError
-from odinw_bench.runs.spec import RunSpec
 
 ATTEMPTS = 2
 """A cell whose process dies is done once more, in another process."""
@@ -21,24 +22,24 @@ class CellQueue:
     """The cells of a grid.
 
     Attributes:
-        specs: all of them; everything else refers to their positions.
+        cells: all of them; everything else refers to their positions.
         waiting: positions, and the time (of the monotonic clock) before which not to ask again.
         deaths: how often a cell's process died.
         outcomes: what is finished.
     """
 
-    specs: Sequence[RunSpec]
+    cells: Sequence[Cell]
     waiting: deque[tuple[int, float]] = field(default_factory=deque)
     deaths: dict[int, int] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.waiting.extend((index, 0.0) for index in range(len(self.specs)))
+        self.waiting.extend((index, 0.0) for index in range(len(self.cells)))
 
     @property
     def finished(self) -> bool:
         """Whether every cell has an outcome."""
-        return len(self.outcomes) == len(self.specs)
+        return len(self.outcomes) == len(self.cells)
 
     def take(self) -> int | None:
         """A cell whose time has come."""
@@ -58,21 +59,20 @@ class CellQueue:
         self.outcomes[index] = outcome
         watch.end(index, outcome)
 
-    def died(self, index: int, how: HowToRun, reason: str, watch: Watcher) -> None:
+    def died(self, index: int, options: RunOptions, reason: str, watch: Watcher) -> None:
         """The process of a cell died in the middle of it: once more, or a failure, which is recorded."""
         self.deaths[index] = self.deaths.get(index, 0) + 1
         if self.deaths[index] < ATTEMPTS:
             watch.warn(index, f"{reason}; once more")
             self.put_off(index)
             return
-        from odinw_bench.runs.prepare import prepare
         from odinw_bench.runs.run import record_failure
 
-        spec = self.specs[index]
+        cell = self.cells[index]
         with suppress(BusyError):
-            record_failure(prepare(spec, how.results, data_root=how.data_root), how.device, reason)
-        self.end(index, Outcome(spec, None, reason), watch)
+            record_failure(cell, options.device, reason)
+        self.end(index, Outcome(cell.spec, None, reason), watch)
 
     def in_order(self) -> list[Outcome]:
-        """The outcomes in the order of the specs."""
-        return [self.outcomes[index] for index in range(len(self.specs))]
+        """The outcomes in the order of the cells."""
+        return [self.outcomes[index] for index in range(len(self.cells))]

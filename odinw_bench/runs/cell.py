@@ -1,0 +1,69 @@
+"""A cell: one run with every name looked up, which is all that the work on it needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from glip_core.prompt import Prompt
+from odinw_bench.datasets.coco import Split
+from odinw_bench.datasets.task import Task
+from odinw_bench.engine.recipes import Hyperparameters
+from odinw_bench.models import Adapter, ModelFacts
+from odinw_bench.runs.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a :class:`~odinw_bench.runs.spec.RunSpec` stands for; :func:`odinw_bench.runs.prepare.prepare` makes it.
+
+    It can be pickled, so a worker process gets what its parent has looked up and reads no annotations again.
+
+    Attributes:
+        spec: what the user asked for.
+        facts: of the model.
+        adapter: class of a third-party detector; None for a preset of ours.
+        task: the dataset.
+        prompt: its classes as the model is given them.
+        settings: hyper-parameters, None where nothing is tuned.
+        train: images to learn from; None where nothing is tuned.
+        validation: images to select on; None where nothing is tuned.
+        test: images to report on.
+        leaks: pictures of the training split that are in the test split too; None where nothing is tuned.
+        few_shot: how the training subset was made, ``official-file`` or ``rule``; None where nothing is tuned.
+        weights: the weights' file; None for a third-party detector.
+        weights_sha256: its hash.
+        digest: of everything that can change the numbers.
+        folder: of the record.
+    """
+
+    spec: RunSpec
+    facts: ModelFacts
+    adapter: type[Adapter] | None
+    task: Task
+    prompt: Prompt
+    settings: Hyperparameters | None
+    train: Split | None
+    validation: Split | None
+    test: Split
+    few_shot: str | None
+    leaks: int | None
+    weights: Path | None
+    weights_sha256: str
+    digest: str
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Model, task, mode and subset, for people."""
+        spec = self.spec
+        shots = "" if spec.shots == 0 else f" {spec.shots}-shot seed {spec.seed}"
+        return f"{spec.model} {self.task.name} {spec.mode}{shots}"
+
+    @property
+    def most_passes(self) -> int:
+        """Training images that are shown to the model at most."""
+        if self.settings is None or self.train is None:
+            return 0
+        steps = max(1, len(self.train.trainable_ids()) * self.settings.copies // self.settings.batch)
+        return self.settings.epochs * steps * self.settings.batch

@@ -1,0 +1,166 @@
+"""Grids: every combination of some models, datasets, modes, shots and seeds, and their form as a file."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from glip_core.errors import InputError
+from odinw_bench.datasets.registry import list_tasks
+from odinw_bench.datasets.task import Task
+from odinw_bench.models import model_facts
+from odinw_bench.runs.spec import MODES, UNTUNED, RunSpec, Shots
+from odinw_bench.utils.io import canonical_json
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What a grid is made of, named as the long options of ``odinw-bench run``.
+
+    Attributes:
+        model: detectors.
+        suite: of all datasets.
+        dataset: tasks, paths of COCO folders, or ``all``.
+        mode: tuning modes, or ``all``.
+        shots: images per class.
+        seed: of subset and training.
+        set: hyper-parameters that differ from the protocol's.
+        protocol, weights, attributes, precision, eval_split: see :class:`~odinw_bench.runs.spec.RunSpec`.
+    """
+
+    model: Sequence[str]
+    suite: str
+    dataset: Sequence[str]
+    mode: Sequence[str]
+    shots: Sequence[Shots]
+    seed: Sequence[int]
+    protocol: str | None = None
+    weights: str | None = None
+    attributes: str | None = None
+    set: Mapping[str, Any] = field(default_factory=dict)
+    precision: str = "fp32"
+    eval_split: str = "test"
+
+    def listed(self) -> Grid:
+        """The same with the names that ``all`` stands for.
+
+        Raises:
+            InputError: there is no such suite.
+        """
+        datasets = list_tasks(self.suite) if "all" in self.dataset else list(self.dataset)
+        modes = list(MODES) if "all" in self.mode else list(self.mode)
+        return replace(self, dataset=datasets, mode=modes)
+
+    def expand(self, find_task: Callable[[str, str], Task]) -> tuple[list[RunSpec], list[str]]:
+        """All cells, and notes on what was left out.
+
+        Args:
+            find_task: from a dataset and a suite to the task.
+
+        Raises:
+            InputError: see :func:`expand_grid`.
+        """
+        grid = self.listed()
+        same: dict[str, Any] = {"protocol": grid.protocol, "weights": grid.weights, "attributes": grid.attributes}
+        same |= {"overrides": grid.set, "precision": grid.precision, "eval_split": grid.eval_split}
+        specs, notes = expand_grid(
+            models=grid.model,
+            suite=grid.suite,
+            datasets=grid.dataset,
+            modes=grid.mode,
+            shots=grid.shots,
+            seeds=grid.seed,
+            base=same,
+        )
+        kept, unwritten = with_hand_written(specs, find_task)
+        if not unwritten or not kept:  # asked for alone, it is an error that says what to do
+            return specs, notes
+        return kept, [*notes, f"mode 'manual' on {', '.join(unwritten)}: no hand-written prompt (see --attributes)"]
+
+    def to_json(self) -> dict[str, Any]:
+        """The grid as a file for ``odinw-bench run --config`` holds it; what is not given is left out."""
+        grid = self.listed()
+        return {
+            name: dict(value) if isinstance(value, Mapping) else value if isinstance(value, str) else list(value)
+            for name, value in vars(grid).items()
+            if value
+        }
+
+
+def with_hand_written(
+    specs: Sequence[RunSpec], find_task: Callable[[str, str], Task]
+) -> tuple[list[RunSpec], list[str]]:
+    """The cells without those of ``manual`` on tasks that nobody wrote a prompt for, and the names of these tasks."""
+    unwritten: dict[str, bool] = {}
+    for spec in specs:
+        if spec.mode == "manual" and spec.attributes is None and spec.dataset not in unwritten:
+            try:
+                unwritten[spec.dataset] = not find_task(spec.dataset, spec.suite).has_manual
+            except InputError:
+                unwritten[spec.dataset] = False  # whoever prepares the cell says what is wrong
+    missing = [name for name, bare in unwritten.items() if bare]
+    return [spec for spec in specs if spec.mode != "manual" or spec.dataset not in missing], missing
+
+
+def expand_grid(
+    *,
+    models: Sequence[str],
+    suite: str,
+    datasets: Sequence[str],
+    modes: Sequence[str],
+    shots: Sequence[Shots],
+    seeds: Sequence[int],
+    base: Mapping[str, Any] | None = None,
+) -> tuple[list[RunSpec], list[str]]:
+    """All cells of a grid, datasets innermost, and notes on what was left out.
+
+    A mode that tunes nothing gives one cell per model and dataset, whatever shots and seeds are asked for. In a grid of
+    several models or modes, combinations that cannot be (a class head without prompts, tuning on 0 shots) are left
+    out with a note; asked for alone they are errors.
+
+    Args:
+        models: detectors.
+        suite: of all datasets.
+        datasets: tasks or folders.
+        modes: tuning modes.
+        shots: images per class.
+        seeds: of subset and training.
+        base: other fields of the specs, the same for all; ``attributes`` goes to the ``manual`` cells alone.
+
+    Raises:
+        InputError: an unknown model or mode, or nothing that can be run.
+    """
+    cells: dict[bytes, RunSpec] = {}
+    notes: list[str] = []
+    alone = len(models) == len(modes) == len(shots) == 1
+    common = dict(base or {})
+    if common.get("attributes") is not None and "manual" not in modes:
+        raise InputError("an attributes file is for the mode 'manual'")
+    for model, mode, shot, seed in itertools.product(models, modes, shots, seeds):
+        if mode in UNTUNED and seed != seeds[0]:
+            continue
+        fields = common | {"attributes": common.get("attributes") if mode == "manual" else None}
+        try:
+            blueprint = RunSpec(dataset="", model=model, suite=suite, mode=mode, shots=shot, seed=seed, **fields)
+        except InputError as error:
+            if alone or not _is_known(model) or mode not in MODES:
+                raise
+            if str(error) not in notes:
+                notes.append(str(error))
+            continue
+        for dataset in datasets:
+            spec = replace(blueprint, dataset=dataset)
+            cells.setdefault(canonical_json(spec.to_json()), spec)
+    if not cells:
+        raise InputError("; ".join(notes) or "the grid is empty: give at least one dataset, mode and seed")
+    return list(cells.values()), notes
+
+
+def _is_known(model: str) -> bool:
+    try:
+        model_facts(model)
+    except InputError:
+        return False
+    return True

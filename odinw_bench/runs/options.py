@@ -1,0 +1,41 @@
+"""How runs are done: where records go, on which device, by how many processes. Nothing here changes a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from odinw_bench.engine.cache_settings import MEMORY_ONLY, CacheSettings
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of a run that leave its digest alone; made once, from the command line or by :func:`run`.
+
+    Attributes:
+        results: folder of the records.
+        data_root: folder of the official data; see :func:`odinw_bench.datasets.sources.open_split`.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        force: do finished runs again.
+        cache: budget of frozen features.
+        checkpointing: recompute activations in the backward pass: less memory, more time.
+        engine: what works through several cells, one of :data:`odinw_bench.runs.launchers.ENGINES`.
+        workers: number of processes of that engine; None: as it thinks best.
+        ray_address: of a Ray cluster to join; None: a new one where the engine is ``ray``.
+        quiet: show no progress.
+    """
+
+    results: Path = field(default_factory=lambda: Path("results"))
+    data_root: Path | None = None
+    device: str = "cpu"
+    force: bool = False
+    cache: CacheSettings = MEMORY_ONLY
+    checkpointing: bool = False
+    engine: str = "auto"
+    workers: int | None = None
+    ray_address: str | None = None
+    quiet: bool = False
+
+
+DEFAULTS = RunOptions()
+"""Records in ``./results``, on the CPU."""
