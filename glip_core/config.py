@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
-from glip_core.errors import InputError
+from glip_core.errors import InputError, nearest
 
 
 @dataclass(frozen=True)
@@ -190,6 +189,4 @@ def get_config(name: str) -> DetectorConfig:
     """
     if name in PRESETS:
         return PRESETS[name]
-    near = difflib.get_close_matches(name.lower(), PRESETS, n=1, cutoff=0.4)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    raise InputError(f"unknown model '{name}': {hint}Known models: {', '.join(PRESETS)}")
+    raise InputError(f"unknown model '{name}'{nearest(name, PRESETS)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from glip_core.checkpoint import named_tensors
 from glip_core.config import DetectorConfig
 from glip_core.detector import GLIP, Detector
-from glip_core.errors import InputError
+from glip_core.errors import InputError, nearest
 from glip_core.prompt import Prompt
 
 PROMPT_OFFSET = "rpn.tunable_linear.weight"
@@ -230,9 +229,7 @@ def get_mode(name: str) -> TuningMode:
     for mode in MODES.values():
         if mode.official_name == name:
             return mode
-    near = difflib.get_close_matches(name.lower(), MODES, n=1, cutoff=0.3)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    raise InputError(f"unknown mode '{name}': {hint}Known modes: {', '.join(MODES)}")
+    raise InputError(f"unknown mode '{name}'{nearest(name, MODES)}")
 
 
 def trainable_names(detector: Detector, mode: str) -> list[str]:

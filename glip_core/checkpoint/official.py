@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -193,9 +192,3 @@ def download(config: DetectorConfig) -> Path:
             f"https://huggingface.co/{HUB_REPOSITORY}/resolve/main/{config.checkpoint} by hand "
             f"and pass --weights PATH/TO/{config.checkpoint}"
         ) from error
-
-
-def file_sha256(path: str | Path) -> str:
-    """Hex digest of a file."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -21,9 +21,9 @@ def protocol(
     debug: Debug = False,
 ) -> None:
     """The hyper-parameters of a protocol, by mode; `run --set NAME=VALUE` changes them."""
+    from glip_core.errors import nearest
     from odinw_bench.engine.recipes import hyperparameters
     from odinw_bench.runs.spec import MODES, PROTOCOLS, UNTUNED, newest_protocol
-    from odinw_bench.utils.io import nearest
 
     if name is None:
         if as_json:

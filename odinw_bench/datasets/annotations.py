@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from glip_core.errors import InputError
-from odinw_bench.utils.io import is_text, parse_json, read_bytes, sha256_bytes, shorten, stays_inside
+from odinw_bench.utils.io import parse_json, read_bytes, sha256_bytes, stays_inside
+from odinw_bench.utils.text import is_text, shorten
 
 Annotations: TypeAlias = dict[str, Any]
 """A COCO annotation file: ``images``, ``annotations`` and ``categories``, lists of dicts."""

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from glip_core.errors import InputError
 from odinw_bench.datasets.annotations import Annotations, ImageId, read_annotations, trainable_ids
-from odinw_bench.utils.io import canonical_json, sha256_bytes, shorten
+from odinw_bench.utils.io import canonical_json, sha256_bytes
+from odinw_bench.utils.text import shorten
 
 if TYPE_CHECKING:
     from PIL.Image import Image

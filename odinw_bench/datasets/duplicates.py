@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from glip_core.files import file_sha256
 from odinw_bench.datasets.coco import Split
-from odinw_bench.utils.io import sha256_file
 
 
 def leaked(train: Split, test: Split) -> list[tuple[str, str]]:
@@ -25,7 +25,7 @@ def leaked(train: Split, test: Split) -> list[tuple[str, str]]:
 
     def digest(path: Path) -> str:
         if path not in hashes:
-            hashes[path] = sha256_file(path)
+            hashes[path] = file_sha256(path)
         return hashes[path]
 
     pairs = []

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from glip_core.errors import InputError
 from odinw_bench.datasets.annotations import ImageId, trainable_ids
-from odinw_bench.utils.io import shorten
+from odinw_bench.utils.text import shorten
 
 Shots = int | Literal["all"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from glip_core.errors import InputError
 from odinw_bench.datasets.annotations import read_annotations
 from odinw_bench.datasets.task import BUILT_IN_SUITES, Source, SplitPaths, Task, TaskClass
 from odinw_bench.datasets.taskfile import read_task
+from odinw_bench.utils.text import slug
 
 TASK_FILE = "task.yaml"
 """A task file beside the data: gives names, attributes of the prompt, other paths."""
@@ -69,7 +69,7 @@ def read_folder(folder: Path, *, suite: str = "custom", name: str | None = None)
     if not splits:
         raise InputError(f"folder '{folder}' is not a COCO data set: it needs {LAYOUT}")
     return Task(
-        name=name or slug(folder.name),
+        name=name or _name(folder.name),
         title=folder.name,
         suite=suite,
         classes=_classes(folder, splits),
@@ -91,7 +91,7 @@ def read_folders(folder: Path) -> list[Task]:
     if not folder.is_dir():
         raise InputError(f"folder '{folder}' not found")
     folder = folder.resolve()
-    suite = slug(folder.name)
+    suite = _name(folder.name)
     if suite in BUILT_IN_SUITES:  # else its records would lie among those of the real one
         suite += "-folder"
     try:
@@ -103,10 +103,10 @@ def read_folders(folder: Path) -> list[Task]:
             f"folder '{folder}' holds no COCO data set: neither it nor a folder in it (to depth {MAX_DEPTH}) "
             f"has {LAYOUT}"
         )
-    short = [slug(path.name) for path in found]
+    short = [_name(path.name) for path in found]
     tasks: dict[str, Task] = {}
     for path, name in zip(found, short, strict=True):
-        whole = slug("-".join(path.relative_to(folder).parts)) if short.count(name) > 1 else name
+        whole = _name("-".join(path.relative_to(folder).parts)) if short.count(name) > 1 else name
         task = read_folder(path, suite=suite, name=whole)
         if task.name in tasks:
             raise InputError(f"two data sets are called '{task.name}': '{tasks[task.name].root}' and '{task.root}'")
@@ -114,9 +114,9 @@ def read_folders(folder: Path) -> list[Task]:
     return [tasks[name] for name in sorted(tasks)]
 
 
-def slug(text: str) -> str:
-    """A text as a name: lower-case letters, digits and hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "folder"
+def _name(text: str) -> str:
+    """The name of a data set in a folder of that name."""
+    return slug(text) or "folder"
 
 
 def _candidates(split: str) -> Iterator[tuple[str, str]]:

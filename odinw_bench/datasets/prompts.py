@@ -9,7 +9,8 @@ from typing import Any
 from glip_core.errors import InputError
 from glip_core.prompt import SEPARATOR, Prompt
 from odinw_bench.datasets.task import Task
-from odinw_bench.utils.io import read_yaml, shorten
+from odinw_bench.utils.io import read_yaml
+from odinw_bench.utils.text import shorten
 
 _PART_KEYS = ("prefix", "name", "suffix")
 

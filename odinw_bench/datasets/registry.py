@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
-from collections.abc import Sequence
 from pathlib import Path
 
-from glip_core.errors import InputError
+from glip_core.errors import InputError, nearest
 from odinw_bench.datasets import folder as folder_tasks
 from odinw_bench.datasets.task import BUILT_IN_SUITES, Source, SplitPaths, Task, TaskClass
 from odinw_bench.datasets.taskfile import read_task
-from odinw_bench.utils.io import shorten
 from odinw_bench.utils.paths import tasks_folder
+from odinw_bench.utils.text import shorten
 
 __all__ = ["SUITES", "Source", "SplitPaths", "Task", "TaskClass", "list_tasks", "load_suite", "load_task"]
 
@@ -33,7 +31,7 @@ def load_suite(suite: str | Path) -> list[Task]:
         return list(_built_in(name))
     if _is_path(suite):
         return folder_tasks.read_folders(Path(suite).expanduser())
-    raise InputError(f"unknown suite {shorten(str(suite))}{_nearest(str(suite), [*SUITES, 'path of a folder'])}")
+    raise InputError(f"unknown suite {shorten(str(suite))}{nearest(str(suite), [*SUITES, 'path of a folder'])}")
 
 
 def list_tasks(suite: str | Path = "odinw13") -> list[str]:
@@ -66,8 +64,8 @@ def load_task(name: str | Path, suite: str | Path = "odinw13") -> Task:
     elsewhere = [other for other in ("odinw13", "odinw35") if _has(other, str(name))]  # mini has odinw13's names
     if elsewhere:
         raise InputError(f"task {shorten(str(name))} is not in suite '{suite}' but in '{elsewhere[0]}'")
-    nearest = _nearest(str(name), [task.name for task in tasks], also=list(by_name))
-    raise InputError(f"unknown task {shorten(str(name))} in suite '{suite}'{nearest}")
+    hint = nearest(str(name), [task.name for task in tasks], also=by_name)
+    raise InputError(f"unknown task {shorten(str(name))} in suite '{suite}'{hint}")
 
 
 @functools.cache
@@ -115,8 +113,3 @@ def _has(suite: str, name: str) -> bool:
 def _is_path(text: str | Path) -> bool:
     """Whether something is meant as a path: it exists, or is written like one."""
     return isinstance(text, Path) or "/" in text or "\\" in text or text.startswith((".", "~")) or Path(text).is_dir()
-
-
-def _nearest(name: str, known: Sequence[str], *, also: Sequence[str] = ()) -> str:
-    close = difflib.get_close_matches(name.lower(), [*known, *also], n=1, cutoff=0.5)
-    return (f"; did you mean '{close[0]}'?" if close else "") + f" (known: {', '.join(known)})"

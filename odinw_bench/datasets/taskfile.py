@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from glip_core.errors import InputError
+from glip_core.errors import InputError, nearest
 from odinw_bench.datasets.task import BUILT_IN_SUITES, HubFile, Roboflow, Source, SplitPaths, Task, TaskClass
-from odinw_bench.utils.io import is_text, read_yaml, shorten, stays_inside
+from odinw_bench.utils.io import read_yaml, stays_inside
+from odinw_bench.utils.text import is_text, shorten
 
 
 def read_task(path: Path, *, suite: str | None = None, root: Path | None = None) -> Task | None:
@@ -136,9 +136,7 @@ def _mapping(
     if required or optional is not None:
         for key in value:
             if key not in known:
-                nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0)
-                hint = f"; did you mean '{nearest[0]}'?" if nearest else ""
-                raise InputError(f"{where}: unknown key {shorten(key)}{hint}")
+                raise InputError(f"{where}: unknown key {shorten(key)}{nearest(str(key), known)}")
     for key in required:
         if key not in value:
             raise InputError(f"{where}: '{key}' is missing")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from glip_core.errors import InputError
+from glip_core.errors import InputError, nearest
 from odinw_bench.datasets.fewshot import Shots
-from odinw_bench.utils.io import nearest, shorten
+from odinw_bench.utils.text import shorten
 
 PROTOCOLS: Mapping[str, str] = {
     "odinw-glip-1": "the official recipe: up to 200 epochs, early stop, multi-scale and flip",

@@ -12,7 +12,7 @@ import numpy as np
 
 from glip_core.errors import InputError
 from odinw_bench.datasets.annotations import Annotations, ImageId, check_annotations, is_number
-from odinw_bench.utils.io import shorten
+from odinw_bench.utils.text import shorten
 
 Predictions = Sequence[Mapping[str, Any]]
 """COCO results: dicts of ``image_id``, ``category_id``, ``bbox`` (x, y, width, height) and ``score``."""

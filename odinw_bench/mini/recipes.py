@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from glip_core.errors import InputError
+from glip_core.errors import InputError, nearest
 from odinw_bench.mini.backgrounds import BACKGROUNDS, Camera
 from odinw_bench.mini.draw import Look, parse_look
 from odinw_bench.mini.world import COMMON, describe
@@ -90,9 +89,7 @@ def load_recipe(name: str) -> Recipe:
     """
     names = task_names()
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        raise InputError(f"no miniature task '{name}': {hint}Known: {', '.join(names)}")
+        raise InputError(f"no miniature task '{name}'{nearest(name, names)}")
     return read_recipe(tasks_folder() / "mini" / f"{name}.yaml")
 
 
@@ -208,8 +205,7 @@ def _mapping(
     known = (*required, *optional)
     for key in value:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0)
-            raise InputError(f"{where}: unknown key '{key}'; did you mean '{near[0]}'? Known: {', '.join(known)}")
+            raise InputError(f"{where}: unknown key '{key}'{nearest(str(key), known)}")
     for key in required:
         if key not in value:
             raise InputError(f"{where}: key '{key}' is missing")

@@ -10,8 +10,8 @@ from PIL.Image import Image
 from torch import Tensor
 
 from glip_core import Detections, InputError, Prompt
+from glip_core.files import file_sha256
 from odinw_bench.models.base import Adapter
-from odinw_bench.utils.io import sha256_file
 
 MOST = 300
 """Detections of an image, as in the published evaluation."""
@@ -34,7 +34,7 @@ class GroundingDino(Adapter):
     @classmethod
     def identify(cls, weights: str | None) -> str:
         """See :class:`Adapter`; ``weights`` is a folder, or a repository on the hub."""
-        return sha256_file(cls._file(weights))
+        return file_sha256(cls._file(weights))
 
     def __init__(self, weights: str | None, device: str) -> None:
         from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor

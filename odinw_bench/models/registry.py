@@ -12,9 +12,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from glip_core.config import PRESETS, get_config
-from glip_core.errors import InputError
+from glip_core.errors import InputError, nearest
 from odinw_bench.models.base import Adapter
-from odinw_bench.utils.io import nearest, shorten
+from odinw_bench.utils.text import shorten
 
 __all__ = ["BUILT_IN", "MODES", "TEXT_MODES", "UNTUNED", "Adapter", "ModelFacts", "find_adapter", "model_facts"]
 

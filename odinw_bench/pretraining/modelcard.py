@@ -36,7 +36,7 @@ def model_card(model: str, records: Iterable[Mapping[str, Any]]) -> str:
         parameters = sum(_count(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     if "recipe" not in facts:
         raise InputError(f"'{path}' carries no recipe: export it with `odinw-bench pretrain`")
-    from glip_core.checkpoint import file_sha256
+    from glip_core.files import file_sha256
 
     sha256 = file_sha256(path)
     sections = [

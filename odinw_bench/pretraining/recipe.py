@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from glip_core.errors import InputError
+from glip_core.errors import InputError, nearest
 from odinw_bench.mini.pretraining import Kind
-from odinw_bench.utils.io import nearest
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import pandas as pd
 from glip_core.config import PRESETS
 from odinw_bench.datasets.registry import SUITES, load_suite
 from odinw_bench.metrics.stats import Summary, summarize
-from odinw_bench.report.document import slug
 from odinw_bench.report.load import COSTS, Runs
 from odinw_bench.runs.spec import MODES, UNTUNED
+from odinw_bench.utils.text import slug
 
 AS_PUBLISHED = "zero-shot, paper's prompts"
 """Not a mode of a run: hand-written prompts on the tasks the paper wrote them for, plain names on the others."""
@@ -106,7 +106,7 @@ class Suite:
 
     def key(self, part: str) -> str:
         """An anchor or file name that no other suite has."""
-        return f"{slug(self.name)}-{part}"
+        return f"{slug(self.name, unique=True)}-{part}"
 
     @property
     def measured(self) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from odinw_bench.report.analysis import cost_table, fusion_section, prompt_section, seen_section
 from odinw_bench.report.averages import Suite, split_suites
 from odinw_bench.report.coverage import failed_section, missing_section, provenance_section
-from odinw_bench.report.document import Figure, Gallery, Report, Section, Table, listed, slug
+from odinw_bench.report.document import Figure, Gallery, Report, Section, Table, listed
 from odinw_bench.report.figures import cost_figure, heat_figures, mode_curves, shot_curves
 from odinw_bench.report.gallery import gallery
 from odinw_bench.report.load import find_content, load_runs
@@ -20,6 +20,7 @@ from odinw_bench.report.published import with_published_prompts
 from odinw_bench.report.searches import find_searches, search_section
 from odinw_bench.report.tables import dataset_key, dataset_section, headline, heat_map, ladder
 from odinw_bench.utils.io import write_bytes, write_text
+from odinw_bench.utils.text import slug
 
 PAGE = "report.html"
 Say = Callable[[str], None]
@@ -91,7 +92,9 @@ def _suite_section(suite: Suite, settings: ReportSettings, say: Say) -> Section:
     if suite.measured:
         text += f" {len(suite.measured)} of {len(suite.tasks)} tasks: {listed(suite.measured)}."
     parts = [*_results(suite, settings, say), missing_section(suite), failed_section(suite)]
-    return Section(slug(suite.name), f"Suite {suite.name}", text=[text], children=[part for part in parts if part])
+    return Section(
+        slug(suite.name, unique=True), f"Suite {suite.name}", text=[text], children=[part for part in parts if part]
+    )
 
 
 def _results(suite: Suite, settings: ReportSettings, say: Say) -> list[Section | None]:

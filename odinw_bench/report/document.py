@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-
-from odinw_bench.utils.io import sha256_bytes
 
 
 @dataclass(frozen=True)
@@ -226,15 +223,6 @@ def format_number(value: float, digits: int = 1, *, sign: bool = False) -> str:
     if not text.strip("+-0.,"):
         text = text.lstrip("+-")
     return text.replace("-", "−")
-
-
-def slug(name: str) -> str:
-    """An anchor or file name out of any name: lower-case letters, digits and single dashes.
-
-    A name that had to be changed gets a hash, so that no two names become one.
-    """
-    kept = "-".join(re.findall(r"[a-z0-9]+", name.lower()))
-    return kept if kept == name else f"{kept}-{sha256_bytes(name.encode('utf-8', 'surrogatepass'))[:8]}".lstrip("-")
 
 
 def listed(names: Sequence[str], limit: int = 40) -> str:

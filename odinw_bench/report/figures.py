@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from odinw_bench.report.analysis import mean_cost
 from odinw_bench.report.averages import AS_PUBLISHED, Config, Suite, average, common_tasks, shots_rank
-from odinw_bench.report.document import Figure, format_number, listed, slug
+from odinw_bench.report.document import Figure, format_number, listed
 from odinw_bench.runs.spec import UNTUNED
+from odinw_bench.utils.text import slug
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,7 +124,7 @@ def heat_figures(suite: Suite) -> list[Figure]:
         size = (2.2 + 0.5 * len(configs), 1.8 + 0.3 * len(tasks))
         figures.append(
             compose(
-                suite.key(f"heatmap-{slug(model)}"),
+                suite.key(f"heatmap-{slug(model, unique=True)}"),
                 f"{model}: AP by task and configuration, mean over seeds. White: not measured.",
                 f"Heat map of the table 'AP by task' for {model}.",
                 [(model, partial(_draw_heat, suite=suite, configs=configs, tasks=tasks, top=top))],

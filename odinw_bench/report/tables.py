@@ -19,11 +19,11 @@ from odinw_bench.report.document import (
     format_number,
     listed,
     number_cell,
-    slug,
     text_cell,
 )
 from odinw_bench.report.published import SUITE as PUBLISHED_SUITE
 from odinw_bench.report.published import published_ap, published_mean
+from odinw_bench.utils.text import slug
 
 CONFIG_COLUMNS = (
     Column("model"),
@@ -238,7 +238,10 @@ def dataset_section(suite: Suite, task: str, shown: Gallery) -> Section:
         else []
     )
     table = Table(
-        suite.key(f"classes-{slug(task)}"), f"{suite.titles[task]}: AP of the task and of each class", columns, rows
+        suite.key(f"classes-{slug(task, unique=True)}"),
+        f"{suite.titles[task]}: AP of the task and of each class",
+        columns,
+        rows,
     )
     return Section(
         dataset_key(suite, task),
@@ -251,4 +254,4 @@ def dataset_section(suite: Suite, task: str, shown: Gallery) -> Section:
 
 def dataset_key(suite: Suite, task: str) -> str:
     """Anchor of a data set's section."""
-    return suite.key(f"task-{slug(task)}")
+    return suite.key(f"task-{slug(task, unique=True)}")

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
+from glip_core.files import file_sha256
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.datasets.task import Task
 from odinw_bench.metrics.coco import evaluate
 from odinw_bench.runs.environment import environment, now
 from odinw_bench.runs.record import SCHEMA, claim, is_done, read_record, write_record, writing
 from odinw_bench.runs.spec import MODES, UNTUNED, Shots
-from odinw_bench.utils.io import canonical_json, read_json, sha256_bytes, sha256_file, shorten, write_json
+from odinw_bench.utils.io import canonical_json, read_json, sha256_bytes, write_json
+from odinw_bench.utils.text import shorten
 
 EXTERNAL = "external"
 """The protocol's name in records of models that were not tuned here."""
@@ -120,7 +122,7 @@ def score(
         return read_record(folder)
     with claim(folder), writing(folder) as scratch:
         record = _record(spec, digest, metrics, {external.eval_split: split.sha256}, len(split))
-        record["external"] = {"file": predictions.name, "sha256": sha256_file(predictions)}
+        record["external"] = {"file": predictions.name, "sha256": file_sha256(predictions)}
         write_json(scratch / "predictions.json", found, indent=None)
         write_record(scratch, record)
     return record

@@ -10,6 +10,7 @@ from typing import Any
 from glip_core.checkpoint import find_weights
 from glip_core.config import get_config
 from glip_core.errors import InputError
+from glip_core.files import file_sha256
 from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.duplicates import leaked
 from odinw_bench.datasets.prompts import prompt_to_json, task_prompt
@@ -20,7 +21,7 @@ from odinw_bench.engine.recipes import check_overrides, hyperparameters
 from odinw_bench.models import Adapter, find_adapter
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.spec import UNTUNED, RunSpec
-from odinw_bench.utils.io import sha256_file, shorten
+from odinw_bench.utils.text import shorten
 
 
 class SplitStore:
@@ -163,4 +164,4 @@ def _identify(adapter: type[Adapter], weights: str | None) -> str:
 
 @lru_cache(maxsize=64)
 def _hash_of_version(path: Path, _mtime: int, _size: int) -> str:
-    return sha256_file(path)
+    return file_sha256(path)

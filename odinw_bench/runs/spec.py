@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from glip_core.errors import InputError
+from glip_core.errors import InputError, nearest
 from odinw_bench.datasets.fewshot import Shots
 from odinw_bench.engine.recipes import PROTOCOLS, newest_protocol
 from odinw_bench.models import MODES, TEXT_MODES, UNTUNED, ModelFacts, model_facts
-from odinw_bench.utils.io import canonical_json, nearest, sha256_bytes, shorten
+from odinw_bench.utils.io import canonical_json, sha256_bytes
+from odinw_bench.utils.text import shorten
 
 __all__ = [
     "MODES",

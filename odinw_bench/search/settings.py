@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from glip_core.errors import InputError
+from glip_core.errors import InputError, nearest
 from odinw_bench.models import model_facts
 from odinw_bench.runs.spec import UNTUNED, RunSpec, Shots
-from odinw_bench.utils.io import nearest
 
 SPACES = ("prompt", "tuning")
 """What can be searched among."""

@@ -17,7 +17,7 @@ from glip_core.errors import InputError
 from odinw_bench.search.sampler import BY_GROUP, STARTUP
 from odinw_bench.search.scorer import Scorer
 from odinw_bench.search.space import SHARED, PromptSpace
-from odinw_bench.utils.io import shorten_text
+from odinw_bench.utils.text import shorten_text
 
 GIVEN = "given"
 """User attribute of a trial that was not suggested: what it is."""

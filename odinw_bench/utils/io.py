@@ -1,17 +1,17 @@
-"""Files: written whole or not at all, read with limits, named by their hash."""
+"""Files: written completely or not at all, read with limits; canonical JSON and its hash."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from glip_core.errors import InputError
+from odinw_bench.utils.text import shorten_text
 
 MAX_JSON_BYTES = 1 << 30
 """Largest JSON file that is read: COCO's own 118,000 training images take 470 MB."""
@@ -70,12 +70,6 @@ def canonical_json(data: Any) -> bytes:
 def sha256_bytes(data: bytes) -> str:
     """SHA-256 of some bytes, 64 hex digits."""
     return hashlib.sha256(data).hexdigest()
-
-
-def sha256_file(path: Path | str) -> str:
-    """SHA-256 of a file, 64 hex digits, read in pieces."""
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_bytes(path: Path | str, *, what: str = "file", limit: int = MAX_JSON_BYTES) -> bytes:
@@ -151,33 +145,3 @@ def stays_inside(name: str) -> bool:
     """Whether a relative path names something inside its folder, whichever system's paths it was written with."""
     windows = PureWindowsPath(name)
     return not (PurePosixPath(name).is_absolute() or windows.anchor or ".." in windows.parts or "\0" in name)
-
-
-def shorten(value: Any, length: int = 60) -> str:
-    """A value as an error message shows it: on one line, not longer than ``length`` characters."""
-    text = repr(value)
-    return text if len(text) <= length else text[: length - 3] + "..."
-
-
-def shorten_text(text: str, length: int = 200) -> str:
-    """A text on one line, not longer than ``length`` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= length else line[: length - 3] + "..."
-
-
-def is_text(value: Any) -> bool:
-    """Whether a value is a text that can be written: JSON may hold halves of characters."""
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest known one, if any is near, and all of them."""
-    names = list(known)
-    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
-    return (f"; did you mean '{close[0]}'?" if close else "") + f" (known: {', '.join(names)})"

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from glip_core.errors import InputError
+from glip_core.files import file_sha256
 from odinw_bench.datasets.annotations import check_annotations, read_annotations, trainable_ids
 from odinw_bench.datasets.coco import Split, open_folder
 from odinw_bench.metrics.coco import evaluate
-from odinw_bench.utils.io import sha256_file
 
 
 def sample() -> dict[str, Any]:
@@ -188,7 +188,7 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps(sample()).encode())
     data, sha256 = read_annotations(path)
     assert len(data["images"]) == 2
-    assert sha256 == sha256_file(path)
+    assert sha256 == file_sha256(path)
 
 
 def test_split_keeps_ids_ascending_and_subsets_in_the_order_given() -> None:

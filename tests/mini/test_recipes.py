@@ -94,7 +94,7 @@ def change(*keys: Any, to: Any) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (change("colour", to=1), "recipe: unknown key 'colour'; did you mean"),
+        (change("colour", to=1), r"recipe: unknown key 'colour' \(known: name, title"),
         (change("objects", "lenght", to=[1, 2]), "objects: unknown key 'lenght'; did you mean 'length'"),
         (change("camera", to={"blurr": 1}), "camera: unknown key 'blurr'; did you mean 'blur'"),
         (change("images", "minival", to=3), "images: unknown key 'minival'"),
@@ -144,7 +144,7 @@ def test_files_that_are_no_recipe(tmp_path: Path, text: str) -> None:
 
 
 def test_unknown_tasks() -> None:
-    with pytest.raises(InputError, match="no miniature task 'racoon': did you mean 'raccoon'"):
+    with pytest.raises(InputError, match="no miniature task 'racoon'; did you mean 'raccoon'"):
         load_recipe("racoon")
     with pytest.raises(InputError, match="no miniature task"):
         load_recipe("../aquarium")

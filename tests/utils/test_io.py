@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from glip_core.errors import InputError
+from glip_core.files import file_sha256
 from odinw_bench.utils import io as files
 
 
@@ -41,7 +42,7 @@ def test_canonical_json_has_one_form() -> None:
 
 def test_hashes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
-    assert files.sha256_file(tmp_path / "a") == files.sha256_bytes(b"abc")
+    assert file_sha256(tmp_path / "a") == files.sha256_bytes(b"abc")
     assert files.sha256_bytes(b"abc").startswith("ba7816bf8f01cfea")
 
 
@@ -49,8 +50,3 @@ def test_too_large_a_file_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("[1, 2, 3]")
     with pytest.raises(InputError, match="has 9 bytes; at most 8 are read"):
         files.read_json(tmp_path / "a.json", limit=8)
-
-
-def test_shorten_keeps_one_short_line() -> None:
-    assert files.shorten("a\nb") == r"'a\nb'"
-    assert len(files.shorten(list(range(1000)))) == 60

@@ -50,7 +50,8 @@ def check(
 
     datasets = split_list(dataset)
     tasks = load_suite(suite) if "all" in datasets else [load_task(name, suite) for name in datasets]
-    pairs = [(number, seed) for number in map(parse_shots, split_list(shots)) for seed in parse_seeds(split_list(seed))]
+    seeds = parse_seeds(split_list(seed))
+    pairs = [(number, one) for number in map(parse_shots, split_list(shots)) for one in seeds]
     checked = []
     absent = []
     for task in tasks:

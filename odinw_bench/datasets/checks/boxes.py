@@ -11,7 +11,8 @@ from typing import Any
 from glip_core.errors import InputError
 from odinw_bench.datasets.annotations import is_number
 from odinw_bench.datasets.checks.findings import Findings
-from odinw_bench.utils.io import parse_json, read_bytes, shorten
+from odinw_bench.utils.io import parse_json, read_bytes
+from odinw_bench.utils.text import shorten
 
 SLACK = 1.0
 """Pixels that a box may lie outside: roundings of labelling tools."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from odinw_bench.utils.io import shorten
+from odinw_bench.utils.text import shorten
 
 ERRORS = frozenset(
     {

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
+from glip_core.files import file_sha256
 from odinw_bench.datasets.checks.findings import Findings
-from odinw_bench.utils.io import sha256_file, stays_inside
+from odinw_bench.utils.io import stays_inside
 
 _LONG = 150
 
@@ -64,7 +65,7 @@ def _check_picture(
     stated = (image.get("width"), image.get("height"))
     if size != stated:
         findings.add(split, "wrong image size", f"{name}: {size[0]}x{size[1]}, not {stated[0]}x{stated[1]} as stated")
-    first = seen.setdefault(sha256_file(path), (split, name))
+    first = seen.setdefault(file_sha256(path), (split, name))
     if first == (split, name):
         return
     if first[0] == split:

@@ -9,7 +9,8 @@ import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from glip_core.errors import InputError
-from odinw_bench.utils.io import shorten, stays_inside
+from odinw_bench.utils.io import stays_inside
+from odinw_bench.utils.text import shorten
 
 MAX_BYTES = 64 << 30
 """The most an archive may hold unpacked; the largest official one has some 15 GB."""

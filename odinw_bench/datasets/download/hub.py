@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from glip_core.errors import InputError
+from glip_core.files import file_sha256
 from odinw_bench.datasets.task import HubFile
-from odinw_bench.utils.io import sha256_file
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -59,7 +59,7 @@ def fetch(file: HubFile, folder: Path) -> Fetched:
         raise InputError(
             f"could not download {url}: {reason[:300]}; the same command goes on where it stopped"
         ) from error
-    found = sha256_file(part)
+    found = file_sha256(part)
     if wanted is not None and found != wanted:
         part.unlink()
         raise InputError(f"{url} came broken: its SHA-256 is {found}, the hub says {wanted}; try again")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
-from odinw_bench.utils.io import parse_json, read_bytes, sha256_file, write_json
+from glip_core.files import file_sha256
+from odinw_bench.utils.io import parse_json, read_bytes, write_json
 
 FOLDER = ".odinw-bench"
 """Of the data root: manifests, and what a download has not finished yet."""
@@ -31,7 +32,7 @@ def write_manifest(root: Path, unit: str, source: Mapping[str, Any], files: Iter
         files: relative to the root.
     """
     listed = {
-        path.as_posix(): {"size": (root / path).stat().st_size, "sha256": sha256_file(root / path)}
+        path.as_posix(): {"size": (root / path).stat().st_size, "sha256": file_sha256(root / path)}
         for path in sorted(files)
     }
     target = manifest_path(root, unit)
@@ -60,6 +61,6 @@ def damage(root: Path, manifest: Mapping[str, Any], *, contents: bool = False) -
             found.append(f"'{name}' is missing")
         elif path.stat().st_size != facts["size"]:
             found.append(f"'{name}' has {path.stat().st_size:,} bytes, not {facts['size']:,}")
-        elif contents and sha256_file(path) != facts["sha256"]:
+        elif contents and file_sha256(path) != facts["sha256"]:
             found.append(f"'{name}' has another content")
     return found

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from glip_core.errors import InputError
+from glip_core.errors import InputError, nearest
 from odinw_bench.models import ModelFacts
 from odinw_bench.runs.launchers.base import Engine, Outcome, Watcher, under_torchrun
 from odinw_bench.runs.options import RunOptions
 from odinw_bench.utils.hardware import cores
-from odinw_bench.utils.io import nearest
 
 __all__ = ["ENGINES", "Engine", "Outcome", "Watcher", "choose_engine", "make_engine"]
 

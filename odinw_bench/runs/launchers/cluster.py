@@ -17,7 +17,7 @@ from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.record import BusyError
 from odinw_bench.utils.allocator import keep_freed_memory
 from odinw_bench.utils.hardware import cores
-from odinw_bench.utils.io import shorten_text
+from odinw_bench.utils.text import shorten_text
 
 
 class RayEngine:

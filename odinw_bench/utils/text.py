@@ -1,0 +1,43 @@
+"""Values and names as text: shortened for messages, made safe for files."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+
+def shorten(value: Any, length: int = 60) -> str:
+    """A value as an error message shows it: on one line, not longer than ``length`` characters."""
+    text = repr(value)
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def shorten_text(text: str, length: int = 200) -> str:
+    """A text on one line, not longer than ``length`` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 3] + "..."
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is a text that can be written: JSON may hold halves of characters."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def slug(text: str, *, unique: bool = False) -> str:
+    """A text as a name that is safe in files, links and shells: lower-case letters, digits and single hyphens.
+
+    Args:
+        text: any text; one without letters and digits of ASCII becomes an empty name.
+        unique: append a hash where the text had to be changed, so that different texts never get the same name.
+    """
+    kept = "-".join(re.findall(r"[a-z0-9]+", text.lower()))
+    if not unique or kept == text:
+        return kept
+    return f"{kept}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}".lstrip("-")
