@@ -1,12 +1,18 @@
-"""The published numbers that ship with the program: the facts of a file, and what the paper says fusion costs."""
+"""The published numbers that ship with the program, the caveats that belong to each, and what fusion costs."""
 
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
+
+Kind = Literal["paper", "released", "official-code", "state-of-the-art"]
+"""Kinds of published numbers: the GLIP paper's; the README's of the released weights; the official code's with
+the released weights, run by others; those of later models."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +33,96 @@ class PublishedCost:
 @lru_cache(maxsize=1)
 def facts() -> dict[str, Any]:
     """The content of ``published.json``; every number in it names its source."""
-    found: dict[str, Any] = json.loads((resources.files(__package__) / "published.json").read_text(encoding="utf-8"))
+    return _read("published.json")
+
+
+@lru_cache(maxsize=1)
+def official_code() -> dict[str, Any]:
+    """Zero-shot AP of the released weights under the official code, in percent: ``rows`` by the paper's model name.
+
+    A row has ``average`` (13 data sets), ``odinw35_average`` and ``per_dataset``; ``source`` and ``split`` are those
+    of all rows.
+    """
+    return _read("published_official_code.json")
+
+
+@dataclass(frozen=True)
+class PublishedModel:
+    """A line of today's published results on ODinW.
+
+    Attributes:
+        model: its name.
+        kind: what it was trained on or how it is prompted.
+        odinw13: AP in percent by shots (``0``, ``1``, ``3``, ``5``, ``10``, ``full``) as printed, spread included;
+            only what is known.
+        odinw35: zero-shot AP over the 35 data sets; empty: not known.
+        source: where it was read.
+        note: what to know about the numbers.
+    """
+
+    model: str
+    kind: str
+    odinw13: dict[str, str]
+    odinw35: str
+    source: str
+    note: str
+
+
+@lru_cache(maxsize=1)
+def state_of_the_art() -> tuple[PublishedModel, ...]:
+    """Published results of 2021 to 2026, in the order of the file."""
+    prefix = "odinw13_"
+    return tuple(
+        PublishedModel(
+            model=row["model"],
+            kind=row["kind"],
+            odinw13={key.removeprefix(prefix): row[key] for key in row if key.startswith(prefix) and row[key]},
+            odinw35=row["odinw35_0"],
+            source=row["source"],
+            note=row["note"],
+        )
+        for row in _read_csv("published_2026.csv")
+    )
+
+
+@lru_cache(maxsize=1)
+def per_dataset_2026() -> tuple[dict[str, str], ...]:
+    """The few later models whose AP per data set is known.
+
+    Each row has ``model``, ``shots``, a column a data set, ``mean_published`` and ``source``.
+    """
+    return tuple(_read_csv("published_2026_per_dataset.csv"))
+
+
+def caveats(
+    kind: Kind, *, model: str = "", mode: str = "", shots: str = "", datasets: Collection[str] = ()
+) -> tuple[str, ...]:
+    """What to know about a published number, in the order of importance.
+
+    Args:
+        kind: of the number.
+        model: the name that the number is published under.
+        mode: ``zero-shot`` or a tuning mode.
+        shots: ``0``, images per class, or ``all``.
+        datasets: the data sets that it is of, or a mean over.
+    """
+    found = []
+    for entry in _read("published_caveats.json")["caveats"]:
+        about = (("models", {model}), ("modes", {mode}), ("shots", {shots}), ("datasets", set(datasets)))
+        if kind in entry["columns"] and all(key not in entry or values & set(entry[key]) for key, values in about):
+            found.append(str(entry["text"]))
+    return tuple(found)
+
+
+@lru_cache(maxsize=8)
+def _read(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((resources.files(__package__) / name).read_text(encoding="utf-8"))
     return found
+
+
+def _read_csv(name: str) -> list[dict[str, str]]:
+    text = (resources.files(__package__) / name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
 
 
 def published_cost(model: str, phase: str, *, fusion: bool) -> PublishedCost | None:

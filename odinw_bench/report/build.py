@@ -18,6 +18,8 @@ from odinw_bench.report.markup import to_csv, to_latex, to_markdown
 from odinw_bench.report.page import to_html
 from odinw_bench.report.published import with_published_prompts
 from odinw_bench.report.searches import find_searches, search_section
+from odinw_bench.report.state_of_the_art import PAGE as PUBLISHED_PAGE
+from odinw_bench.report.state_of_the_art import published_page
 from odinw_bench.report.tables import dataset_key, dataset_section, headline, heat_map, ladder
 from odinw_bench.utils.io import write_bytes, write_text
 from odinw_bench.utils.text import slug
@@ -50,7 +52,8 @@ class ReportSettings:
 def build_report(settings: ReportSettings, say: Say = lambda _: None) -> list[Path]:
     """Write ``report.md``, ``report.html``, ``tables/*.tex``, ``tables/*.csv``, ``figures/*.png`` and ``*.svg``.
 
-    The same records give the same bytes. Files of an earlier report in the folder are replaced, others stay.
+    With runs on the real suites also ``published.html`` and ``published.md``: what later models reach. The same
+    records give the same bytes. Files of an earlier report in the folder are replaced, others stay.
 
     Args:
         settings: from where and where to.
@@ -71,10 +74,15 @@ def build_report(settings: ReportSettings, say: Say = lambda _: None) -> list[Pa
     sections += [section for section in (searched, fusion) if section]
     sections.append(provenance_section(runs))
     report = Report(settings.title, _opening(suites), sections)
-    return _write(report, settings.out)
+    written = _write(report, settings.out, PAGE)
+    return written + _write(published_page(), settings.out, PUBLISHED_PAGE) if _any_real(suites) else written
 
 
-def _opening(suites: Iterable[Suite]) -> list[str]:
+def _any_real(suites: Iterable[Suite]) -> bool:
+    return any(suite.name in ("odinw13", "odinw35") for suite in suites)
+
+
+def _opening(suites: Sequence[Suite]) -> list[str]:
     text = [
         "Made by odinw-bench from run records alone. AP is COCO's mean over IoU 0.50 to 0.95, in percent. Means are "
         "taken first over seeds, then over tasks, and say how many of each they are over."
@@ -83,6 +91,8 @@ def _opening(suites: Iterable[Suite]) -> list[str]:
         text.append(
             "The suite mini is a drawn miniature: its numbers are not comparable with those of the real ODinW data."
         )
+    if _any_real(suites):
+        text.append(f"What later models reach by their authors' word is on a page of its own: {PUBLISHED_PAGE}.")
     return text
 
 
@@ -143,10 +153,10 @@ def _profiles(results: Path) -> list[dict[str, Any]]:
     return [row for content in found for row in content.get("measured", []) if isinstance(row, dict)]
 
 
-def _write(report: Report, out: Path) -> list[Path]:
-    written = [out / PAGE, out / "report.md"]
+def _write(report: Report, out: Path, page: str) -> list[Path]:
+    written = [out / page, (out / page).with_suffix(".md")]
     write_text(written[0], to_html(report))
-    write_text(written[1], to_markdown(report, PAGE))
+    write_text(written[1], to_markdown(report, page))
     for section in report.walk():
         for table in section.tables:
             for ending, text in (("tex", to_latex(table)), ("csv", to_csv(table))):

@@ -26,6 +26,8 @@ COSTS = (
     "total_parameters",
 )
 CONFIG = ("suite", "model", "variant", "mode", "shots")
+BODY_ALONE = "its body under a new class layer"
+"""How a class-head detector that starts from a GLIP's weights is called: it is not the paper's DyHead."""
 _WORDS = ("suite", "dataset", "model", "mode")
 _ENVIRONMENT = ("odinw_bench", "git_revision", "python", "torch", "device_name", "threads")
 
@@ -174,12 +176,18 @@ def _variant(spec: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
         parts += [f"{key}={value}" for key, value in sorted((spec.get("overrides") or {}).items())]
     for key in ("weights", "attributes"):
         if spec.get(key):
-            parts.append(f"{key} {PurePath(str(spec[key])).name}")
+            body = key == "weights" and spec["model"] in PRESETS and not _has_text(spec["model"])
+            told = f": {BODY_ALONE}" if body and _has_text(spec[key]) else ""
+            parts.append(f"{key} {PurePath(str(spec[key])).name}{told}")
     if spec.get("precision", "fp32") != "fp32":
         parts.append(str(spec["precision"]))
     if spec.get("eval_split", "test") != "test":
         parts.append(f"on {spec['eval_split']}")
     return ", ".join(parts)
+
+
+def _has_text(preset: Any) -> bool:
+    return preset in PRESETS and PRESETS[preset].has_text
 
 
 def _tell_weights_apart(frame: pd.DataFrame) -> pd.Series:

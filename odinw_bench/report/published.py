@@ -7,8 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from odinw_bench.metrics.published import facts
+from odinw_bench.metrics.published import Kind, caveats, facts, official_code
 from odinw_bench.report.averages import AS_PUBLISHED, Config, Suite
+from odinw_bench.report.load import BODY_ALONE
 
 SUITE = "odinw13"
 """The only suite that published rows are of."""
@@ -21,6 +22,14 @@ _MODELS = {
     "glip-l": "GLIP-L",
     "dyhead-t": "DyHead-T (O365)",
 }
+_RELEASED = {
+    "glip-t-a": "GLIP-T (A)",
+    "glip-t-b": "GLIP-T (B)",
+    "glip-t-c": "GLIP-T (C)",
+    "glip-t": "GLIP-T (CC3M+SBU)",
+    "glip-l": "GLIP-L (CC3M+12M, SBU)",
+}
+"""What the README calls the weights that a preset loads. Only for the lettered ones are they those of the paper."""
 _ALSO_WRITTEN_FOR = {"GLIP-T (A)": ("rabbits", "mushrooms"), "GLIP-T (B)": ("rabbits", "mushrooms")}
 """Models for which the paper used fewer of its prompts than for the others."""
 
@@ -32,10 +41,12 @@ class PublishedMean:
     Attributes:
         ap: the number.
         source: where it was read, and what it is over.
+        caveats: what to know about it.
     """
 
     ap: float
     source: str
+    caveats: tuple[str, ...] = ()
 
 
 def published_ap(config: Config, task: str) -> float | None:
@@ -60,10 +71,51 @@ def published_mean(config: Config, tasks: Collection[str]) -> PublishedMean | No
     known = [value for value in values if value is not None]
     if row is None or not known or len(known) < len(values):
         return None
+    known_of = _caveats("paper", config, tasks)
     if set(tasks) == set(row["per_dataset"]):
-        return PublishedMean(float(row["average"]["ap"]), f"published: {row['model']}, {row['source']}")
+        return PublishedMean(float(row["average"]["ap"]), f"published: {row['model']}, {row['source']}", known_of)
     told = f"published: {row['model']}, {row['source']}, mean of its {len(known)} columns measured here"
-    return PublishedMean(statistics.fmean(known), told)
+    return PublishedMean(statistics.fmean(known), told, known_of)
+
+
+def released_mean(config: Config, tasks: Collection[str]) -> PublishedMean | None:
+    """The README's zero-shot mean of the very weights that a preset loads; None for fewer than all 13 data sets.
+
+    It stands beside both kinds of prompts, since the README does not say which it used.
+    """
+    name = _RELEASED.get(config.model) if _paper_model(config) else None
+    if name is None or config.mode not in ("zero-shot", AS_PUBLISHED) or set(tasks) != _all_datasets():
+        return None
+    row = facts()["glip_readme"]["averages"][name]
+    about = "about " if row.get("approximate") else ""
+    told = f"released weights: {about}{row['ap']}, {name}, {facts()['glip_readme']['source']}"
+    return PublishedMean(float(row["ap"]), told, _caveats("released", config, tasks))
+
+
+def official_code_mean(config: Config, tasks: Collection[str]) -> PublishedMean | None:
+    """What the official code gives zero-shot with plain names, by mmdetection's table; None where it has no number."""
+    model = _paper_model(config)
+    row = official_code()["rows"].get(model)
+    if row is None or config.mode != "zero-shot" or not tasks:
+        return None
+    told = f"official code: {model}, {official_code()['source']}, split '{official_code()['split']}'"
+    known_of = _caveats("official-code", config, tasks)
+    if set(tasks) == _all_datasets():
+        return PublishedMean(float(row["average"]), told, known_of)
+    if not set(tasks) <= set(row["per_dataset"]):
+        return None
+    values = [float(row["per_dataset"][task]) for task in sorted(tasks)]
+    columns = "" if len(values) == 1 else f", mean of its {len(values)} rows measured here"
+    return PublishedMean(statistics.fmean(values), told + columns, known_of)
+
+
+def _caveats(kind: Kind, config: Config, tasks: Collection[str]) -> tuple[str, ...]:
+    mode = "zero-shot" if config.mode in ("zero-shot", "manual", AS_PUBLISHED) else config.mode
+    return caveats(kind, model=_paper_model(config) or "", mode=mode, shots=config.shots, datasets=tasks)
+
+
+def _all_datasets() -> set[str]:
+    return set(facts()["glip_zero_shot_and_tuning"][0]["per_dataset"])
 
 
 def with_published_prompts(suite: Suite) -> Suite:
@@ -98,8 +150,13 @@ def _row(config: Config) -> dict[str, Any] | None:
 
 
 def _paper_model(config: Config) -> str | None:
-    """The paper's name of the model; None for one it does not have, or with other weights or prompts than its."""
-    foreign = "attributes " in config.variant or ("weights " in config.variant and config.model != "dyhead-t")
+    """The paper's name of the model; None for one it does not have, or with other weights or prompts than its.
+
+    The paper's DyHead-T was pre-trained with a class head. The body of a GLIP under a new class layer is another
+    model, so it has no published number.
+    """
+    own_weights = config.model == "dyhead-t" and BODY_ALONE not in config.variant
+    foreign = "attributes " in config.variant or ("weights " in config.variant and not own_weights)
     return None if foreign else _MODELS.get(config.model)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from glip_core.config import PRESETS
-from odinw_bench.metrics.published import facts
 from odinw_bench.metrics.stats import Summary
 from odinw_bench.report.averages import Average, Config, Score, Suite, average, common_tasks, difference, shots_rank
 from odinw_bench.report.document import (
@@ -22,13 +21,23 @@ from odinw_bench.report.document import (
     text_cell,
 )
 from odinw_bench.report.published import SUITE as PUBLISHED_SUITE
-from odinw_bench.report.published import published_ap, published_mean
+from odinw_bench.report.published import (
+    PublishedMean,
+    official_code_mean,
+    published_mean,
+    released_mean,
+)
 from odinw_bench.utils.text import slug
 
 CONFIG_COLUMNS = (
     Column("model"),
     Column("mode"),
     Column("shots", numeric=True, hint="images per class; 0: nothing was tuned"),
+)
+
+_PUBLISHED_COLUMNS = (
+    Column("published", numeric=True, hint="from the paper"),
+    Column("official code", numeric=True, hint="zero-shot, the official code run by others on 'val'"),
 )
 
 
@@ -58,8 +67,11 @@ def headline(suite: Suite) -> Table:
         columns += [
             Column("published", numeric=True, hint="from the paper, on the same tasks; source on each number"),
             Column("difference", numeric=True, hint="measured minus published"),
+            Column("released weights", numeric=True, hint="zero-shot mean by the README of the official code"),
+            Column("official code", numeric=True, hint="zero-shot, the official code run by others on 'val'"),
         ]
     rows = []
+    shown: list[PublishedMean] = []
     for config, row in suite.scores.items():
         mean = average(row)
         partial = "partial" if len(mean.tasks) < len(suite.tasks) else ""
@@ -75,15 +87,19 @@ def headline(suite: Suite) -> Table:
         if uneven:
             cells.append(number_cell(average(row, shared).ap if config in kept and shared else None))
         if published:
-            paper = published_mean(config, mean.tasks)
-            cells += (
-                [number_cell(paper.ap, hint=paper.source, kind="published"), number_cell(mean.ap - paper.ap, sign=True)]
-                if paper
-                else [NOTHING, NOTHING]
-            )
+            paper, released, code = found = [
+                take(config, mean.tasks) for take in (published_mean, released_mean, official_code_mean)
+            ]
+            shown += [number for number in found if number]
+            gap = number_cell(mean.ap - paper.ap, sign=True) if paper else NOTHING
+            cells += [_published(paper), gap, _published(released), _published(code)]
         rows.append(cells)
     return Table(
-        suite.key("headline"), "AP in percent: models, modes and shots", columns, rows, _headline_notes(suite, shared)
+        suite.key("headline"),
+        "AP in percent: models, modes and shots",
+        columns,
+        rows,
+        [*_headline_notes(suite, shared), *_published_notes(shown)],
     )
 
 
@@ -101,9 +117,17 @@ def _headline_notes(suite: Suite, shared: Sequence[str]) -> list[str]:
             f"(set in italics). Only means over the same tasks are comparable: see the column of the "
             f"{len(shared)} shared ones, which are {listed(shared)}."
         )
-    if suite.name == PUBLISHED_SUITE:
-        notes.append("Published numbers were not measured here. " + " ".join(facts()["caveats"][:5]))
     return notes
+
+
+def _published(number: PublishedMean | None) -> Cell:
+    return number_cell(number.ap, hint=number.source, kind="published") if number else NOTHING
+
+
+def _published_notes(shown: Sequence[PublishedMean]) -> list[str]:
+    """What to know about the published numbers of a table: each caveat of each, once."""
+    known = dict.fromkeys(caveat for number in shown for caveat in number.caveats)
+    return ["Published numbers were not measured here.", *known] if shown else []
 
 
 def _taken_over(mean: Average) -> str:
@@ -212,10 +236,11 @@ def dataset_section(suite: Suite, task: str, shown: Gallery) -> Section:
         Column("low", numeric=True, hint="lower end of the 95 % interval over seeds"),
         Column("high", numeric=True, hint="upper end"),
         Column("seeds", numeric=True),
-        *([Column("published", numeric=True, hint="from the paper")] if published else []),
+        *(_PUBLISHED_COLUMNS if published else ()),
         *(Column(name, numeric=True, hint="AP of this class") for name in names),
     ]
     rows = []
+    quoted: list[PublishedMean] = []
     for config, score in rows_of.items():
         mean = average({task: score})
         ends = mean.over_seeds
@@ -227,8 +252,9 @@ def dataset_section(suite: Suite, task: str, shown: Gallery) -> Section:
             Cell(str(len(score.seeds)), len(score.seeds), hint=listed([str(seed) for seed in score.seeds])),
         ]
         if published:
-            paper = published_mean(config, [task])
-            cells.append(number_cell(published_ap(config, task), hint=paper.source if paper else "", kind="published"))
+            paper, code = published_mean(config, [task]), official_code_mean(config, [task])
+            quoted += [number for number in (paper, code) if number]
+            cells += [_published(paper), _published(code)]
         rows.append([*cells, *(number_cell(score.classes.get(name)) for name in names)])
     runs = suite.runs[suite.runs["dataset"] == task]
     images = sorted({int(count) for count in runs["test_images"].dropna()})
@@ -242,6 +268,7 @@ def dataset_section(suite: Suite, task: str, shown: Gallery) -> Section:
         f"{suite.titles[task]}: AP of the task and of each class",
         columns,
         rows,
+        _published_notes(quoted),
     )
     return Section(
         dataset_key(suite, task),
