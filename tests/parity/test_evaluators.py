@@ -79,7 +79,6 @@ def test_plain_ap_equals_the_lvis_package(lvis, lvis_predictions, monkeypatch):
     truth = package.LVIS.__new__(package.LVIS)
     truth.logger, truth.dataset = package.lvis.logging.getLogger("lvis"), lvis["truth"]
     truth._create_index()
-    # The package refuses detections without an area of their own id only where they come as a file.
     evaluator = package.LVISEval(truth, package.LVISResults(truth, [dict(row) for row in lvis_predictions]), "bbox")
     evaluator.run()
     found = evaluate_lvis(lvis["truth"], lvis_predictions, fixed=False)
