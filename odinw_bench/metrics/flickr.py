@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from glip_core.errors import InputError
 from odinw_bench.datasets.annotations import is_number
 from odinw_bench.datasets.entities import EntitiesImage, read_entities
-from odinw_bench.utils.io import shorten
+from odinw_bench.utils.text import shorten
 
 RANKS: Mapping[str, int | None] = {"R@1": 1, "R@5": 5, "R@10": 10, "upper_bound": None}
 """How many of a phrase's first boxes may hold the answer; None: all of them."""

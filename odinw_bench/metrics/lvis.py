@@ -24,7 +24,7 @@ from odinw_bench.metrics.lvis_matching import (
     no_truths,
     truths_of,
 )
-from odinw_bench.utils.io import shorten
+from odinw_bench.utils.text import shorten
 
 FREQUENCIES = ("r", "c", "f")
 """Rare, common, frequent: a category's ``frequency``."""
