@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from glip_core.detector import GLIP, Detector, DyHead
     from glip_core.errors import InputError
     from glip_core.prompt import Prompt
-    from glip_core.types import Detections, RawOutputs, Targets, TextFeatures
+    from glip_core.types import Detections, EncodedPrompt, RawOutputs, Targets, TextFeatures
 
 _HOME = {
     "assemble": "builder",
@@ -34,6 +34,7 @@ _HOME = {
     "InputError": "errors",
     "Prompt": "prompt",
     "Detections": "types",
+    "EncodedPrompt": "types",
     "RawOutputs": "types",
     "Targets": "types",
     "TextFeatures": "types",
@@ -47,6 +48,7 @@ __all__ = [
     "Detector",
     "DetectorConfig",
     "DyHead",
+    "EncodedPrompt",
     "InputError",
     "Prompt",
     "RawOutputs",

@@ -9,13 +9,15 @@ import torch
 from glip_core import checkpoint
 from glip_core.checkpoint.names import CLASS_LAYER
 from glip_core.config import DetectorConfig, get_config
-from glip_core.detector import GLIP, Block, Detector, DyHead
+from glip_core.detector import GLIP, Detector, DyHead
 from glip_core.errors import InputError
 from glip_core.modeling.bert import BERT_VOCABULARY, NANO_VOCABULARY, LanguageBackbone, load_tokenizer
+from glip_core.modeling.block import Block
 from glip_core.modeling.dyhead import DyConv
+from glip_core.modeling.fpn import FeaturePyramid, VisionBackbone
 from glip_core.modeling.fusion import Fusion, LanguageLayer
 from glip_core.modeling.heads import AlignmentHead, BoxHead, ClassHead
-from glip_core.modeling.swin import FeaturePyramid, Swin, VisionBackbone
+from glip_core.modeling.swin import Swin
 
 DEFAULT_CLASSES = 80
 RANDOM = "random"

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from glip_core.prompt import Prompt
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -71,6 +73,28 @@ class TextFeatures:
     def to(self, device: torch.device | str) -> TextFeatures:
         """The same features on another device."""
         return TextFeatures(self.embedded.to(device), self.hidden.to(device), self.mask.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedPrompt:
+    """A prompt with the output of the language backbone, which then need not run for every image.
+
+    Made by :meth:`glip_core.Detector.encode` and accepted wherever a detector takes a prompt. It stays valid as long
+    as the weights of the language backbone do; a tuned offset is added on each use and may change.
+
+    Attributes:
+        prompt: the prompt.
+        text: the features of its tokens without a tuned offset; None for a detector without text, and for a prompt
+            that is read in parts.
+        parts: of a prompt longer than the model reads, consecutive parts that fit, else empty.
+    """
+
+    prompt: Prompt
+    text: TextFeatures | None
+    parts: tuple[EncodedPrompt, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.prompt)
 
 
 @dataclass(frozen=True)

@@ -77,10 +77,11 @@ def predict(
     else:
         words = _typed(prompt, classes)
         detector = _load(model, weights, where)
+    encoded = detector.encode(words) if isinstance(detector, Detector) else words  # once for all photos
     written = []
     for image, name in zip(images, _names(images), strict=True):
         photo = load_image(image)
-        found = detector.predict(photo, words) if isinstance(detector, Detector) else detector.detect(photo, words)
+        found = detector.predict(photo, encoded) if isinstance(detector, Detector) else detector.detect(photo, words)
         picture, data = out / f"{name}.boxes.png", out / f"{name}.boxes.json"
         shown = _over(found, threshold)
         with replacing(picture) as temporary:

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from glip_core import Detector, Prompt, RawOutputs, TextFeatures
+from glip_core import Detector, EncodedPrompt, Prompt, RawOutputs, TextFeatures
 from glip_core.tuning import TuningMode
 from odinw_bench import __version__
 from odinw_bench.engine.data import PreparedImage
@@ -105,14 +105,17 @@ class FrozenPart:
     Args:
         detector: prepared for the mode.
         mode: with at least a frozen vision side.
-        prompt: of the task.
+        prompt: of the task; encoded already where the language backbone is frozen, so that it runs once.
         cache: where results are kept.
     """
 
-    def __init__(self, detector: Detector, mode: TuningMode, prompt: Prompt, cache: FeatureCache) -> None:
+    def __init__(
+        self, detector: Detector, mode: TuningMode, prompt: Prompt | EncodedPrompt, cache: FeatureCache
+    ) -> None:
         assert mode.frozen_vision, mode.name
         self.detector, self.prompt, self.cache = detector, prompt, cache
         self.tower_done = mode.frozen_tower
+        self._caption = (prompt.prompt if isinstance(prompt, EncodedPrompt) else prompt).caption
 
     def of(self, key: Hashable, load: Callable[[], PreparedImage]) -> Features:
         """The features of an image, which is loaded only when they are not cached."""
@@ -138,7 +141,7 @@ class FrozenPart:
             "model": self.detector.config.name,
             "weights": self.detector.weights_sha256,
             "arithmetic": [device, str(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else ""],
-            "prompt": self.prompt.caption if self.tower_done and self.detector.config.has_text else None,
+            "prompt": self._caption if self.tower_done and self.detector.config.has_text else None,
             "tower": self.tower_done,
             "hw": [*image.hw, *image.padded_hw],
             "pixels": sha256_bytes(image.pixels.numpy().tobytes()),
@@ -153,11 +156,12 @@ class FrozenPart:
             levels, text = self.detector.run_tower(levels, self.detector.encode_text(self.prompt))
         return Features(tuple(levels), text, image.hw, image.padded_hw)
 
-    def outputs(self, features: Sequence[Features]) -> RawOutputs:
-        """The network's outputs for images of one padded size."""
+    def outputs(self, features: Sequence[Features], prompt: EncodedPrompt | None = None) -> RawOutputs:
+        """The network's outputs for images of one padded size; ``prompt`` is the same prompt, if encoded meanwhile."""
         levels = [torch.cat(level) for level in zip(*(f.levels for f in features), strict=True)]
         if not self.tower_done:
-            return self.detector.run_heads(*self.detector.run_tower(levels, self.detector.encode_text(self.prompt)))
+            text = self.detector.encode_text(self.prompt if prompt is None else prompt)
+            return self.detector.run_heads(*self.detector.run_tower(levels, text))
         texts = [f.text for f in features if f.text is not None]
         if not texts:
             return self.detector.run_heads(levels, None)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from glip_core import Detections, Detector, Prompt
+from glip_core import Detections, Detector, EncodedPrompt, Prompt
 from glip_core.preprocess import scale_boxes
 from odinw_bench.datasets.annotations import ImageId
 from odinw_bench.datasets.coco import Split
@@ -37,7 +37,7 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
 @torch.no_grad()
 def detect_split(
     detector: Detector | Adapter,
-    prompt: Prompt,
+    prompt: Prompt | EncodedPrompt,
     split: Split,
     *,
     precision: str = "fp32",
@@ -51,7 +51,8 @@ def detect_split(
 
     Args:
         detector: in any state; it is put into evaluation mode. Or a detector of others.
-        prompt: the task's classes, in the order of ``split.category_ids``.
+        prompt: the task's classes, in the order of ``split.category_ids``; encoded already where it is used for
+            several splits, else it is encoded once here.
         split: the images.
         precision: see :func:`autocast`.
         frozen: remembers what stays the same from call to call.
@@ -70,10 +71,13 @@ def detect_split(
             detector, prompt, split, precision, frozen, distributed, micro_batching, on_images, on_wait
         )
     if isinstance(detector, Adapter):
+        assert isinstance(prompt, Prompt)  # only our own detectors encode prompts
         return _detect_by_adapter(detector, prompt, split, precision, on_images, on_wait)
     detector.eval()
     results: list[dict[str, Any]] = []
     with autocast(detector.device, precision):
+        if isinstance(prompt, Prompt):
+            prompt = detector.encode(prompt)
         for batch in _timed(_batches(detector, split, frozen), on_wait):
             items = [item for _, item in batch]
             found = micro_batching.run(len(items), partial(_detect, detector, prompt, items, frozen, micro_batching))
@@ -88,7 +92,7 @@ def detect_split(
 
 def _detect(
     detector: Detector,
-    prompt: Prompt,
+    prompt: EncodedPrompt,
     items: Sequence[PreparedImage | Features],
     frozen: FrozenPart | None,
     micro_batching: MicroBatching,
@@ -101,7 +105,7 @@ def _detect(
             pixels = torch.cat([item.on(detector.device) for item in part if isinstance(item, PreparedImage)])
             found += detector.detect(pixels, sizes, prompt)
         else:
-            raw = frozen.outputs([item for item in part if isinstance(item, Features)])
+            raw = frozen.outputs([item for item in part if isinstance(item, Features)], prompt)
             found += detector.detections_from_raw(raw, sizes, prompt)
     return found
 
@@ -130,7 +134,7 @@ def _detect_by_adapter(
 
 def _detect_together(
     detector: Detector | Adapter,
-    prompt: Prompt,
+    prompt: Prompt | EncodedPrompt,
     split: Split,
     precision: str,
     frozen: FrozenPart | None,

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from glip_core import Detector, Prompt, Targets
+from glip_core import Detector, EncodedPrompt, Prompt, Targets
 from glip_core.checkpoint.names import CLASS_LAYER
 from glip_core.detection.losses import LOSSES, Normalisers
 from glip_core.tuning import PROMPT_OFFSET, TuningMode, parameter_groups
@@ -137,7 +137,11 @@ class _Loop:
         self.trainable = mode.prepare(detector, prompt)
         self.optimiser = torch.optim.AdamW(_groups(self.trainable, settings), fused=True)
         self.scaler = torch.amp.GradScaler(detector.device.type, enabled=precision == "fp16")
-        self.frozen = FrozenPart(detector, mode, prompt, cache) if mode.frozen_vision else None
+        self.words: Prompt | EncodedPrompt = prompt
+        if mode.frozen_text:  # the same for all steps and evaluations; a tuned offset comes after it
+            with autocast(detector.device, precision):
+                self.words = detector.encode(prompt)
+        self.frozen = FrozenPart(detector, mode, self.words, cache) if mode.frozen_vision else None
         self.order = DataOrder(train.trainable_ids(), settings, seed)
         self.patience = Patience(settings.step_patience, settings.stop_patience)
         self.tuned = Tuned(parameters=sum(p.numel() for p in self.trainable.values()))
@@ -223,7 +227,7 @@ class _Loop:
             with autocast(self.detector.device, self.precision):
                 if self.frozen is None:
                     loaded = [item.on(self.detector.device) for item, _ in members if isinstance(item, PreparedImage)]
-                    raw = self.detector.forward_raw(torch.cat(loaded), self.prompt)
+                    raw = self.detector.forward_raw(torch.cat(loaded), self.words)
                 else:
                     raw = self.frozen.outputs([item for item, _ in members if isinstance(item, Features)])
             targets = [one for _, one in members]
@@ -237,7 +241,7 @@ class _Loop:
         """AP on the validation split in percent; 0 where it has nothing to find."""
         predictions = detect_split(
             self.detector,
-            self.prompt,
+            self.words,
             self.validation,
             precision=self.precision,
             frozen=self.frozen,

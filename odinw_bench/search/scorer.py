@@ -12,7 +12,7 @@ from glip_core import Detector, Prompt, tuning
 from odinw_bench.datasets.annotations import Annotations, ImageId
 from odinw_bench.datasets.coco import Split
 from odinw_bench.engine.features import FeatureCache, FrozenPart
-from odinw_bench.engine.predict import detect_split
+from odinw_bench.engine.predict import autocast, detect_split
 from odinw_bench.metrics.coco import evaluate
 
 FIRST_SHARE = 3
@@ -104,10 +104,12 @@ class Scorer:
         return self._detect(prompt, self._first) + self._detect(prompt, self._rest)
 
     def _detect(self, prompt: Prompt, parts: Sequence[_Part]) -> list[dict[str, Any]]:
-        frozen = FrozenPart(self.detector, self.mode, prompt, self.cache)
+        with autocast(self.detector.device, self.precision):
+            encoded = self.detector.encode(prompt)
+        frozen = FrozenPart(self.detector, self.mode, encoded, self.cache)
         rows: list[dict[str, Any]] = []
         for part in parts:
-            found = detect_split(self.detector, prompt, part.split, precision=self.precision, frozen=frozen)
+            found = detect_split(self.detector, encoded, part.split, precision=self.precision, frozen=frozen)
             rows += [{**row, "image_id": part.numbers[row["image_id"]]} for row in found]
         return rows
 

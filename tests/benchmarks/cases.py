@@ -46,10 +46,13 @@ def detect(name: str, *, precision: str = "fp32", fusion: bool = True) -> Case:
     """One image through the network and post-processing, ours: the prompt is encoded once."""
     detector, pixels, prompt = detector_of(name, fusion=fusion), image(), Prompt.from_classes(CLASSES)
 
+    with torch.no_grad(), autocast(detector.device, precision):
+        encoded = detector.encode(prompt)
+
     @torch.no_grad()
     def work() -> object:
         with autocast(detector.device, precision):
-            return detector.detect(pixels, [SIZE], prompt)
+            return detector.detect(pixels, [SIZE], encoded)
 
     return work
 
@@ -105,7 +108,7 @@ def tuning_epoch(name: str, mode_name: str, *, cached: bool, images: int = 2) ->
     mode = tuning.get_mode(mode_name)
     named = mode.prepare(detector, prompt)
     optimiser = torch.optim.AdamW(tuning.parameter_groups(named, lr=1e-6, language_lr=1e-6, weight_decay=0.05))
-    frozen = FrozenPart(detector, mode, prompt, FeatureCache((4 << 30) if cached else 0))
+    frozen = FrozenPart(detector, mode, detector.encode(prompt), FeatureCache((4 << 30) if cached else 0))
     pixels = image().cpu()
     boxes = torch.tensor([[100.0, 100, 300, 400], [500, 200, 900, 700]])
     targets = [Targets(boxes, torch.tensor([0, 1])).to(DEVICE)]

@@ -13,7 +13,7 @@ from glip_core import Prompt, tuning
 from glip_core.detection.losses import Normalisers
 from odinw_bench.datasets.registry import load_task
 from odinw_bench.datasets.sources import open_split
-from odinw_bench.engine import reading
+from odinw_bench.engine import predict, reading
 from odinw_bench.engine import train as training
 from odinw_bench.engine.checkpoint import Resume
 from odinw_bench.engine.data import ImageRequest, prepare_image, request_targets
@@ -280,3 +280,35 @@ def test_detections_come_back_in_the_annotations_pixels(data):
     assert 0.8 * width < right <= width * 1.02
     assert 0.8 * height < bottom <= height * 1.02
     assert {entry["category_id"] for entry in found} <= set(test.category_ids)
+
+
+def language_passes(model, work):
+    """How often the language backbone runs meanwhile."""
+    passes = []
+    hook = model.language.register_forward_hook(lambda *_: passes.append(1))
+    work()
+    hook.remove()
+    return len(passes)
+
+
+@pytest.mark.parametrize("mode", ["prompt", "linear", "prompt+linear"])
+def test_frozen_language_runs_once_for_all_steps_and_evaluations(data, mode):
+    model = detector()
+    run = lambda: tune(model, tuning.get_mode(mode), *data, settings(), seed=0)  # noqa: E731
+    assert language_passes(model, run) == 1
+
+
+def test_trained_language_runs_for_each_pass_and_once_for_each_evaluation(data):
+    model = detector()
+    outcomes = []
+    run = lambda: outcomes.append(tune(model, tuning.get_mode("language"), *data, settings(epochs=1), seed=0))  # noqa: E731
+    passes = language_passes(model, run)
+    in_training = passes - sum(line["validation_AP"] is not None for line in outcomes[0].history)
+    assert outcomes[0].steps <= in_training <= 6  # images of one size share a pass
+
+
+def test_a_split_is_detected_with_one_language_pass(data, monkeypatch):
+    prompt, train, _ = data
+    model = detector()
+    monkeypatch.setattr(predict, "BATCH", 1)
+    assert language_passes(model, lambda: detect_split(model, prompt, train)) == 1

@@ -1,4 +1,4 @@
-"""Plain formulas, slow and obvious, that the fast paths are held against."""
+"""Plain formulas, slow and obvious, that the fast paths are compared with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
 import glip_core
-from glip_core import GLIP, Prompt, TextFeatures
+from glip_core import GLIP, EncodedPrompt, Prompt, TextFeatures
 from glip_core.config import get_config
 from glip_core.modeling import deform
 from glip_core.modeling.fusion import CrossAttention
@@ -93,9 +93,9 @@ def plain_encode_language(detector: GLIP, prompt: Prompt) -> TextFeatures:
     return TextFeatures(embedded=hidden * mask[..., None], hidden=hidden, mask=mask)
 
 
-def plain_encode_text(detector: GLIP, prompt: Prompt) -> TextFeatures:
-    """The padded features plus the tuned offset, which padding has none of."""
-    text = plain_encode_language(detector, prompt)
+def plain_encode_text(detector: GLIP, prompt: Prompt | EncodedPrompt) -> TextFeatures:
+    """The padded features plus the tuned offset, which padding has none of; what is encoded already is not used."""
+    text = plain_encode_language(detector, prompt.prompt if isinstance(prompt, EncodedPrompt) else prompt)
     if detector.prompt_offset is None:
         return text
     offset = F.pad(detector.prompt_offset, (0, 0, 0, text.hidden.shape[1] - len(detector.prompt_offset)))

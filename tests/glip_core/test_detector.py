@@ -174,13 +174,43 @@ def test_a_zero_offset_changes_nothing_and_gets_gradients():
     assert float(offset.grad.abs().sum(1).min()) > 0  # every token's row
 
 
-def test_language_is_encoded_once_until_its_weights_change():
+@pytest.mark.parametrize("name", ["glip-nano", "dyhead-nano"])
+def test_an_encoded_prompt_gives_the_same_as_the_prompt(name):
+    torch.manual_seed(0)
+    detector = glip_core.build(name, num_classes=None if name == "glip-nano" else len(PROMPT))
+    pixels, sizes = torch.randn(2, 3, 96, 128), [(96, 128), (90, 120)]
+    encoded = detector.encode(PROMPT)
+    assert encoded.prompt == PROMPT and len(encoded) == len(PROMPT) and not encoded.parts
+    pairs = zip(detector.detect(pixels, sizes, PROMPT), detector.detect(pixels, sizes, encoded), strict=True)
+    assert all(a.boxes.equal(b.boxes) and a.scores.equal(b.scores) for a, b in pairs)
+    losses = [detector.loss(pixels, targets(), prompt) for prompt in (PROMPT, encoded)]
+    for term, value in losses[0].items():
+        torch.testing.assert_close(losses[1][term], value, atol=1e-5, rtol=1e-5)  # attention with gradients or without
+
+
+def test_encoding_is_without_dropout_and_gradients_and_leaves_the_state_alone():
     detector = small()
+    still = detector.encode(PROMPT).text.hidden
+    for dropout in detector.language.modules():
+        if isinstance(dropout, torch.nn.Dropout):
+            dropout.p = 0.5
+    detector.language.train()
+    with torch.inference_mode():
+        text = detector.encode(PROMPT).text
+    assert text.hidden.equal(still)
+    assert not text.hidden.requires_grad and not text.hidden.is_inference()
+    assert detector.language.training
+
+
+def test_a_tuned_offset_is_added_to_what_is_encoded_at_each_use():
+    detector = small()
+    encoded = detector.encode(PROMPT)
+    (offset,) = tuning.get_mode("prompt").prepare(detector, PROMPT).values()
     with torch.no_grad():
-        first = detector.encode_language(PROMPT)
-        assert detector.encode_language(PROMPT) is first
-        detector.language.encoder.embeddings.word_embeddings.weight.mul_(2)
-        assert detector.encode_language(PROMPT) is not first
+        offset.fill_(1.0)
+    assert detector.encode_text(encoded).hidden.equal(encoded.text.hidden + 1)
+    detector.encode_text(encoded).hidden.sum().backward()
+    assert offset.grad.eq(1).all()
 
 
 def test_names_and_arguments_are_checked():

@@ -78,6 +78,12 @@ def test_all_classes_can_be_found_best_first(detector, pixels):
         first += len(part)
     again = merge(by_hand, 100)
     assert again.scores.allclose(found[0].scores, atol=1e-6)
+    encoded = detector.encode(prompt)
+    assert [part.prompt for part in encoded.parts] == detector.chunks(prompt)
+    for one, two in zip(found, detector.detect(pixels, SIZES, encoded), strict=True):
+        assert one.scores.equal(two.scores) and one.labels.equal(two.labels)
+    with pytest.raises(InputError, match="at most 256"):
+        detector.encode_text(encoded)
 
 
 def test_a_sentence_and_a_class_that_is_too_long_are_refused(detector, pixels):
