@@ -135,7 +135,7 @@ def load_run(folder: Path, device: str) -> tuple[Detector, Prompt]:
     from odinw_bench.utils.io import read_json
 
     record = read_record(folder)
-    folder = folder if folder.is_dir() else folder.parent
+    folder = folder.parent if folder.is_file() else folder
     if record["status"] != "done":
         raise InputError(f"the run in '{folder}' failed: {record['error']}")
     spec = record["spec"]

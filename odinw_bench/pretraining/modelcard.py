@@ -112,6 +112,8 @@ def _tests(model: str, sha256: str, records: Iterable[Mapping[str, Any]]) -> str
         spec = record["spec"]
         if record["status"] != "done" or spec["model"] != model or spec["suite"] != SUITE:
             continue
+        if spec.get("attributes") or spec.get("overrides"):  # a searched prompt or recipe is not the model's usual run
+            continue
         if record["weights_sha256"] == sha256:
             cell = scores.setdefault((spec["mode"], str(spec["shots"])), {})
             cell.setdefault(spec["dataset"], []).append(record["metrics"]["AP"])

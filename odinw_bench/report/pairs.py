@@ -13,6 +13,7 @@ from glip_core.errors import InputError
 from odinw_bench.metrics.stats import Comparison, Summary, paired_bootstrap, summarize
 from odinw_bench.report.document import listed
 from odinw_bench.report.testdata import open_test_data, read_predictions
+from odinw_bench.runs.archive import archived_record
 from odinw_bench.runs.record import find_records, read_record
 
 
@@ -77,6 +78,8 @@ def find_runs(text: str) -> list[Run]:
     """
     # Path.glob knows no absolute patterns.
     folders = [Path(text)] if Path(text).exists() else [Path(found) for found in sorted(glob.glob(text))]  # noqa: PTH207
+    if not folders and archived_record(Path(text)) is not None:
+        raise InputError(f"the run '{text}' is archived without its predictions; nothing can be compared with it")
     if not folders:
         raise InputError(f"no run at '{text}'; give a run's folder, or a pattern of such folders in quotes")
     runs: list[Run] = []

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
+from odinw_bench.runs.archive import ARCHIVE, archived_record, archived_records, record_of
 from odinw_bench.utils.io import read_json, write_json
 from odinw_bench.utils.locks import BusyError, exclusive
 
@@ -40,16 +41,24 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def read_record(folder: Path | str) -> dict[str, Any]:
-    """The record in a folder (or the path of its ``run.json``).
+    """The record of a folder (or the path of its ``run.json``): its own, or else that of an archive at or above it.
 
     Raises:
-        InputError: there is none, or it is not a record of this version.
+        InputError: there is none, it is not a record of this version, or the archive is damaged.
     """
     path = Path(folder)
     path = path if path.name == RECORD else path / RECORD
-    if not path.is_file():
-        raise InputError(f"no run record at '{path}'; give the folder of a run, which holds a {RECORD}")
-    record = read_json(path, what="run record")
+    if path.is_file():
+        return _checked(read_json(path, what="run record"), path)
+    record = archived_record(path.parent)
+    if record is None:
+        raise InputError(
+            f"no run record at '{path}'; give the folder of a run: it holds a {RECORD}, or an {ARCHIVE} above it does"
+        )
+    return _checked(record, path)
+
+
+def _checked(record: Any, path: Path) -> dict[str, Any]:
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         found = record.get("schema") if isinstance(record, dict) else "none"
         raise InputError(f"'{path}' has schema {found}, this version reads {SCHEMA}")
@@ -57,14 +66,24 @@ def read_record(folder: Path | str) -> dict[str, Any]:
 
 
 def find_records(results: Path | str) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """All readable records below a folder, sorted by path; unfinished and foreign files are passed over."""
-    for path in sorted(Path(results).glob(f"**/{RECORD}")):
-        if any(part.startswith(".") for part in path.relative_to(results).parts):
+    """All readable records below a folder, archived ones too, sorted by path; a folder's own record goes first.
+
+    Unfinished and foreign files are passed over.
+
+    Raises:
+        InputError: an archive of records is damaged.
+    """
+    results = Path(results)
+    archived = archived_records(results)
+    own = {path.parent for path in results.glob(f"**/{RECORD}")}
+    for folder in sorted({*archived, *own}):
+        if any(part.startswith(".") for part in folder.relative_to(results).parts):
             continue
         try:
-            yield path.parent, read_record(path)
+            record = read_record(folder) if folder in own else _checked(record_of(archived[folder]), folder)
         except InputError:
             continue
+        yield folder, record
 
 
 def is_done(folder: Path) -> bool:

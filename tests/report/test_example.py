@@ -11,9 +11,15 @@ import pytest
 
 from odinw_bench import evaluate, load_task
 from odinw_bench.datasets.sources import open_split
+from odinw_bench.pretraining.modelcard import model_card
 from odinw_bench.report import ReportSettings, build_report
+from odinw_bench.runs.options import RunOptions
+from odinw_bench.runs.plan import plan
 from odinw_bench.runs.record import find_records
-from tests.report.example import REPORT, RESULTS
+from odinw_bench.runs.spec import RunSpec
+from tools.make_example import ROOT, keep
+
+RESULTS, REPORT = ROOT / "results" / "example", ROOT / "reports" / "example"
 
 pytestmark = pytest.mark.skipif(not RESULTS.is_dir(), reason="the example's records are part of a checkout only")
 
@@ -31,6 +37,25 @@ def test_metrics_are_the_evaluators_on_the_predictions(task):
         found = evaluate(split.annotations, json.loads((folder / "predictions.json").read_text()))
         assert record["metrics"]["per_class"] == pytest.approx(found.pop("per_class"))
         assert {name: record["metrics"][name] for name in found} == pytest.approx(found)
+
+
+def test_making_the_example_again_changes_nothing(tmp_path):
+    assert keep(RESULTS, tmp_path / "again") == len(RECORDS) == 829
+    made = {path.relative_to(tmp_path / "again"): path.read_bytes() for path in (tmp_path / "again").rglob("*.*")}
+    committed = {path.relative_to(RESULTS): path.read_bytes() for path in RESULTS.rglob("*.*")}
+    assert made == committed
+
+
+def test_committed_runs_are_recognised_as_done():
+    """They were made by an older version: this one computes the same digests."""
+    committed = {
+        record["digest"]: RunSpec(**record["spec"]) for _, record in RECORDS if not record["spec"]["attributes"]
+    }
+    specs = [spec for spec in committed.values() if spec.dataset in ("packages", "aquarium")]
+    assert len({spec.mode for spec in specs}) == 5
+    found = plan(specs, RunOptions(RESULTS))
+    assert all(cell.digest in committed for cell in found.cells)
+    assert not found.todo
 
 
 def test_the_committed_tables_are_those_of_the_records(tmp_path):
@@ -56,3 +81,9 @@ def test_a_headline_number_by_hand():
                 by_task.setdefault(spec["dataset"], []).append(record["metrics"]["AP"])
         mean = statistics.fmean(statistics.fmean(values) for values in by_task.values())
         assert float(row["AP"]) == pytest.approx(mean, abs=1e-3)
+
+
+def test_the_committed_cards_are_those_of_the_records():
+    """A searched prompt is no part of a model's usual numbers."""
+    for path in sorted((ROOT / "docs" / "models").glob("*.md")):
+        assert model_card(path.stem, [record for _, record in RECORDS]) == path.read_text(), path
