@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from odinw_bench.cli._console import print_json
-from odinw_bench.cli._options import DataRoot, Debug, Json, OwnData
+from odinw_bench.cli._options import DataRoot, Debug, Json, Listed, OwnData, split_list
 
 app = typer.Typer()
 
@@ -24,6 +24,9 @@ def report(
     ] = 2,
     data_root: DataRoot = None,
     data: OwnData = None,
+    section: Annotated[
+        Listed, typer.Option("--section", help="Further sections of each suite: functions, as PACKAGE.MODULE:FUNCTION.")
+    ] = [],
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -39,7 +42,15 @@ def report(
     """
     from odinw_bench.report import ReportSettings, build_report
 
-    settings = ReportSettings(results, out, title=title, pictures=pictures, data_root=data_root, data=tuple(data or ()))
+    settings = ReportSettings(
+        results,
+        out,
+        title=title,
+        pictures=pictures,
+        data_root=data_root,
+        data=tuple(data or ()),
+        sections=split_list(section),
+    )
     written = build_report(settings, say=lambda text: print(text, file=sys.stderr, flush=True))
     if as_json:
         print_json({"written": [str(path) for path in written]})

@@ -71,6 +71,7 @@ class Score:
         ap50: mean AP50; NaN where a run has none.
         costs: mean of each cost; NaN where a run has none.
         classes: mean AP of each class.
+        extra: mean of each metric beside COCO's, of those that all seeds have.
     """
 
     seeds: Mapping[int, float]
@@ -78,6 +79,7 @@ class Score:
     ap50: float
     costs: Mapping[str, float]
     classes: Mapping[str, float] = field(default_factory=dict)
+    extra: Mapping[str, float] = field(default_factory=dict)
 
 
 Scores = Mapping[Config, Mapping[str, Score]]
@@ -174,6 +176,11 @@ def _scores(done: pd.DataFrame, classes: pd.DataFrame) -> Scores:
             ap50=statistics.fmean(run["AP50"] for run in runs),
             costs={name: statistics.fmean(run[name] for run in runs) for name in COSTS},
             classes={name: statistics.fmean(one[name] for one in found) for name in names},
+            extra={
+                name: statistics.fmean(run["extra"][name] for run in runs)
+                for name in runs[0]["extra"]
+                if all(name in run["extra"] for run in runs)
+            },
         )
     return scores
 

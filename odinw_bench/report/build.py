@@ -7,20 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from odinw_bench.report.analysis import cost_table, fusion_section, prompt_section, seen_section
+from glip_core.errors import InputError
+from odinw_bench.report.analysis import fusion_section
 from odinw_bench.report.averages import Suite, split_suites
 from odinw_bench.report.coverage import failed_section, missing_section, provenance_section
-from odinw_bench.report.document import Figure, Gallery, Report, Section, Table, listed
-from odinw_bench.report.figures import cost_figure, heat_figures, mode_curves, shot_curves
+from odinw_bench.report.document import Gallery, Report, Section, listed
 from odinw_bench.report.gallery import gallery
 from odinw_bench.report.load import find_content, load_runs
 from odinw_bench.report.markup import to_csv, to_latex, to_markdown
 from odinw_bench.report.page import to_html
 from odinw_bench.report.published import with_published_prompts
 from odinw_bench.report.searches import find_searches, search_section
+from odinw_bench.report.sections import SECTIONS, added_sections
 from odinw_bench.report.state_of_the_art import PAGE as PUBLISHED_PAGE
 from odinw_bench.report.state_of_the_art import published_page
-from odinw_bench.report.tables import dataset_key, dataset_section, headline, heat_map, ladder
+from odinw_bench.report.tables import dataset_section
 from odinw_bench.utils.io import write_bytes, write_text
 from odinw_bench.utils.text import slug
 
@@ -39,6 +40,8 @@ class ReportSettings:
         pictures: of each data set's gallery, worst and best each; 0: no gallery.
         data_root: folder of the official data, for the gallery.
         data: folders of the user's own data sets, for the gallery.
+        sections: further sections of each suite, as ``PACKAGE.MODULE:FUNCTION``; see
+            :mod:`odinw_bench.report.sections`.
     """
 
     results: Path
@@ -47,6 +50,7 @@ class ReportSettings:
     pictures: int = 2
     data_root: Path | None = None
     data: Sequence[Path] = field(default_factory=tuple)
+    sections: Sequence[str] = ()
 
 
 def build_report(settings: ReportSettings, say: Say = lambda _: None) -> list[Path]:
@@ -57,13 +61,13 @@ def build_report(settings: ReportSettings, say: Say = lambda _: None) -> list[Pa
 
     Args:
         settings: from where and where to.
-        say: told in words what happens.
+        say: is given progress in words.
 
     Returns:
         the files written, the page first.
 
     Raises:
-        InputError: there are no records.
+        InputError: there are no records, or a section of another package fails.
     """
     runs = load_runs(settings.results)
     say(f"{len(runs.done) + len(runs.failed)} records")
@@ -101,36 +105,26 @@ def _suite_section(suite: Suite, settings: ReportSettings, say: Say) -> Section:
     text = f"{len(suite.runs)} finished runs, {len(suite.failed)} failed."
     if suite.measured:
         text += f" {len(suite.measured)} of {len(suite.tasks)} tasks: {listed(suite.measured)}."
-    parts = [*_results(suite, settings, say), missing_section(suite), failed_section(suite)]
-    return Section(
-        slug(suite.name, unique=True), f"Suite {suite.name}", text=[text], children=[part for part in parts if part]
-    )
+    parts: list[Section | None] = []
+    if suite.scores:
+        parts += [build(suite) for build in (*SECTIONS, *added_sections(settings.sections))]
+        tasks = [dataset_section(suite, task, _gallery(suite, task, settings, say)) for task in suite.measured]
+        parts.append(Section(suite.key("tasks"), "Each task", children=tasks))
+    parts += [missing_section(suite), failed_section(suite)]
+    return Section(slug(suite.name, unique=True), f"Suite {suite.name}", text=[text], children=_unique([p for p in parts if p]))
 
 
-def _results(suite: Suite, settings: ReportSettings, say: Say) -> list[Section | None]:
-    if not suite.scores:
-        return []
-    anchors = {task: dataset_key(suite, task) for task in suite.measured}
-    tasks = [dataset_section(suite, task, _gallery(suite, task, settings, say)) for task in anchors]
-    return [
-        _section(suite, "headline", "Results", [headline(suite)]),
-        _section(suite, "few-shot", "Few-shot curves", drawn=[shot_curves(suite)]),
-        _section(suite, "modes", "Ways of tuning", drawn=[mode_curves(suite)]),
-        _section(suite, "ladder", "Model by model", [ladder(suite)]),
-        seen_section(suite),
-        prompt_section(suite),
-        _section(suite, "datasets", "By task", [heat_map(suite, anchors)], heat_figures(suite)),
-        _section(suite, "cost", "Cost", [cost_table(suite)], [cost_figure(suite)]),
-        Section(suite.key("tasks"), "Each task", children=tasks),
-    ]
-
-
-def _section(
-    suite: Suite, part: str, title: str, tables: Sequence[Table | None] = (), drawn: Sequence[Figure | None] = ()
-) -> Section | None:
-    """A section of what there is; None where there is nothing."""
-    made, pictures = [table for table in tables if table], [figure for figure in drawn if figure]
-    return Section(suite.key(part), title, tables=made, figures=pictures) if made or pictures else None
+def _unique(sections: list[Section]) -> list[Section]:
+    """The sections, unless two have one key: their tables and figures would overwrite each other's files."""
+    inner = [part for section in sections for part in section.walk()]
+    keys = [part.key for part in inner]
+    tables = [table.key for part in inner for table in part.tables]
+    figures = [figure.key for part in inner for figure in part.figures]
+    for kind in (keys, tables, figures):
+        twice = next((key for key in kind if kind.count(key) > 1), None)
+        if twice is not None:
+            raise InputError(f"two parts of the report have the key '{twice}': use suite.key() with a name of your own")
+    return sections
 
 
 def _gallery(suite: Suite, task: str, settings: ReportSettings, say: Say) -> Gallery:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from glip_core.config import PRESETS
 from glip_core.errors import InputError
+from odinw_bench.metrics.extra import COCO
 from odinw_bench.runs.record import find_records
 from odinw_bench.runs.spec import UNTUNED
 from odinw_bench.utils.io import parse_json, read_bytes
@@ -38,8 +39,8 @@ class Runs:
 
     Attributes:
         done: a row per run that counts: ``folder``, ``suite``, ``dataset``, ``model``, ``variant`` (what differs from
-            the model's usual run, in words), ``mode``, ``shots`` (text), ``seed``, the metrics, the costs, data,
-            weights, environment and protocol.
+            the model's usual run, in words), ``mode``, ``shots`` (text), ``seed``, the metrics (``extra``: those beside
+            COCO's, by name), the costs, data, weights, environment and protocol.
         failed: the same of the runs that failed, with ``error``.
         classes: a row per run and class: ``run`` (index in ``done``), ``name``, ``AP``.
         notes: what was passed over, and why.
@@ -129,6 +130,7 @@ def _row(folder: str, record: Mapping[str, Any]) -> dict[str, Any]:
         "status": record["status"],
         "error": str(record.get("error") or ""),
         **{name: _number(metrics.get(name)) for name in METRICS},
+        "extra": {name: _number(value) for name, value in metrics.items() if name not in COCO and value is not None},
         **{name: _number(cost.get(name)) for name in COSTS},
         "train_images": _number(data.get("train_images")),
         "test_images": _number(data.get("test_images")),

@@ -12,7 +12,7 @@ from glip_core.errors import InputError
 from glip_core.files import file_sha256
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.datasets.task import Task
-from odinw_bench.metrics.coco import evaluate
+from odinw_bench.metrics.extra import evaluate_all
 from odinw_bench.runs.environment import environment, now
 from odinw_bench.runs.record import SCHEMA, claim, is_done, read_record, write_record, writing
 from odinw_bench.runs.spec import MODES, UNTUNED, Shots
@@ -98,7 +98,7 @@ def score(
     split = open_split(task, external.eval_split, data_root)
     found = _listed(read_json(predictions, what="predictions file"), predictions)
     try:
-        metrics = evaluate(split.annotations, found)
+        metrics = evaluate_all(split.annotations, found)
     except InputError as error:
         raise InputError(f"'{predictions}': {error}") from error
     spec: dict[str, Any] = {

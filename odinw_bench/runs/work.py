@@ -20,7 +20,7 @@ from odinw_bench.engine.feature_store import make_cache
 from odinw_bench.engine.micro_batch import MicroBatching
 from odinw_bench.engine.predict import detect_split
 from odinw_bench.engine.train import Tuned, tune
-from odinw_bench.metrics.coco import evaluate
+from odinw_bench.metrics.extra import evaluate_all
 from odinw_bench.models import Adapter
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.environment import peak_memory
@@ -101,7 +101,7 @@ class Work:
         )
         seconds = time.perf_counter() - started
         scored = time.perf_counter()
-        metrics = evaluate(cell.test.annotations, predictions)
+        metrics = evaluate_all(cell.test.annotations, predictions)
         waited = sum(waits)
         stages = {"images": waited, "model": seconds - waited, "scoring": time.perf_counter() - scored}
         write_json(self.folder / "predictions.json", predictions, indent=None)

@@ -1,0 +1,40 @@
+"""What other packages add to the program: objects named as ``PACKAGE.MODULE:NAME``, or declared as entry points."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from glip_core.errors import InputError
+from odinw_bench.utils.text import shorten
+
+
+def declared(group: str) -> Mapping[str, str]:
+    """What installed packages declare in a group of entry points: name -> ``PACKAGE.MODULE:NAME``, sorted by name."""
+    return dict(sorted((point.name, point.value) for point in entry_points(group=group)))
+
+
+def load_object(target: str, what: str) -> Any:
+    """The object behind ``PACKAGE.MODULE:NAME``. Modules in the current folder are found too, as for a script there.
+
+    Args:
+        target: module and name, with a colon between them.
+        what: what is looked for, in words, for the message.
+
+    Raises:
+        InputError: it is not of that form, or cannot be imported.
+    """
+    module, colon, name = target.partition(":")
+    if not (module and colon and name):
+        raise InputError(f"a {what} is given as PACKAGE.MODULE:NAME, not {shorten(target)}")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"the {what} '{target}' cannot be imported: {error}") from error
