@@ -18,7 +18,7 @@ from odinw_bench.report.markup import to_csv, to_latex, to_markdown
 from odinw_bench.report.page import to_html
 from odinw_bench.report.published import with_published_prompts
 from odinw_bench.report.searches import find_searches, search_section
-from odinw_bench.report.sections import SECTIONS, added_sections
+from odinw_bench.report.sections import SECTIONS, SuiteSection, added_sections
 from odinw_bench.report.state_of_the_art import PAGE as PUBLISHED_PAGE
 from odinw_bench.report.state_of_the_art import published_page
 from odinw_bench.report.tables import dataset_section
@@ -69,10 +69,11 @@ def build_report(settings: ReportSettings, say: Say = lambda _: None) -> list[Pa
     Raises:
         InputError: there are no records, or a section of another package fails.
     """
+    builders = [*SECTIONS, *added_sections(settings.sections)]  # first, since reading the records may take a minute
     runs = load_runs(settings.results)
     say(f"{len(runs.done) + len(runs.failed)} records")
     suites = [with_published_prompts(suite) for suite in split_suites(runs)]
-    sections = [_suite_section(suite, settings, say) for suite in suites]
+    sections = [_suite_section(suite, builders, settings, say) for suite in suites]
     fusion = fusion_section(_profiles(settings.results))
     searched = search_section(find_searches(settings.results))
     sections += [section for section in (searched, fusion) if section]
@@ -100,14 +101,14 @@ def _opening(suites: Sequence[Suite]) -> list[str]:
     return text
 
 
-def _suite_section(suite: Suite, settings: ReportSettings, say: Say) -> Section:
+def _suite_section(suite: Suite, builders: Sequence[SuiteSection], settings: ReportSettings, say: Say) -> Section:
     say(f"suite {suite.name}: {len(suite.runs)} runs")
     text = f"{len(suite.runs)} finished runs, {len(suite.failed)} failed."
     if suite.measured:
         text += f" {len(suite.measured)} of {len(suite.tasks)} tasks: {listed(suite.measured)}."
     parts: list[Section | None] = []
     if suite.scores:
-        parts += [build(suite) for build in (*SECTIONS, *added_sections(settings.sections))]
+        parts += [build(suite) for build in builders]
         tasks = [dataset_section(suite, task, _gallery(suite, task, settings, say)) for task in suite.measured]
         parts.append(Section(suite.key("tasks"), "Each task", children=tasks))
     parts += [missing_section(suite), failed_section(suite)]

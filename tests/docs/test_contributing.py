@@ -1,0 +1,115 @@
+"""The recipes of CONTRIBUTING, executed exactly as they are printed there."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import tomllib
+from importlib import invalidate_caches
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import cli  # noqa: F401
+from tests.docs.blocks import ROOT, Block, blocks, section
+
+TEXT = (ROOT / "CONTRIBUTING.md").read_text()
+
+
+@pytest.fixture
+def follow(tmp_path, monkeypatch, cli):  # noqa: F811
+    """Follow a recipe in an empty folder: write its files, execute its commands; returns the folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+
+    def act(title: str) -> Path:
+        found = blocks(section(TEXT, title))
+        assert found, f"CONTRIBUTING has no recipe '{title}'"
+        for block in found:
+            if block.name:
+                _write(tmp_path, block)
+            else:
+                assert block.language == "bash", f"'{title}': a {block.language} block without a file name"
+                _execute(block, cli)
+        return tmp_path
+
+    yield act
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def _write(folder: Path, block: Block) -> None:
+    file = folder / block.name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(block.text)
+    if file.name == "pyproject.toml":
+        _install(folder, tomllib.loads(block.text)["project"])
+    invalidate_caches()
+
+
+def _install(folder: Path, project: dict) -> None:
+    """What pip leaves of a package for others to see, without running pip: its name and entry points."""
+    place = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    place.mkdir()
+    (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    lines = []
+    for group, points in project["entry-points"].items():
+        lines += [f"[{group}]", *(f"{name} = {target}" for name, target in points.items())]
+    (place / "entry_points.txt").write_text("\n".join(lines) + "\n")
+
+
+def _execute(block: Block, cli) -> None:  # noqa: F811
+    for line in block.text.replace("\\\n", " ").splitlines():
+        program, *arguments = shlex.split(line, comments=True)
+        assert program == "odinw-bench", line
+        answer = cli(*arguments)
+        assert answer.code == 0, f"{line}\n{answer.out}\n{answer.err}"
+
+
+def records(folder: Path, results: str = "results") -> dict[str, dict]:
+    """The records that a recipe made: mode -> record."""
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob(f"{results}/**/run.json"))]
+    assert all(record["status"] == "done" for record in found)
+    return {record["spec"]["mode"]: record for record in found}
+
+
+def test_every_recipe_is_tested():
+    titles = [line.removeprefix("### ") for line in section(TEXT, "Adding things").splitlines() if line[:4] == "### "]
+    tested = {name.removeprefix("test_").replace("_", " ") for name in globals() if name.startswith("test_a_")}
+    assert {title.lower() for title in titles} == tested
+
+
+def test_a_dataset(follow):
+    found = records(follow("A dataset"))
+    assert {record["spec"]["dataset"] for record in found.values()} == {"backyard"}
+    assert found["zero-shot"]["data"]["test_images"] == 30
+    assert found["manual"]["metrics"]["AP"] > found["zero-shot"]["metrics"]["AP"] + 20  # the attributes were read
+
+
+def test_a_detector(follow):
+    record = records(follow("A detector"))["zero-shot"]
+    assert record["spec"]["model"] == "colour-difference"
+    assert 0 <= record["metrics"]["AP"] <= 100
+
+
+def test_a_metric(follow):
+    folder = follow("A metric")
+    record = records(folder, "results-with-metric")["zero-shot"]
+    predictions = json.loads(next(folder.glob("results-with-metric/**/predictions.json")).read_text())
+    expected = sum(found["score"] >= 0.5 for found in predictions) / record["data"]["test_images"]
+    assert record["metrics"]["boxes_per_image"] == pytest.approx(expected)
+
+
+def test_a_report_section(follow, tmp_path):
+    from tests.report import made
+
+    for dataset, quality in (("aquarium", 0.4), ("packages", 0.8)):
+        made.write_drawn(tmp_path / "results", quality, dataset=dataset)
+    folder = follow("A report section")
+    report = (folder / "reports" / "report.md").read_text()
+    assert "Worst tasks" in report
+    assert "aquarium" in (folder / "reports" / "tables" / "mini-worst.csv").read_text()
+    assert "Worst tasks" in (folder / "reports" / "report.html").read_text()
