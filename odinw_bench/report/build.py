@@ -112,7 +112,9 @@ def _suite_section(suite: Suite, builders: Sequence[SuiteSection], settings: Rep
         tasks = [dataset_section(suite, task, _gallery(suite, task, settings, say)) for task in suite.measured]
         parts.append(Section(suite.key("tasks"), "Each task", children=tasks))
     parts += [missing_section(suite), failed_section(suite)]
-    return Section(slug(suite.name, unique=True), f"Suite {suite.name}", text=[text], children=_unique([p for p in parts if p]))
+    return Section(
+        slug(suite.name, unique=True), f"Suite {suite.name}", text=[text], children=_unique([p for p in parts if p])
+    )
 
 
 def _unique(sections: list[Section]) -> list[Section]:
