@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from glip_core.errors import InputError
+from pydantic import BeforeValidator
+
+from glip_core.errors import InputError, nearest
 from glip_core.prompt import SEPARATOR, Prompt
 from odinw_bench.datasets.task import Task
 from odinw_bench.utils.io import read_yaml
+from odinw_bench.utils.schema import AnyText, Key, Schema, Text, check, list_of
 from odinw_bench.utils.text import shorten
-
-_PART_KEYS = ("prefix", "name", "suffix")
 
 
 def task_prompt(task: Task, mode: str, attributes: str | None = None) -> Prompt:
@@ -35,6 +36,22 @@ def task_prompt(task: Task, mode: str, attributes: str | None = None) -> Prompt:
     return Prompt.from_parts(task.prompt_parts())
 
 
+class _Part(Schema):
+    prefix: AnyText = ""
+    name: AnyText | None = None
+    suffix: AnyText = ""
+
+    def for_class(self, name: str) -> dict[str, str]:
+        """The part as a prompt takes it; it shows the class's own name unless it gives another."""
+        return {"prefix": self.prefix, "name": name if self.name is None else self.name, "suffix": self.suffix}
+
+
+class _Parts(Schema):
+    parts: Annotated[tuple[_Part, ...], BeforeValidator(list_of("parts"))]
+    separator: Text = SEPARATOR
+    order: Annotated[tuple[Key, ...], BeforeValidator(list_of("class names"))] | None = None
+
+
 def read_attributes(path: Path, class_names: Sequence[str]) -> Prompt:
     """A prompt from a YAML or JSON file: class name -> ``{prefix, name, suffix}``, or such a list under ``parts``.
 
@@ -44,44 +61,28 @@ def read_attributes(path: Path, class_names: Sequence[str]) -> Prompt:
     Raises:
         InputError: the file is missing or no mapping, names an unknown class, or has an unknown key.
     """
-    content = read_yaml(path, what="attributes file")
-    if isinstance(content, Mapping) and isinstance(content.get("parts"), list):
-        return _listed(content, class_names, path)
+    content, where = read_yaml(path, what="attributes file"), f"attributes file '{path}'"
     if not isinstance(content, Mapping):
-        raise InputError(f"attributes file '{path}' must map class names to prefix, name and suffix")
+        raise InputError(f"{where} must map class names to prefix, name and suffix")
+    if isinstance(content.get("parts"), list):
+        return _listed(content, class_names, where)
     for name in content:
         if name not in class_names:
-            raise InputError(
-                f"attributes file '{path}': unknown class {shorten(name)}; classes: {', '.join(class_names)}"
-            )
-    given = {name: {} if content.get(name) is None else content[name] for name in class_names}
-    return Prompt.from_parts([_part(entry, name, path) for name, entry in given.items()])
+            raise InputError(f"{where}: unknown class {shorten(name)}{nearest(str(name), class_names)}")
+    given = [{} if content.get(name) is None else content[name] for name in class_names]
+    parts = [check(_Part, part, f"{where}: {name}") for part, name in zip(given, class_names, strict=True)]
+    return Prompt.from_parts([part.for_class(name) for part, name in zip(parts, class_names, strict=True)])
 
 
-def _listed(content: Mapping[str, Any], class_names: Sequence[str], path: Path) -> Prompt:
-    parts, separator, order = content["parts"], content.get("separator", SEPARATOR), content.get("order")
-    if len(parts) != len(class_names):
-        raise InputError(f"attributes file '{path}' has {len(parts)} parts for {len(class_names)} classes")
-    if not isinstance(separator, str) or not separator:
-        raise InputError(f"attributes file '{path}': separator must be text, not {shorten(separator)}")
-    if order is not None and (not isinstance(order, list) or sorted(map(str, order)) != sorted(class_names)):
-        raise InputError(f"attributes file '{path}': order must name each class once: {', '.join(class_names)}")
-    made = [_part(part, name, path) for part, name in zip(parts, class_names, strict=True)]
-    positions = None if order is None else [class_names.index(name) for name in order]
-    return Prompt.from_parts(made, separator=separator, order=positions)
-
-
-def _part(entry: Any, name: str, path: Path) -> dict[str, str]:
-    if not isinstance(entry, Mapping):
-        raise InputError(f"attributes file '{path}': {shorten(name)} must be a mapping, not {shorten(entry)}")
-    for key, value in entry.items():
-        if key not in _PART_KEYS:
-            raise InputError(
-                f"attributes file '{path}': unknown key {shorten(key)} of {shorten(name)}; known: prefix, name, suffix"
-            )
-        if not isinstance(value, str):
-            raise InputError(f"attributes file '{path}': {key} of {shorten(name)} must be text, not {shorten(value)}")
-    return {"prefix": "", "name": name, "suffix": "", **entry}
+def _listed(content: Mapping[str, Any], class_names: Sequence[str], where: str) -> Prompt:
+    file = check(_Parts, content, where)
+    if len(file.parts) != len(class_names):
+        raise InputError(f"{where} has {len(file.parts)} parts for {len(class_names)} classes")
+    if file.order is not None and sorted(file.order) != sorted(class_names):
+        raise InputError(f"{where}: order must name each class once: {', '.join(class_names)}")
+    made = [part.for_class(name) for part, name in zip(file.parts, class_names, strict=True)]
+    positions = None if file.order is None else [class_names.index(name) for name in file.order]
+    return Prompt.from_parts(made, separator=file.separator, order=positions)
 
 
 def typed_prompt(text: str) -> Prompt:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import yaml
+from pydantic import AfterValidator, BeforeValidator
 
 from glip_core.errors import InputError, nearest
 from odinw_bench.mini.backgrounds import BACKGROUNDS, Camera
 from odinw_bench.mini.draw import Look, parse_look
 from odinw_bench.mini.world import COMMON, describe
+from odinw_bench.utils.io import read_yaml
 from odinw_bench.utils.paths import tasks_folder
+from odinw_bench.utils.schema import AnyText, Flag, Schema, Text, check, list_of, number, numbers, span
+from odinw_bench.utils.text import shorten
 
 SPLITS = ("train", "val", "test")
 SHORTEST = 8.0
@@ -95,153 +97,121 @@ def load_recipe(name: str) -> Recipe:
 
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a file; see :func:`load_recipe`."""
+    where = f"recipe '{path}'"
+    file = check(_RecipeFile, read_yaml(path, what="recipe"), where)
     try:
-        recipe = _parse(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from error
+        recipe = file.recipe()
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{where}: {error}") from error
     if recipe.name != path.stem:
-        raise InputError(f"{path}: name '{recipe.name}' differs from the file's")
+        raise InputError(f"{where}: name '{recipe.name}' differs from the file's")
     return recipe
 
 
-def _parse(raw: Any) -> Recipe:
-    task = _mapping(
-        raw,
-        "recipe",
-        required=("name", "title", "backgrounds", "images", "objects", "classes"),
-        optional=("size", "camera"),
-    )
-    objects = _mapping(
-        task["objects"],
-        "objects",
-        required=("count", "length"),
-        optional=("clutter", "clutter_length", "turn", "overlap"),
-    )
-    images = _mapping(task["images"], "images", required=SPLITS)
-    length = _range(objects["length"], "objects.length", least=SHORTEST)
-    size = _pair(task.get("size", (160, 160)), "size", least=32)
-    count = _range(objects["count"], "objects.count", least=1, whole=True)
-    clutter = _range(objects.get("clutter", (0, 0)), "objects.clutter", least=0, whole=True)
-    classes = tuple(_class(entry, f"classes[{i}]") for i, entry in enumerate(_list(task["classes"], "classes")))
-    names = [c.name for c in classes]
-    if len(set(names)) < len(names):
-        raise InputError(f"classes: two have one name: {', '.join(names)}")
-    return Recipe(
-        name=_text(task["name"], "name"),
-        title=_text(task["title"], "title"),
-        size=(int(size[0]), int(size[1])),
-        backgrounds=tuple(_background(kind) for kind in _list(task["backgrounds"], "backgrounds")),
-        camera=_camera(task.get("camera", {})),
-        images={split: int(_number(images[split], f"images.{split}", least=1, whole=True)) for split in SPLITS},
-        count=(int(count[0]), int(count[1])),
-        length=length,
-        clutter=(int(clutter[0]), int(clutter[1])),
-        clutter_length=_range(objects.get("clutter_length", length), "objects.clutter_length", least=SHORTEST),
-        turn=_number(objects.get("turn", 0.2), "objects.turn", least=0),
-        overlap=_number(objects.get("overlap", 0.2), "objects.overlap", least=0),
-        classes=classes,
-    )
+_Two = BeforeValidator(span(0, whole=True))
+_Lengths = Annotated[tuple[float, float], BeforeValidator(span(SHORTEST))]
+_Factor = Annotated[float, BeforeValidator(number(0))]
+_Pictures = Annotated[int, BeforeValidator(number(1, whole=True))]
 
 
-def _class(value: Any, where: str) -> RecipeClass:
-    entry = _mapping(value, where, required=("name", "seen"), optional=("look", "like", "weight", "manual"))
-    name = _text(entry["name"], f"{where}.name")
-    if not isinstance(entry["seen"], bool):
-        raise InputError(f"{where}.seen must be true or false, not {entry['seen']!r}")
-    if ("look" in entry) == ("like" in entry):
-        raise InputError(f"{where}: class '{name}' needs a 'look' (words), or a 'like' (a common name), not both")
-    # A seen class is one that pre-training shows under this very name; all others must not be known by name.
-    if entry["seen"] != ("like" in entry) or entry["seen"] != (name.lower() in COMMON):
-        raise InputError(f"{where}: class '{name}' is seen exactly if it is a common name, which 'like' then repeats")
-    if "like" in entry:
-        if entry["like"] != name.lower():
-            raise InputError(f"{where}.like: class '{name}' must look like '{name.lower()}', not {entry['like']!r}")
-        look = COMMON[name.lower()]
-    else:
-        look = parse_look(_text(entry["look"], f"{where}.look"))
-    # A known name says more than the attributes of its main part; only the others are described.
-    suffix = "" if entry["seen"] else f", which is {' and '.join(describe(look))}"
-    manual = {"prefix": "", "name": name, "suffix": suffix}
-    given = _mapping(entry.get("manual", {}), f"{where}.manual", optional=("prefix", "name", "suffix"))
-    manual |= {key: _text(text, f"{where}.manual.{key}", empty=True) for key, text in given.items()}
-    weight = _number(entry.get("weight", 1), f"{where}.weight", least=0)
-    if weight == 0:
-        raise InputError(f"{where}.weight must be positive")
-    return RecipeClass(name, entry["seen"], look, weight, manual)
+def _weight(value: float) -> float:
+    if value == 0:
+        raise ValueError("must be positive")
+    return value
 
 
-def _camera(value: Any) -> Camera:
-    given = _mapping(value, "camera", optional=("brightness", "contrast", "tint", "thermal", "blur"))
-    plain = Camera()
-    tint = _list(given.get("tint", list(plain.tint)), "camera.tint")
-    if len(tint) != 3:
-        raise InputError(f"camera.tint wants three factors, not {len(tint)}")
-    red, green, blue = (_number(factor, "camera.tint", least=0) for factor in tint)
-    thermal = given.get("thermal", plain.thermal)
-    if not isinstance(thermal, bool):
-        raise InputError(f"camera.thermal must be true or false, not {thermal!r}")
-    return Camera(
-        brightness=_number(given.get("brightness", plain.brightness), "camera.brightness", least=0),
-        contrast=_number(given.get("contrast", plain.contrast), "camera.contrast", least=0),
-        tint=(red, green, blue),
-        thermal=thermal,
-        blur=_number(given.get("blur", plain.blur), "camera.blur", least=0),
-    )
-
-
-def _background(value: Any) -> str:
+def _background(value: str) -> str:
     if value not in BACKGROUNDS:
-        raise InputError(f"backgrounds: unknown background {value!r}; known: {', '.join(BACKGROUNDS)}")
-    return str(value)
-
-
-def _mapping(
-    value: Any, where: str, *, required: Sequence[str] = (), optional: Sequence[str] = ()
-) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise InputError(f"{where} must be a mapping of keys to values, not {value!r}")
-    known = (*required, *optional)
-    for key in value:
-        if key not in known:
-            raise InputError(f"{where}: unknown key '{key}'{nearest(str(key), known)}")
-    for key in required:
-        if key not in value:
-            raise InputError(f"{where}: key '{key}' is missing")
+        raise ValueError(f"unknown background '{value}'{nearest(value, BACKGROUNDS)}")
     return value
 
 
-def _list(value: Any, where: str) -> Sequence[Any]:
-    if not isinstance(value, list) or not value:
-        raise InputError(f"{where} must be a list of at least one entry, not {value!r}")
-    return value
+class _Manual(Schema):
+    prefix: AnyText | None = None
+    name: AnyText | None = None
+    suffix: AnyText | None = None
 
 
-def _text(value: Any, where: str, *, empty: bool = False) -> str:
-    if not isinstance(value, str) or not (value or empty):
-        raise InputError(f"{where} must be a text, not {value!r}")
-    return value
+class _Class(Schema):
+    name: Text
+    seen: Flag
+    look: Text | None = None
+    like: Text | None = None
+    weight: Annotated[float, BeforeValidator(number(0)), AfterValidator(_weight)] = 1.0
+    manual: _Manual = _Manual()
+
+    def recipe_class(self, where: str) -> RecipeClass:
+        common = self.name.lower()
+        if (self.look is None) == (self.like is None):
+            raise InputError(
+                f"{where}: class '{self.name}' needs a 'look' (words) or a 'like' (a common name), not both"
+            )
+        # A seen class is one that pre-training shows under this very name; all others must not be known by name.
+        if self.seen != (self.like is not None) or self.seen != (common in COMMON):
+            raise InputError(
+                f"{where}: class '{self.name}' is seen exactly if it is a common name, which 'like' then repeats"
+            )
+        if self.like is not None and self.like != common:
+            raise InputError(f"{where}.like: class '{self.name}' must look like '{common}', not {shorten(self.like)}")
+        look = COMMON[common] if self.look is None else parse_look(self.look)
+        # A known name says more than the attributes of its main part; only the others are described.
+        suffix = "" if self.seen else f", which is {' and '.join(describe(look))}"
+        manual = {"prefix": "", "name": self.name, "suffix": suffix} | self.manual.model_dump(exclude_none=True)
+        return RecipeClass(self.name, self.seen, look, float(self.weight), manual)
 
 
-def _number(value: Any, where: str, *, least: float, whole: bool = False) -> float:
-    good = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not good or not math.isfinite(value) or value < least:
-        raise InputError(f"{where} must be a {'whole ' if whole else ''}number of at least {least:g}, not {value!r}")
-    return float(value)
+class _Objects(Schema):
+    count: Annotated[tuple[int, int], BeforeValidator(span(1, whole=True))]
+    length: _Lengths
+    clutter: Annotated[tuple[int, int], _Two] = (0, 0)
+    clutter_length: _Lengths | None = None
+    turn: _Factor = 0.2
+    overlap: _Factor = 0.2
 
 
-def _pair(value: Any, where: str, *, least: float) -> tuple[float, float]:
-    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
-        raise InputError(f"{where} must be two numbers, not {value!r}")
-    first, second = (_number(number, where, least=least, whole=True) for number in value)
-    return first, second
+class _Images(Schema):
+    train: _Pictures
+    val: _Pictures
+    test: _Pictures
 
 
-def _range(value: Any, where: str, *, least: float, whole: bool = False) -> tuple[float, float]:
-    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
-        raise InputError(f"{where} must be two numbers, the least and the most, not {value!r}")
-    low, high = (_number(number, where, least=least, whole=whole) for number in value)
-    if low > high:
-        raise InputError(f"{where}: {low:g} exceeds {high:g}")
-    return low, high
+class _Camera(Schema):
+    brightness: _Factor = Camera.brightness
+    contrast: _Factor = Camera.contrast
+    tint: Annotated[tuple[float, float, float], BeforeValidator(numbers(3, 0))] = Camera.tint
+    thermal: Flag = Camera.thermal
+    blur: _Factor = Camera.blur
+
+
+class _RecipeFile(Schema):
+    name: Text
+    title: Text
+    backgrounds: Annotated[
+        tuple[Annotated[Text, AfterValidator(_background)], ...], BeforeValidator(list_of("backgrounds", least=1))
+    ]
+    images: _Images
+    objects: _Objects
+    classes: Annotated[tuple[_Class, ...], BeforeValidator(list_of("classes", least=1))]
+    size: Annotated[tuple[int, int], BeforeValidator(numbers(2, 32, whole=True))] = (160, 160)
+    camera: _Camera = _Camera()
+
+    def recipe(self) -> Recipe:
+        names = [entry.name for entry in self.classes]
+        if len(set(names)) < len(names):
+            raise InputError(f"classes: two have one name: {', '.join(names)}")
+        objects = self.objects
+        return Recipe(
+            name=self.name,
+            title=self.title,
+            size=self.size,
+            backgrounds=self.backgrounds,
+            camera=Camera(**self.camera.model_dump()),
+            images=self.images.model_dump(),
+            count=objects.count,
+            length=objects.length,
+            clutter=objects.clutter,
+            clutter_length=objects.clutter_length or objects.length,
+            turn=objects.turn,
+            overlap=objects.overlap,
+            classes=tuple(entry.recipe_class(f"classes[{i}]") for i, entry in enumerate(self.classes)),
+        )

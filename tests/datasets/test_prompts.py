@@ -80,12 +80,12 @@ def test_attributes_as_a_list_of_parts(tmp_path):
     [
         ("[a", "is not YAML"),
         ("3", "must map class names"),
-        ("whale: {suffix: x}", "unknown class 'whale'; classes: fish, crab"),
-        ("fish: {sufix: x}", "unknown key 'sufix' of 'fish'"),
-        ("fish: {suffix: 3}", "suffix of 'fish' must be text, not 3"),
-        ("fish: grey", "'fish' must be a mapping"),
+        ("whale: {suffix: x}", "unknown class 'whale' .known: fish, crab"),
+        ("fish: {sufix: x}", "fish: unknown key 'sufix'; did you mean 'suffix'"),
+        ("fish: {suffix: 3}", "fish: suffix must be a text, not 3; put it in quotes"),
+        ("fish: grey", "fish must be a mapping of keys to values, not 'grey'"),
         ("parts: [{name: fish}]", "has 1 parts for 2 classes"),
-        ("{parts: [{}, {}], separator: 3}", "separator must be text, not 3"),
+        ("{parts: [{}, {}], separator: 3}", "separator must be a text, not 3"),
         ("{parts: [{}, {}], order: [fish]}", "order must name each class once: fish, crab"),
     ],
 )

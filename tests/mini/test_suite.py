@@ -162,7 +162,7 @@ def test_clutter_has_no_box_and_no_class() -> None:
 
 
 def test_bad_requests() -> None:
-    with pytest.raises(InputError, match="no miniature task 'rabits': did you mean 'rabbits'"):
+    with pytest.raises(InputError, match="no miniature task 'rabits'; did you mean 'rabbits'"):
         render_split("rabits", "train")
     with pytest.raises(InputError, match="has no split 'minival'; it has train, val, test"):
         render_split("rabbits", "minival")
