@@ -13,6 +13,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
+from tests.cli.conftest import cli, pets  # noqa: F401  fixtures of most folders
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from tests.cli.conftest import cli, write_dataset  # noqa: F401
+from tests.cli.conftest import write_dataset
 
 RACCOON = "Raccoon/Raccoon.v2-raw.coco"
 SPLITS = (("train", "train"), ("val", "valid"), ("test", "test"))
@@ -40,7 +40,7 @@ def make_distinct(folder):
         Image.new("RGB", (120, 80), (9 * number, 50, 90)).save(path, quality=95)
 
 
-def test_sound_data(cli, pets):  # noqa: F811
+def test_sound_data(cli, pets):
     make_distinct(pets)
     answer = cli("data", "check", "--dataset", pets, "--shots", "1,all", "--json")
     assert answer.code == 0, answer.err
@@ -57,7 +57,7 @@ def test_sound_data(cli, pets):  # noqa: F811
     assert "cat 2, dog 1" in table.out and "pets: sound" in table.out
 
 
-def test_every_kind_is_found(cli, pets):  # noqa: F811
+def test_every_kind_is_found(cli, pets):
     make_distinct(pets)
     shutil.copy(pets / "train/0.jpg", pets / "train/1.jpg")
     shutil.copy(pets / "train/0.jpg", pets / "test/2.jpg")
@@ -90,7 +90,7 @@ def test_every_kind_is_found(cli, pets):  # noqa: F811
     assert "picture missing" not in found(quick)
 
 
-def test_annotations_that_no_run_could_use(cli, pets):  # noqa: F811
+def test_annotations_that_no_run_could_use(cli, pets):
     splits = {name: {"annotations": f"{place}/_annotations.coco.json", "images": place} for name, place in SPLITS}
     classes = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
     task = {"name": "pets", "title": "Pets", "classes": classes, "splits": splits, "eval_split": "val"}
@@ -102,14 +102,14 @@ def test_annotations_that_no_run_could_use(cli, pets):  # noqa: F811
     assert kinds["duplicate image id"][1:] == (1, ["0"])
 
 
-def test_names_that_lead_elsewhere_are_not_followed(cli, pets, tmp_path):  # noqa: F811
+def test_names_that_lead_elsewhere_are_not_followed(cli, pets, tmp_path):
     (tmp_path / "secret.jpg").write_bytes((pets / "train/0.jpg").read_bytes())
     change(pets, "train", lambda content: content["images"][0].update(file_name="../../secret.jpg"))
     answer = cli("data", "check", "--dataset", pets, "--no-pictures")
     assert "image folder" in answer.refused()  # the classes are those of the training split: it must be readable
 
 
-def test_absent_data_name_the_remedy(cli, tmp_path, shared):  # noqa: F811
+def test_absent_data_name_the_remedy(cli, tmp_path, shared):
     answer = cli("data", "check", "--dataset", "raccoon", "--data-root", tmp_path)
     assert "data download --dataset raccoon" in answer.refused()
     for split in ("train", "valid"):
@@ -119,7 +119,7 @@ def test_absent_data_name_the_remedy(cli, tmp_path, shared):  # noqa: F811
     assert found(answer, "raccoon")["annotation file missing"][:2] == ("test", 1)
 
 
-def test_the_real_data(cli, shared):  # noqa: F811
+def test_the_real_data(cli, shared):
     root = shared / "odinw" / "data"
     answer = cli("data", "check", "--dataset", "raccoon,thermal", "--data-root", root, "--shots", "5", "--json")
     assert answer.code == 0, answer.out
@@ -129,7 +129,7 @@ def test_the_real_data(cli, shared):  # noqa: F811
     assert raccoon["subsets"][0]["images"] == 5
 
 
-def test_the_drawn_suite(cli):  # noqa: F811
+def test_the_drawn_suite(cli):
     answer = cli("data", "check", "--suite", "mini", "--dataset", "packages", "--shots", "1", "--json")
     assert answer.code == 0
     assert json.loads(answer.out)[0]["counts"]["test"]["images"] == 30

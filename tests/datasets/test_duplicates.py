@@ -10,7 +10,7 @@ import pytest
 from odinw_bench.datasets.duplicates import leaked
 from odinw_bench.datasets.registry import load_task
 from odinw_bench.datasets.sources import open_split
-from tests.cli.conftest import cli, write_dataset  # noqa: F401
+from tests.cli.conftest import write_dataset
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_leak_is_found_by_content(pets_of_four):
     assert leaked(*splits) == [("0.jpg", "1.jpg")]
 
 
-def test_tuning_on_a_leak_is_refused(cli, pets_of_four, tmp_path):  # noqa: F811
+def test_tuning_on_a_leak_is_refused(cli, pets_of_four, tmp_path):
     leak(pets_of_four)
     run = ("run", "--dataset", pets_of_four, "--shots", "1", "--results", tmp_path / "results")
     line = cli(*run, "--mode", "linear").refused()

@@ -16,7 +16,6 @@ from glip_core.errors import InputError
 from odinw_bench.datasets.annotations import check_annotations
 from odinw_bench.datasets.coco import Split
 from odinw_bench.metrics.coco import evaluate
-from tests.cli.conftest import cli  # noqa: F401
 from tests.inputs.answers import sound
 
 FILE = "test/_annotations.coco.json"
@@ -52,7 +51,7 @@ def perfect(data: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def ask(cli, tmp_path):  # noqa: F811
+def ask(cli, tmp_path):
     """Score predictions against an annotation file, and have the file checked; the AP, or the refusal."""
     folder = tmp_path / "pets"
     (folder / "test").mkdir(parents=True)

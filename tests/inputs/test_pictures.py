@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli.conftest import cli, write_dataset  # noqa: F401
+from tests.cli.conftest import write_dataset
 from tests.inputs.answers import sound
 
 
@@ -103,7 +103,7 @@ REFUSED = {
 
 
 @pytest.fixture
-def ask(cli, tmp_path):  # noqa: F811
+def ask(cli, tmp_path):
     """Detect in a file by itself, check a data set that holds it, and run on that."""
 
     def call(data: bytes) -> tuple[str | None, str | None]:
@@ -136,7 +136,7 @@ def test_refused(ask, tried, name):
     tried("input: picture")
 
 
-def test_cut_off_anywhere(cli, tmp_path, tried):  # noqa: F811
+def test_cut_off_anywhere(cli, tmp_path, tried):
     """Never a picture that is half gray without a word."""
     whole = _saved(_photo(size=(64, 48)), "JPEG")
     path = tmp_path / "odd.jpg"
@@ -177,7 +177,7 @@ def test_what_is_no_file_does_not_hang(tmp_path, tried):
         tried("input: picture")
 
 
-def test_sizes_that_the_annotations_misstate(cli, tmp_path, tried):  # noqa: F811
+def test_sizes_that_the_annotations_misstate(cli, tmp_path, tried):
     """Boxes are in the pixels that the annotations state: a picture of twice the size is scaled to them."""
     pets = write_dataset(tmp_path / "pets")
     Image.open(pets / "test/1.jpg").resize((240, 160)).save(pets / "test/1.jpg")

@@ -18,7 +18,7 @@ from glip_core.checkpoint import find_weights, read_state_dict
 from glip_core.config import get_config
 from glip_core.errors import InputError
 from odinw_bench.datasets.prompts import typed_prompt
-from tests.cli.conftest import cli, write_dataset  # noqa: F401
+from tests.cli.conftest import write_dataset
 from tests.inputs.answers import sound
 from tests.inputs.test_annotations import WRONG, sane
 
@@ -58,7 +58,7 @@ def photo(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", PROMPTS)
-def test_prompts(cli, photo, tmp_path, tried, name):  # noqa: F811
+def test_prompts(cli, photo, tmp_path, tried, name):
     """As one line, and as classes of their own: detections of those classes, or one line."""
     for words in (["--prompt", PROMPTS[name]], ["--class", PROMPTS[name]]):
         answer = cli("predict", photo, *words, "--out", tmp_path, "--threshold", "0")
@@ -70,7 +70,7 @@ def test_prompts(cli, photo, tmp_path, tried, name):  # noqa: F811
 
 
 @pytest.mark.parametrize("text", NO_CLASS)
-def test_prompts_without_a_class(cli, photo, tmp_path, tried, text):  # noqa: F811
+def test_prompts_without_a_class(cli, photo, tmp_path, tried, text):
     line = sound(cli("predict", photo, "--prompt", text, "--out", tmp_path))
     assert line is not None and "names no class" in line
     tried("input: prompt")
@@ -152,7 +152,7 @@ def suite(tmp_path):
 
 
 @pytest.mark.parametrize("name", BAD_YAML)
-def test_task_files(cli, suite, tmp_path, tried, name, monkeypatch):  # noqa: F811
+def test_task_files(cli, suite, tmp_path, tried, name, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path, _ = suite
     assert sound(cli("data", "check", "--dataset", path.parent)) is None
@@ -164,7 +164,7 @@ def test_task_files(cli, suite, tmp_path, tried, name, monkeypatch):  # noqa: F8
 
 
 @pytest.mark.parametrize("key", [*TASK, "source", "fewshot", "attributes", "notes", "aliases", "licence"])
-def test_task_files_with_wrong_values(cli, suite, tried, key):  # noqa: F811
+def test_task_files_with_wrong_values(cli, suite, tried, key):
     path, task = suite
     for value in WRONG:
         if isinstance(value, str) and "\0" in value:
@@ -181,7 +181,7 @@ def test_task_files_with_wrong_values(cli, suite, tried, key):  # noqa: F811
     tried("input: YAML file", 2)
 
 
-def test_anchors_are_fine(cli, suite, tried):  # noqa: F811
+def test_anchors_are_fine(cli, suite, tried):
     path, _ = suite
     text = path.read_text().replace("title: Pets", "title: &t Pets\nlicence: *t")
     path.write_text(text)
@@ -190,7 +190,7 @@ def test_anchors_are_fine(cli, suite, tried):  # noqa: F811
 
 
 @pytest.mark.parametrize("name", BAD_YAML)
-def test_attributes_files(cli, tmp_path, tried, name, monkeypatch):  # noqa: F811
+def test_attributes_files(cli, tmp_path, tried, name, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "words.yaml"
     path.write_bytes(_bytes(BAD_YAML[name]))
@@ -213,7 +213,7 @@ def test_attributes_files(cli, tmp_path, tried, name, monkeypatch):  # noqa: F81
         {"parts": [{}, {}]},
     ],
 )
-def test_attributes_files_with_wrong_values(cli, tmp_path, tried, content):  # noqa: F811
+def test_attributes_files_with_wrong_values(cli, tmp_path, tried, content):
     path = tmp_path / "words.yaml"
     path.write_text(yaml.safe_dump(content))
     run = ("run", "--dataset", "packages", "--mode", "manual", "--attributes", path, "--dry-run")
@@ -283,7 +283,7 @@ CHECKPOINTS = {
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_checkpoints(cli, tmp_path, tried, name, monkeypatch):  # noqa: F811
+def test_checkpoints(cli, tmp_path, tried, name, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / name
     path.write_bytes(CHECKPOINTS[name]())
@@ -294,7 +294,7 @@ def test_checkpoints(cli, tmp_path, tried, name, monkeypatch):  # noqa: F811
     tried("input: checkpoint")
 
 
-def test_checkpoints_cut_off_anywhere(cli, tmp_path, tried):  # noqa: F811
+def test_checkpoints_cut_off_anywhere(cli, tmp_path, tried):
     weights = _weights()
     save_file(weights, tmp_path / "w.safetensors")
     for name, whole in (("w.pth", _torch({"model": weights})), ("w.safetensors", _whole_safetensors())):
@@ -309,7 +309,7 @@ def test_checkpoints_cut_off_anywhere(cli, tmp_path, tried):  # noqa: F811
 
 
 @pytest.mark.parametrize("field", ["image_id", "category_id", "bbox", "score", None])
-def test_predictions(cli, tmp_path, tried, field):  # noqa: F811
+def test_predictions(cli, tmp_path, tried, field):
     """Every field with every wrong value, and lists that are none."""
     pets = write_dataset(tmp_path / "pets")
     (pets / "test/_annotations.coco.json").write_text(json.dumps(sane()))

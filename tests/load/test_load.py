@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from tests.cli.conftest import cli  # noqa: F401
 from tests.load import made
 from tests.load.__main__ import measure
 
@@ -36,7 +35,7 @@ def test_many_pictures_are_read_one_at_a_time(tmp_path, count):
 
 
 @pytest.mark.parametrize("count", [260, pytest.param(1_203, marks=SLOW)])
-def test_many_classes(cli, tmp_path, count):  # noqa: F811
+def test_many_classes(cli, tmp_path, count):
     """More than fit into one prompt: asked for in parts, scored over all, none lost."""
     folder = made.write_classes(tmp_path / "many", count)
     answer = cli("run", "--dataset", folder, "--mode", "zero-shot", "--results", tmp_path / "results", "--json")

@@ -12,7 +12,6 @@ from glip_core import InputError, Prompt
 from glip_core.modeling.bert import BERT_VOCABULARY
 from odinw_bench.models.grounding_dino import GroundingDinoT, _detections
 from odinw_bench.runs.record import find_records
-from tests.cli.conftest import cli, pets  # noqa: F401
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +93,7 @@ def test_long_class_lists_are_asked_for_in_parts(tiny):
         detector.detect(photo, Prompt.from_classes(["very " * 80 + "long"]))
 
 
-def test_through_the_program(cli, tiny, pets, tmp_path):  # noqa: F811
+def test_through_the_program(cli, tiny, pets, tmp_path):
     results = tmp_path / "results"
     arguments = ["run", "--model", "grounding-dino-t", "--weights", tiny, "--dataset", pets, "--mode", "zero-shot"]
     answer = cli(*arguments, "--results", results, "--json")
@@ -105,7 +104,7 @@ def test_through_the_program(cli, tiny, pets, tmp_path):  # noqa: F811
     assert len(json.loads((place / "predictions.json").read_text())) == 80
 
 
-def test_absent_weights_are_one_line(cli, pets, tmp_path, monkeypatch):  # noqa: F811
+def test_absent_weights_are_one_line(cli, pets, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     common = ["run", "--model", "grounding-dino-t", "--dataset", pets, "--mode", "zero-shot", "--results", tmp_path]
     assert "not found" in cli(*common, "--weights", tmp_path / "none").refused()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.conftest import cli  # noqa: F401
 from tests.report import made
 
 HOSTILE = "<img src=x onerror=alert(1)>&\"'|*_$%#{}~^\\"

@@ -12,7 +12,6 @@ from odinw_bench.report import ReportSettings, build_report
 from odinw_bench.report.pairs import find_runs
 from odinw_bench.runs.archive import ARCHIVE, write_archive
 from odinw_bench.runs.record import find_records, is_done, read_record
-from tests.cli.conftest import cli  # noqa: F401
 from tests.report import made
 
 

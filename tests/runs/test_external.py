@@ -8,7 +8,6 @@ import pytest
 
 from odinw_bench import evaluate
 from odinw_bench.runs.record import find_records
-from tests.cli.conftest import cli  # noqa: F401
 from tests.report import made
 
 
@@ -23,7 +22,7 @@ def predictions(tmp_path):
     return folder, found
 
 
-def test_records_like_any_other(cli, predictions, tmp_path):  # noqa: F811
+def test_records_like_any_other(cli, predictions, tmp_path):
     folder, found = predictions
     results = tmp_path / "results"
     arguments = ["score", "--suite", "mini", "--predictions", folder, "--model-name", "my-yolo", "--mode", "full"]
@@ -49,7 +48,7 @@ def test_records_like_any_other(cli, predictions, tmp_path):  # noqa: F811
     assert "A and B are equal" in compared.out
 
 
-def test_other_predictions_are_another_record(cli, predictions, tmp_path):  # noqa: F811
+def test_other_predictions_are_another_record(cli, predictions, tmp_path):
     _, found = predictions
     path = tmp_path / "one.json"
     for rows in (found["packages"], found["packages"][:-1]):
@@ -59,7 +58,7 @@ def test_other_predictions_are_another_record(cli, predictions, tmp_path):  # no
     assert len(list(find_records(tmp_path / "r"))) == 2
 
 
-def test_bad_input_is_one_line(cli, predictions, tmp_path):  # noqa: F811
+def test_bad_input_is_one_line(cli, predictions, tmp_path):
     folder, _ = predictions
 
     def refused(*changes, name="m"):
@@ -83,7 +82,7 @@ def test_bad_input_is_one_line(cli, predictions, tmp_path):  # noqa: F811
     assert not list((tmp_path / "r").rglob("run.json"))
 
 
-def test_exported_runs_score_the_same(cli, predictions, tmp_path):  # noqa: F811
+def test_exported_runs_score_the_same(cli, predictions, tmp_path):
     folder, _ = predictions
     common = ["score", "--suite", "mini", "--model-name"]
     assert cli(*common, "one", "--predictions", folder, "--results", tmp_path / "r").code == 0

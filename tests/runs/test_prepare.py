@@ -15,7 +15,6 @@ from odinw_bench import RunSpec
 from odinw_bench.runs import prepare as preparation
 from odinw_bench.runs import spec as specs
 from odinw_bench.runs.prepare import SplitStore, prepare
-from tests.cli.conftest import cli  # noqa: F401
 
 
 def digest(**changes) -> str:
@@ -105,7 +104,7 @@ def test_slips(changes, message):
         digest(**changes)
 
 
-def test_names_are_looked_up_once(cli, tmp_path, monkeypatch):  # noqa: F811
+def test_names_are_looked_up_once(cli, tmp_path, monkeypatch):
     """From the command line to the record, a run of one cell finds its task and opens its data once."""
     looked_up = Counter()
 

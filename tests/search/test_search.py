@@ -15,7 +15,6 @@ from odinw_bench import load_task
 from odinw_bench.runs.record import find_records
 from odinw_bench.search import SearchSettings, begin, set_up, work, written_params
 from odinw_bench.search.scorer import shuffled
-from tests.cli.conftest import cli  # noqa: F401
 
 SMALL = ("search", "--dataset", "packages", "--shots", "1", "--no-luck", "--no-explain")
 
@@ -25,7 +24,7 @@ def search_json(results):
     return json.loads(path.read_text()), path.parent
 
 
-def test_it_finds_a_prompt_that_run_takes(cli, tmp_path):  # noqa: F811
+def test_it_finds_a_prompt_that_run_takes(cli, tmp_path):
     """A name that pre-training never showed is never found; words for its looks are."""
     results = tmp_path / "results"
     answer = cli("search", "--dataset", "packages", "--shots", "1", "--trials", "14", "--results", results)
@@ -54,7 +53,7 @@ def test_it_finds_a_prompt_that_run_takes(cli, tmp_path):  # noqa: F811
     assert len(list(find_records(results))) == 3  # plain, hand-written, best: once each
 
 
-def test_a_search_goes_on(cli, tmp_path):  # noqa: F811
+def test_a_search_goes_on(cli, tmp_path):
     for trials in ("3", "5"):
         assert cli(*SMALL, "--trials", trials, "--results", tmp_path, "--quiet").code == 0
         content, _ = search_json(tmp_path)
@@ -62,7 +61,7 @@ def test_a_search_goes_on(cli, tmp_path):  # noqa: F811
     assert [trial["given"] for trial in content["trials"][:3]] == ["plain names", "hand-written", None]
 
 
-def test_without_hints_the_hand_written_prompt_is_not_tried(cli, tmp_path):  # noqa: F811
+def test_without_hints_the_hand_written_prompt_is_not_tried(cli, tmp_path):
     assert cli(*SMALL, "--trials", "2", "--from-scratch", "--results", tmp_path, "--quiet").code == 0
     content, _ = search_json(tmp_path)
     assert [trial["given"] for trial in content["trials"]] == ["plain names", None]
@@ -89,7 +88,7 @@ def test_a_killed_search_goes_on_and_workers_share_it(tmp_path):
     assert len({trial["number"] for trial in trials}) == len(trials)
 
 
-def test_storages_that_cannot_be_opened_are_one_line(cli, tmp_path):  # noqa: F811
+def test_storages_that_cannot_be_opened_are_one_line(cli, tmp_path):
     line = cli(*SMALL, "--results", tmp_path, "--storage", "postgresql://me:secret@127.0.0.1:9/x").refused()
     assert "cannot be opened" in line and "secret" not in line
     assert "cannot be opened" in cli(*SMALL, "--results", tmp_path, "--storage", "nonsense").refused()

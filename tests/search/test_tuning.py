@@ -10,13 +10,12 @@ from odinw_bench.runs.record import find_records
 from odinw_bench.search.recipe import NumberedSampler, RecipeSpace, in_words
 from odinw_bench.search.settings import SearchSettings
 from odinw_bench.search.tuning import begin_tuning, set_up_tuning, work_tuning
-from tests.cli.conftest import cli  # noqa: F401
 from tests.search.test_search import search_json
 
 SMALL = ("search", "--dataset", "packages", "--space", "tuning", "--shots", "1", "--mode", "linear")
 
 
-def test_it_ends_with_a_recipe_that_run_takes(cli, tmp_path):  # noqa: F811
+def test_it_ends_with_a_recipe_that_run_takes(cli, tmp_path):
     results = tmp_path / "results"
     answer = cli(*SMALL, "--trials", "4", "--results", results)
     assert answer.code == 0, answer.err
@@ -40,7 +39,7 @@ def test_it_ends_with_a_recipe_that_run_takes(cli, tmp_path):  # noqa: F811
     assert len(search_json(results)[0]["trials"]) in (5, 6)  # two workers may end their last trials at once
 
 
-def test_what_cannot_be_searched_is_one_line(cli, tmp_path):  # noqa: F811
+def test_what_cannot_be_searched_is_one_line(cli, tmp_path):
     refused = ("search", "--dataset", "packages", "--results", tmp_path)
     assert "tunes nothing" in cli(*refused, "--space", "tuning", "--mode", "manual").refused()
     assert "unknown mode" in cli(*refused, "--space", "tuning", "--mode", "half").refused()
