@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from glip_core.config import PRESETS, DetectorConfig
     from glip_core.detector import GLIP, Detector, DyHead
     from glip_core.errors import InputError
+    from glip_core.grounding import GroundedPhrase, ground
     from glip_core.prompt import Prompt
     from glip_core.types import Detections, EncodedPrompt, RawOutputs, Targets, TextFeatures
 
@@ -32,6 +33,8 @@ _HOME = {
     "Detector": "detector",
     "DyHead": "detector",
     "InputError": "errors",
+    "GroundedPhrase": "grounding",
+    "ground": "grounding",
     "Prompt": "prompt",
     "Detections": "types",
     "EncodedPrompt": "types",
@@ -49,6 +52,7 @@ __all__ = [
     "DetectorConfig",
     "DyHead",
     "EncodedPrompt",
+    "GroundedPhrase",
     "InputError",
     "Prompt",
     "RawOutputs",
@@ -56,6 +60,7 @@ __all__ = [
     "TextFeatures",
     "assemble",
     "build",
+    "ground",
     "load",
     "load_official_state_dict",
     "tuning",
