@@ -175,9 +175,10 @@ def _work(grid: Grid, planned: Plan, options: RunOptions, *, as_json: bool, debu
     """Do what is not done yet, and print the table; returns the exit code."""
     from odinw_bench.cli._progress import GridProgress
     from odinw_bench.cli._results import Result, print_results
+    from odinw_bench.runs.claims import tidy
     from odinw_bench.runs.launchers import choose_engine
     from odinw_bench.runs.launchers.base import under_torchrun
-    from odinw_bench.runs.record import read_record, tidy
+    from odinw_bench.runs.record import read_record
 
     todo = list(planned.todo)
     for cell in planned.kept:

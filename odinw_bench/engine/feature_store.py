@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import logging
 import os
 import tempfile
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -17,6 +20,7 @@ from odinw_bench.engine.cache_settings import CacheSettings
 from odinw_bench.engine.features import FeatureCache, Features
 
 _ENDING = ".safetensors"
+_log = logging.getLogger(__name__)
 
 
 def default_folder() -> Path:
@@ -35,8 +39,8 @@ def make_cache(settings: CacheSettings) -> FeatureCache:
 class FeatureStore:
     """A folder of features; the longest unused go when it grows beyond its budget.
 
-    Values come back bit by bit as they were put in. A file that another process is writing, or that was damaged,
-    counts as absent.
+    Values come back bit by bit as they were put in, which a checksum in each file assures. A file that another
+    process is writing, or that was damaged, counts as absent; of a damaged one a warning is logged.
 
     Args:
         folder: made when the first features are kept.
@@ -53,9 +57,15 @@ class FeatureStore:
         path = self._path(digest)
         try:
             with safe_open(str(path), framework="pt") as file:
-                facts = json.loads((file.metadata() or {})["features"])
+                metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError, KeyError, ValueError):
+            if metadata["sha256"] != _checksum(tensors, metadata["features"]):
+                raise ValueError("its checksum is another")
+            facts = json.loads(metadata["features"])
+        except FileNotFoundError:
+            return None
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            _log.warning("cached features '%s' are damaged and are computed again (%s)", path, error)
             return None
         with contextlib.suppress(OSError):
             os.utime(path)  # used just now
@@ -73,7 +83,9 @@ class FeatureStore:
             os.close(handle)
             try:
                 tensors, facts = _packed(features)
-                save_file(tensors, temporary, metadata={"features": json.dumps(facts)})
+                stated = json.dumps(facts)
+                metadata = {"features": stated, "sha256": _checksum(tensors, stated)}
+                save_file(tensors, temporary, metadata=metadata)
                 Path(temporary).replace(path)
             except BaseException:
                 Path(temporary).unlink(missing_ok=True)
@@ -103,6 +115,15 @@ class FeatureStore:
             self._held -= size
             if self._held <= 0.9 * self.budget:
                 return
+
+
+def _checksum(tensors: dict[str, Tensor], facts: str) -> str:
+    """SHA-256 of what a file holds: the facts, and each tensor's name, type, shape and bytes."""
+    digest = hashlib.sha256(facts.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _packed(features: Features) -> tuple[dict[str, Tensor], dict[str, object]]:

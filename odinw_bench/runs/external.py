@@ -13,8 +13,9 @@ from glip_core.files import file_sha256
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.datasets.task import Task
 from odinw_bench.metrics.extra import evaluate_all
+from odinw_bench.runs.claims import claim
 from odinw_bench.runs.environment import environment, now
-from odinw_bench.runs.record import SCHEMA, claim, is_done, read_record, write_record, writing
+from odinw_bench.runs.record import SCHEMA, is_done, read_record, write_record
 from odinw_bench.runs.spec import MODES, UNTUNED, Shots
 from odinw_bench.utils.io import canonical_json, read_json, sha256_bytes, write_json
 from odinw_bench.utils.text import shorten
@@ -120,7 +121,7 @@ def score(
     folder = results / task.suite / external.model / task.name / name
     if is_done(folder) and not force:
         return read_record(folder)
-    with claim(folder), writing(folder) as scratch:
+    with claim(folder) as claimed, claimed.writing() as scratch:
         record = _record(spec, digest, metrics, {external.eval_split: split.sha256}, len(split))
         record["external"] = {"file": predictions.name, "sha256": file_sha256(predictions)}
         write_json(scratch / "predictions.json", found, indent=None)

@@ -14,21 +14,11 @@ from odinw_bench.engine.checkpoint import Resume
 from odinw_bench.engine.distributed import SINGLE_PROCESS, DistributedContext
 from odinw_bench.models import Adapter
 from odinw_bench.runs.cell import Cell
+from odinw_bench.runs.claims import BusyError, Claim, LockLostError, claim, is_full, resume_path, tidy
 from odinw_bench.runs.environment import environment, now, reset_peak_memory, threads_for
 from odinw_bench.runs.options import DEFAULTS, RunOptions
 from odinw_bench.runs.prepare import prepare
-from odinw_bench.runs.record import (
-    SCHEMA,
-    BusyError,
-    claim,
-    is_done,
-    is_full,
-    read_record,
-    resume_path,
-    tidy,
-    write_record,
-    writing,
-)
+from odinw_bench.runs.record import SCHEMA, is_done, read_record, write_record
 from odinw_bench.runs.spec import RunSpec
 from odinw_bench.runs.work import Say, Work, load_detector
 
@@ -91,9 +81,10 @@ def execute(
     """
     if distributed.is_main:
         with ExitStack() as held:
-            verdict = distributed.broadcast(_claim(cell, options.force, held))
-            if verdict == _GO:
-                _lead(cell, options, distributed, say)
+            claimed = _claim(cell, options.force, held)
+            verdict = distributed.broadcast(_GO if isinstance(claimed, Claim) else claimed)
+            if isinstance(claimed, Claim):
+                _lead(cell, claimed, options, distributed, say)
     else:
         verdict = distributed.broadcast(None)
         if verdict == _GO:
@@ -104,32 +95,34 @@ def execute(
     return read_record(cell.folder)
 
 
-def _claim(cell: Cell, force: bool, held: ExitStack) -> str:
-    """Whether to do a run: go, it is done, or who is at it. The claim is held as long as the stack."""
+def _claim(cell: Cell, force: bool, held: ExitStack) -> Claim | str:
+    """The claim on a run that is to be done, held as long as the stack; else that it is done, or who is at it."""
     if not force and is_done(cell.folder):
         tidy(cell.folder)
         return _DONE
     try:
-        held.enter_context(claim(cell.folder))
+        claimed = held.enter_context(claim(cell.folder))
     except BusyError as error:
         return str(error)
-    return _DONE if not force and is_done(cell.folder) else _GO  # done by another process, meanwhile
+    return _DONE if not force and is_done(cell.folder) else claimed  # done by another process, meanwhile
 
 
-def _lead(cell: Cell, options: RunOptions, distributed: DistributedContext, say: Say) -> None:
+def _lead(cell: Cell, claimed: Claim, options: RunOptions, distributed: DistributedContext, say: Say) -> None:
     """Do a run, or the main process's part of it, and write the record."""
     folder = cell.folder
-    resume = Resume(resume_path(folder), cell.digest)
+    resume = Resume(resume_path(folder), cell.digest, held=claimed.held)
     if options.force:
         resume.clear()
     failure: Exception | None = None
-    with threads_for(cell.facts, options.device), writing(folder) as scratch:
+    with threads_for(cell.facts, options.device), claimed.writing() as scratch:
         record = _new_record(cell, options.device)
         record["environment"]["processes"] = distributed.size
         try:
             work = Work(cell, scratch, options, resume, distributed, say)
             record |= work.tune_and_test(_begin(cell, options))
             record["status"] = "done"
+        except LockLostError:  # another process has the run now: there is nothing to record
+            raise
         except Exception as error:
             if is_full(error):  # not the run's fault: it is not recorded as failed
                 raise
@@ -168,10 +161,10 @@ def record_failure(cell: Cell, device: str, error: str) -> None:
     Raises:
         BusyError: another process is doing it.
     """
-    with claim(cell.folder):
+    with claim(cell.folder) as claimed:
         if is_done(cell.folder):
             return
-        with writing(cell.folder) as scratch:
+        with claimed.writing() as scratch:
             write_record(scratch, _new_record(cell, device) | {"error": error, "finished": now()})
 
 

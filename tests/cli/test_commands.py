@@ -13,8 +13,9 @@ import pytest
 from PIL import Image, ImageChops
 
 from odinw_bench import RunSpec
+from odinw_bench.runs.claims import resume_path
 from odinw_bench.runs.prepare import prepare
-from odinw_bench.runs.record import find_records, resume_path
+from odinw_bench.runs.record import find_records
 
 TUNE = ("run", "--mode", "prompt", "--shots", "1", "--set", "epochs=1,copies=1")
 

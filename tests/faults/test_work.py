@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from odinw_bench.engine.checkpoint import Resume
-from odinw_bench.runs.record import is_full
+from odinw_bench.runs.claims import is_full
 from tests.cli.conftest import write_dataset
 from tests.faults.program import end, leftovers, numbers, records, start
 

@@ -11,13 +11,14 @@ import pytest
 from glip_core import InputError
 from odinw_bench import RunSpec
 from odinw_bench.models import model_facts
+from odinw_bench.runs.claims import claim
 from odinw_bench.runs.launchers import base as engines_base
 from odinw_bench.runs.launchers import choose as engines
 from odinw_bench.runs.launchers import choose_engine, make_engine
 from odinw_bench.runs.launchers import local as engines_local
 from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.prepare import prepare
-from odinw_bench.runs.record import claim, find_records
+from odinw_bench.runs.record import find_records
 
 QUICK = {"epochs": 1, "copies": 1}
 SPECS = [

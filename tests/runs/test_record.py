@@ -10,7 +10,8 @@ import textwrap
 import pytest
 
 from glip_core import InputError
-from odinw_bench.runs.record import BusyError, claim, find_records, is_done, read_record, write_record, writing
+from odinw_bench.runs.claims import BusyError, claim
+from odinw_bench.runs.record import find_records, is_done, read_record, write_record
 
 
 def record(**changes):
@@ -19,7 +20,7 @@ def record(**changes):
 
 def test_a_record_appears_when_it_is_whole(tmp_path):
     folder = tmp_path / "suite" / "run"
-    with writing(folder) as scratch:
+    with claim(folder) as claimed, claimed.writing() as scratch:
         write_record(scratch, record())
         assert not folder.exists()
         assert list(find_records(tmp_path)) == []
@@ -30,18 +31,18 @@ def test_a_record_appears_when_it_is_whole(tmp_path):
 
 def test_an_error_leaves_the_old_record(tmp_path):
     folder = tmp_path / "run"
-    with writing(folder) as scratch:
+    with claim(folder) as claimed, claimed.writing() as scratch:
         write_record(scratch, record(number=1))
 
     def fail():
-        with writing(folder) as scratch:
+        with claim(folder) as claimed, claimed.writing() as scratch:
             write_record(scratch, record(number=2))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
     assert read_record(folder)["number"] == 1
-    with writing(folder) as scratch:
+    with claim(folder) as claimed, claimed.writing() as scratch:
         write_record(scratch, record(number=3))
     assert read_record(folder)["number"] == 3
 
@@ -51,9 +52,10 @@ def test_a_killed_writer_leaves_nothing_half(tmp_path):
     code = f"""
         import time
         from pathlib import Path
-        from odinw_bench.runs.record import claim, writing, write_record
+        from odinw_bench.runs.claims import claim
+        from odinw_bench.runs.record import write_record
         folder = Path({str(tmp_path / "run")!r})
-        with claim(folder), writing(folder) as scratch:
+        with claim(folder) as claimed, claimed.writing() as scratch:
             write_record(scratch, {{"schema": 1, "status": "done"}})
             print("ready", flush=True)
             time.sleep(60)
@@ -64,7 +66,7 @@ def test_a_killed_writer_leaves_nothing_half(tmp_path):
             pass
         child.kill()
     assert list(find_records(tmp_path)) == []
-    with claim(tmp_path / "run"), writing(tmp_path / "run") as scratch:
+    with claim(tmp_path / "run") as claimed, claimed.writing() as scratch:
         assert not list(scratch.iterdir())
         write_record(scratch, record())
     assert is_done(tmp_path / "run")
@@ -95,5 +97,5 @@ def test_a_results_folder_that_cannot_be(tmp_path):
 
 
 def test_errors_of_the_work_itself_are_not_taken_for_the_folders(tmp_path):
-    with pytest.raises(FileExistsError), claim(tmp_path / "run"), writing(tmp_path / "run"):
+    with pytest.raises(FileExistsError), claim(tmp_path / "run") as claimed, claimed.writing():
         tmp_path.mkdir()

@@ -1,7 +1,8 @@
-"""Locks as files: exclusive, beating, taken over from the dead."""
+"""Locks as files: exclusive, taken over from the dead, noticed when lost; with flock and without."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -13,78 +14,101 @@ import time
 import pytest
 
 from odinw_bench.utils import locks
-from odinw_bench.utils.locks import BusyError, exclusive
+from odinw_bench.utils.locks import BusyError, LockLostError, exclusive
 
 
-def dead_pid() -> int:
-    """The number of a process that is gone."""
-    with subprocess.Popen([sys.executable, "-c", ""]) as child:
-        pass
-    return child.pid
+@pytest.fixture(params=["flock", "no flock"])
+def system(request, monkeypatch):
+    """A file system with locks of its own, and one without; leases are short."""
+    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(locks, "LEASE_SECONDS", 0.3)
+    if request.param == "no flock":
+        no_flock(monkeypatch)
+    return request.param
 
 
-def plant(path, *, pid, host=None, age=0.0):
+def no_flock(monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(locks.fcntl, "flock", refuse)
+
+
+def plant(path, *, pid=1, host=None, age=0.0):
     """A lock of somebody else's."""
-    path.write_text(json.dumps({"pid": pid, "host": host or socket.gethostname()}))
+    path.write_text(json.dumps({"pid": pid, "host": host or socket.gethostname(), "token": "theirs"}))
     os.utime(path, (time.time() - age,) * 2)
 
 
 def can_take(path) -> bool:
     try:
-        with exclusive(path):
-            assert json.loads(path.read_text())["pid"] == os.getpid()
+        with exclusive(path) as held:
+            assert json.loads(path.read_text())["token"] == held.token
+            held.check()
     except BusyError:
         return False
     assert not path.exists()
     return True
 
 
-def test_two_at_once(tmp_path):
+def test_two_at_once(tmp_path, system):
     lock = tmp_path / "lock"
     with exclusive(lock):
         assert not can_take(lock)
     assert can_take(lock)
+    assert not list(tmp_path.iterdir())
 
 
-def test_the_message_says_who_and_what_to_do(tmp_path):
+def test_the_message_says_who_and_what_to_do(tmp_path, system):
     lock = tmp_path / "lock"
     with exclusive(lock), pytest.raises(BusyError, match=f"process {os.getpid()} on .*delete '{lock}'"):
         exclusive(lock).__enter__()
 
 
-def test_a_lock_of_a_dead_process_is_taken_over(tmp_path):
-    lock = tmp_path / "lock"
-    plant(lock, pid=dead_pid())
-    assert can_take(lock)
-
-
-def test_a_lock_that_nobody_touches_is_taken_over_though_a_process_has_its_number(tmp_path):
-    lock = tmp_path / "lock"
-    plant(lock, pid=os.getppid(), age=locks.STALE_SECONDS - 60)
-    assert not can_take(lock)
-    plant(lock, pid=os.getppid(), age=locks.STALE_SECONDS + 60)
-    assert can_take(lock)
-
-
-def test_a_lock_of_another_computer_is_believed_while_it_is_touched(tmp_path):
-    lock = tmp_path / "lock"
-    plant(lock, pid=dead_pid(), host="elsewhere", age=locks.STALE_SECONDS - 60)
-    assert not can_take(lock)
-    plant(lock, pid=dead_pid(), host="elsewhere", age=locks.STALE_SECONDS + 60)
-    assert can_take(lock)
+def test_a_lock_of_a_dead_process_is_taken_over_at_once(tmp_path):
+    """Whatever it says: the process number may be used again, the host name may be that of many containers."""
+    plant(tmp_path / "lock", pid=os.getppid())
+    assert can_take(tmp_path / "lock")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": "x", "host": "y"}'])
-def test_a_damaged_lock_is_taken_over_when_it_is_old(tmp_path, content):
+def test_a_damaged_lock_is_taken_over(tmp_path, system, content):
     lock = tmp_path / "lock"
     lock.write_text(content)
-    assert not can_take(lock)
     os.utime(lock, (time.time() - 3600,) * 2)
     assert can_take(lock)
 
 
-def test_the_holder_touches_its_lock(tmp_path, monkeypatch):
+def test_without_flock_a_lock_is_believed_until_its_lease_ends(tmp_path, monkeypatch):
+    no_flock(monkeypatch)
     monkeypatch.setattr(locks, "BEAT_SECONDS", 0.02)
+    plant(tmp_path / "lock", age=locks.LEASE_SECONDS - 60)
+    assert not can_take(tmp_path / "lock")
+    plant(tmp_path / "lock", age=locks.LEASE_SECONDS + 60)
+    assert can_take(tmp_path / "lock")
+
+
+def test_a_holder_whose_clock_is_wrong_keeps_its_lock(tmp_path, system):
+    """Its stamps are an hour old at once: what counts is that they change."""
+    lock = tmp_path / "lock"
+    with exclusive(lock) as held:
+        stop = threading.Event()
+
+        def stamp():
+            beat = 0
+            while not stop.wait(0.01):
+                beat += 1
+                os.utime(lock, (time.time() - 3600 + beat,) * 2)
+
+        clock = threading.Thread(target=stamp)
+        clock.start()
+        assert not can_take(lock)
+        stop.set()
+        clock.join()
+        held.check()
+
+
+def test_the_holder_renews_its_lock(tmp_path, system):
     lock = tmp_path / "lock"
     with exclusive(lock):
         os.utime(lock, (0, 0))
@@ -94,26 +118,65 @@ def test_the_holder_touches_its_lock(tmp_path, monkeypatch):
         assert lock.stat().st_mtime > time.time() - 60
 
 
-def test_of_many_who_find_a_dead_lock_one_gets_it(tmp_path):
+def test_who_lost_its_lock_notices_and_leaves_the_new_one_alone(tmp_path, system):
     lock = tmp_path / "lock"
-    plant(lock, pid=dead_pid())
-    start, inside, most = threading.Barrier(8), [], []
+    with exclusive(lock) as held:
+        lock.unlink()
+        plant(lock)
+        with pytest.raises(LockLostError, match=r"taken over .* run the command again"):
+            held.check()
+    assert json.loads(lock.read_text())["token"] == "theirs"
+    lock.unlink()
+    with pytest.raises(LockLostError):
+        held.check()
 
-    def contend():
-        start.wait()
+
+def test_of_many_who_find_a_dead_lock_one_gets_it(tmp_path, system):
+    lock = tmp_path / "lock"
+    for _ in range(5):
+        plant(lock, age=3600)
+        start, inside, most = threading.Barrier(8), [], []
+
+        def contend(start=start, inside=inside, most=most):
+            start.wait()
+            try:
+                with exclusive(lock):
+                    inside.append(1)
+                    most.append(len(inside))
+                    time.sleep(0.1)
+                    inside.pop()
+            except BusyError:
+                pass
+
+        threads = [threading.Thread(target=contend) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert max(most) == 1
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_does_not_keep_the_lock_of_its_dead_parent(tmp_path):
+    code = f"""
+import os, time
+from pathlib import Path
+from odinw_bench.utils.locks import exclusive
+with exclusive(Path({str(tmp_path / "lock")!r})):
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+        os._exit(0)
+    print(child, flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        child = int(parent.stdout.readline())
+        assert not can_take(tmp_path / "lock")
+        parent.kill()
+        parent.wait()
         try:
-            with exclusive(lock):
-                inside.append(1)
-                most.append(len(inside))
-                time.sleep(0.2)
-                inside.pop()
-        except BusyError:
-            pass
-
-    threads = [threading.Thread(target=contend) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert max(most) == 1
-    assert not list(tmp_path.iterdir())
+            assert can_take(tmp_path / "lock")
+        finally:
+            os.kill(child, 9)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from glip_core.errors import InputError
 from odinw_bench.runs.cell import Cell
+from odinw_bench.runs.claims import BusyError
 from odinw_bench.runs.options import RunOptions
-from odinw_bench.runs.record import BusyError
 from odinw_bench.runs.spec import RunSpec
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from odinw_bench.runs.cell import Cell
+from odinw_bench.runs.claims import BusyError
 from odinw_bench.runs.launchers.base import PATIENCE_SECONDS, Outcome, Watcher, do_cell
 from odinw_bench.runs.options import RunOptions
-from odinw_bench.runs.record import BusyError
 
 if TYPE_CHECKING:
     from odinw_bench.engine.distributed import DistributedContext

@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from odinw_bench.runs.cell import Cell
+from odinw_bench.runs.claims import BusyError
 from odinw_bench.runs.launchers.base import Outcome, Watcher
 from odinw_bench.runs.options import RunOptions
-from odinw_bench.runs.record import BusyError
 
 ATTEMPTS = 2
 """A cell whose process dies is done once more, in another process."""

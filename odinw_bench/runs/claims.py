@@ -1,0 +1,177 @@
+"""Who may write a record: one process at a time, into a folder of its own that takes the record's place when whole.
+
+What is unfinished lies beside the record under hidden names: ``.NAME.lock`` (see :mod:`odinw_bench.utils.locks`),
+``.NAME.TOKEN.part`` (a scratch folder; the token is its claim's), ``.NAME.TOKEN.old`` (a record that is just being
+replaced, on file systems that cannot exchange two folders in one step) and ``.NAME.resume`` (what a killed run goes
+on from).
+
+A process that was suspended so long that another took its claim over must not finish: it notices because the new
+holder moves its scratch folder away, and because it asks :meth:`Claim.check` before each rename and unlink.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from glip_core.errors import InputError
+from odinw_bench.utils.folders import exchange, sync, sync_tree
+from odinw_bench.utils.locks import BusyError, Held, LockLostError, exclusive
+
+__all__ = ["BusyError", "Claim", "LockLostError", "claim", "is_full", "resume_path", "tidy"]
+
+_KINDS = r"lock|resume|((lock|resume)(\.[0-9a-z]+)?\.tmp)|(([0-9a-f]+\.)?(\d+\.)?(part|old))"
+_REFUSED = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to write one record.
+
+    Attributes:
+        folder: of the record.
+        held: the lock.
+    """
+
+    folder: Path
+    held: Held
+
+    def check(self) -> None:
+        """Make sure that the claim still holds.
+
+        Raises:
+            LockLostError: another process has it now.
+        """
+        self.held.check()
+
+    @contextmanager
+    def writing(self) -> Iterator[Path]:
+        """A scratch folder that takes the place of :attr:`folder` when the block ends well.
+
+        A run that dies leaves the scratch folder behind, never half a record; the next claim clears it.
+
+        Raises:
+            InputError: the results folder cannot be written to.
+            LockLostError: the claim was lost meanwhile; what was there before is untouched.
+        """
+        scratch = _beside(self.folder, f"{self.held.token}.part")
+        with _write_errors(self.folder.parent, *_FULL):
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir(parents=True)
+            try:
+                yield scratch
+                sync_tree(scratch)
+                self._put(scratch)
+            except FileNotFoundError:
+                self.check()  # the new holder moved the scratch folder away: say so
+                raise
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+
+    def _put(self, scratch: Path) -> None:
+        """Put the scratch folder in the record's place; a reader finds the old record or the new one."""
+        self.check()
+        if not self.folder.exists():
+            scratch.rename(self.folder)
+        elif not exchange(scratch, self.folder):
+            away = _beside(self.folder, f"{self.held.token}.old")
+            self.folder.rename(away)
+            scratch.rename(self.folder)  # a kill before this line: the next claim puts the old record back
+            shutil.rmtree(away, ignore_errors=True)
+        sync(self.folder.parent)
+
+    def _clear_others(self) -> None:
+        """Clear what dead processes, and those that lost the claim, left beside the record.
+
+        Scratch folders are moved before they are deleted: one step, after which their owner's own last step, the
+        rename into the record's place, must fail.
+        """
+        for number, path in enumerate(_left(self.folder)):
+            if path.suffix in (".lock", ".resume"):
+                continue
+            self.check()
+            if path.name.endswith(".old") and not self.folder.exists():
+                path.rename(self.folder)
+                continue
+            gone = _beside(self.folder, f"{self.held.token}.{number}.part")
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(gone)
+                shutil.rmtree(gone, ignore_errors=True) if gone.is_dir() else gone.unlink(missing_ok=True)
+
+
+@contextmanager
+def claim(folder: Path) -> Iterator[Claim]:
+    """Be the only one at work on a record while the block runs.
+
+    Args:
+        folder: of the record; those around it are made.
+
+    Raises:
+        BusyError: another living process is.
+        InputError: the results folder cannot be written to.
+    """
+    with contextlib.ExitStack() as stack:
+        with _write_errors(folder.parent, *_REFUSED, *_FULL):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            claimed = Claim(folder, stack.enter_context(exclusive(_beside(folder, "lock"))))
+            claimed._clear_others()
+        yield claimed
+
+
+def resume_path(folder: Path) -> Path:
+    """Where an unfinished run keeps what it needs to go on."""
+    return _beside(folder, "resume")
+
+
+def tidy(folder: Path) -> None:
+    """Clear what a process left beside a finished record when it was killed between the record and its own tidying.
+
+    Nothing is touched that a living process may be using.
+    """
+    if not _left(folder):
+        return
+    with contextlib.suppress(BusyError, InputError, OSError), claim(folder) as claimed:
+        claimed.check()
+        resume_path(folder).unlink(missing_ok=True)
+
+
+def _beside(folder: Path, kind: str) -> Path:
+    """A hidden neighbour of a record's folder, which no search for records finds."""
+    return folder.with_name(f".{folder.name}.{kind}")
+
+
+def _left(folder: Path) -> list[Path]:
+    """The hidden neighbours of a record's folder: locks, states of unfinished runs, and what was left behind."""
+    kinds = re.compile(rf"\.{re.escape(folder.name)}\.({_KINDS})")
+    try:
+        return sorted(path for path in folder.parent.iterdir() if kinds.fullmatch(path.name))
+    except OSError:
+        return []
+
+
+@contextmanager
+def _write_errors(results: Path, *remediable: int) -> Iterator[None]:
+    """Turn what a user can remedy about the results folder into one line."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in remediable:
+            raise InputError(f"cannot write to the results folder '{results}': {error.strerror}") from error
+        if not isinstance(error, InputError) and is_full(error):
+            raise InputError(f"cannot write to the results folder '{results}': {os.strerror(errno.ENOSPC)}") from error
+        raise
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an error says that there is no room to write: torch and safetensors have only words for it."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    return os.strerror(errno.ENOSPC) in str(error)
