@@ -61,6 +61,9 @@ def run(
     precision: Annotated[str, typer.Option("--precision", help="fp32, bf16 or fp16.")] = "fp32",
     eval_split: Annotated[str, typer.Option("--eval-split", help="The split that is reported.")] = "test",
     override: Annotated[Listed, typer.Option("--set", help="Hyper-parameters, such as lr=0.01.")] = [],
+    metric: Annotated[
+        Listed, typer.Option("--metric", help="Metrics beside COCO's: functions, as PACKAGE.MODULE:FUNCTION.")
+    ] = [],
     cache_gb: Annotated[
         float, typer.Option("--cache-gb", min=0, help="Memory for frozen features while tuning, of each worker.")
     ] = 2.0,
@@ -144,6 +147,7 @@ def run(
         workers=workers,
         ray_address=ray_address,
         quiet=quiet,
+        metrics=split_list(metric),
     )
     raise typer.Exit(_run_grid(grid, options, dry_run=dry_run, as_json=as_json, debug=debug))
 

@@ -28,6 +28,9 @@ def score(
     eval_split: Annotated[str, typer.Option("--eval-split", help="The split the predictions are of.")] = "test",
     data_root: DataRoot = None,
     results: Annotated[Path, typer.Option("--results", help="Folder of the run records.")] = Path("results"),
+    metric: Annotated[
+        Listed, typer.Option("--metric", help="Metrics beside COCO's: functions, as PACKAGE.MODULE:FUNCTION.")
+    ] = [],
     force: Annotated[bool, typer.Option("--force", help="Score again what was scored.")] = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -44,6 +47,7 @@ def score(
     ```
     """
     from odinw_bench.datasets.registry import load_suite, load_task
+    from odinw_bench.metrics.extra import extra_metrics
     from odinw_bench.runs.external import ExternalRun, find_predictions
     from odinw_bench.runs.external import score as score_task
 
@@ -55,6 +59,8 @@ def score(
         raise InputError(f"predictions '{predictions}' not found")
     if predictions.is_file() and len(tasks) > 1:
         raise InputError(f"'{predictions}' is one file: say with --dataset which task it is of, or give a folder")
+    metrics = split_list(metric)
+    extra_metrics(metrics)  # a slip is reported before the work
     files = {task.name: find_predictions(predictions, task) for task in tasks}
     missing = [name for name, path in files.items() if path is None]
     if missing and (not everything or len(missing) == len(tasks)):
@@ -63,7 +69,7 @@ def score(
     for task in tasks:
         path = files[task.name]
         if path is not None:
-            records.append(score_task(task, path, what, results, data_root=data_root, force=force))
+            records.append(score_task(task, path, what, results, data_root=data_root, force=force, extra=metrics))
     if as_json:
         print_json({"records": records, "missing": missing})
         return

@@ -2,7 +2,8 @@
 
 A metric takes the annotations (a COCO dict as :func:`odinw_bench.datasets.annotations.check_annotations` gives it) and
 the predictions (COCO results), and returns a number, or None where there is nothing to measure. Those of the program
-are in :data:`METRICS`; other packages declare theirs as entry points of the group ``odinw_bench.metrics``.
+are in :data:`METRICS`; other packages declare theirs as entry points of the group ``odinw_bench.metrics``, or they are
+given as ``PACKAGE.MODULE:FUNCTION``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 import numbers
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from glip_core.errors import InputError
@@ -27,14 +28,18 @@ COCO = frozenset({"AP", "AP50", "AP75", "APs", "APm", "APl", "AR100", "per_class
 """Names that :func:`odinw_bench.metrics.coco.evaluate` gives."""
 
 
-def extra_metrics() -> dict[str, Metric]:
+def extra_metrics(given: Sequence[str] = ()) -> dict[str, Metric]:
     """All metrics beside COCO's, by name.
+
+    Args:
+        given: further ones as ``PACKAGE.MODULE:FUNCTION``; the function's name is the metric's.
 
     Raises:
         InputError: one cannot be imported, is no function, or has a name that is taken.
     """
     found = dict(METRICS)
-    for name, target in declared(GROUP).items():
+    named = [*declared(GROUP).items(), *((target.rpartition(":")[2], target) for target in given)]
+    for name, target in dict.fromkeys(named):  # declared and given: once
         if name in COCO or name in found:
             raise InputError(f"the metric '{target}' has the name '{name}', which is taken: give it another name")
         metric = load_object(target, "metric")
@@ -44,7 +49,7 @@ def extra_metrics() -> dict[str, Metric]:
     return found
 
 
-def evaluate_all(annotations: Mapping[str, Any], predictions: Predictions) -> dict[str, Any]:
+def evaluate_all(annotations: Mapping[str, Any], predictions: Predictions, given: Sequence[str] = ()) -> dict[str, Any]:
     """COCO's metrics, and then all others under their names.
 
     A metric that raises, or returns anything but a finite number or None, is None in the result, with a warning: a
@@ -53,6 +58,7 @@ def evaluate_all(annotations: Mapping[str, Any], predictions: Predictions) -> di
     Args:
         annotations: as :func:`odinw_bench.metrics.coco.evaluate` takes them.
         predictions: likewise.
+        given: see :func:`extra_metrics`.
 
     Returns:
         the metrics of :func:`odinw_bench.metrics.coco.evaluate`, and one number or None for each other metric.
@@ -61,7 +67,7 @@ def evaluate_all(annotations: Mapping[str, Any], predictions: Predictions) -> di
         InputError: see :func:`odinw_bench.metrics.coco.evaluate` and :func:`extra_metrics`.
     """
     metrics = evaluate(annotations, predictions)
-    for name, metric in extra_metrics().items():
+    for name, metric in extra_metrics(given).items():
         try:
             metrics[name] = _checked(metric(annotations, predictions))
         except Exception as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,7 @@ def score(
     *,
     data_root: Path | None = None,
     force: bool = False,
+    extra: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Evaluate one file of COCO results and store the record.
 
@@ -88,6 +89,7 @@ def score(
         results: folder of the records.
         data_root: see :func:`odinw_bench.datasets.sources.open_split`.
         force: do it again even if it was done.
+        extra: metrics beside COCO's; see :func:`odinw_bench.metrics.extra.extra_metrics`.
 
     Returns:
         the record; like any other, but without costs, and with ``external`` naming the file and its hash.
@@ -99,7 +101,7 @@ def score(
     split = open_split(task, external.eval_split, data_root)
     found = _listed(read_json(predictions, what="predictions file"), predictions)
     try:
-        metrics = evaluate_all(split.annotations, found)
+        metrics = evaluate_all(split.annotations, found, extra)
     except InputError as error:
         raise InputError(f"'{predictions}': {error}") from error
     spec: dict[str, Any] = {

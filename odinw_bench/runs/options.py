@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from odinw_bench.engine.cache_settings import MEMORY_ONLY, CacheSettings
+from odinw_bench.metrics.extra import extra_metrics
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,10 @@ class RunOptions:
         workers: number of processes of that engine; None: as it thinks best.
         ray_address: of a Ray cluster to join; None: a new one where the engine is ``ray``.
         quiet: show no progress.
+        metrics: metrics beside COCO's, as ``PACKAGE.MODULE:FUNCTION``; see :mod:`odinw_bench.metrics.extra`.
+
+    Raises:
+        InputError: there is no such metric.
     """
 
     results: Path = field(default_factory=lambda: Path("results"))
@@ -35,6 +41,11 @@ class RunOptions:
     workers: int | None = None
     ray_address: str | None = None
     quiet: bool = False
+    metrics: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.metrics:  # a slip is noticed before hours of tuning
+            extra_metrics(self.metrics)
 
 
 DEFAULTS = RunOptions()

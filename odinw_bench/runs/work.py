@@ -101,7 +101,7 @@ class Work:
         )
         seconds = time.perf_counter() - started
         scored = time.perf_counter()
-        metrics = evaluate_all(cell.test.annotations, predictions)
+        metrics = evaluate_all(cell.test.annotations, predictions, self.options.metrics)
         waited = sum(waits)
         stages = {"images": waited, "model": seconds - waited, "scoring": time.perf_counter() - scored}
         write_json(self.folder / "predictions.json", predictions, indent=None)

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import cli  # noqa: F401
 from tests.docs.blocks import ROOT, Block, blocks, section
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 
 
 @pytest.fixture
-def follow(tmp_path, monkeypatch, cli):  # noqa: F811
+def follow(tmp_path, monkeypatch, cli):
     """Follow a recipe in an empty folder: write its files, execute its commands; returns the folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -61,7 +60,7 @@ def _install(folder: Path, project: dict) -> None:
     (place / "entry_points.txt").write_text("\n".join(lines) + "\n")
 
 
-def _execute(block: Block, cli) -> None:  # noqa: F811
+def _execute(block: Block, cli) -> None:
     for line in block.text.replace("\\\n", " ").splitlines():
         program, *arguments = shlex.split(line, comments=True)
         assert program == "odinw-bench", line
@@ -98,6 +97,7 @@ def test_a_detector(follow):
 def test_a_metric(follow):
     folder = follow("A metric")
     record = records(folder, "results-with-metric")["zero-shot"]
+    assert records(folder)["zero-shot"]["metrics"] == record["metrics"]  # by option and by entry point
     predictions = json.loads(next(folder.glob("results-with-metric/**/predictions.json")).read_text())
     expected = sum(found["score"] >= 0.5 for found in predictions) / record["data"]["test_images"]
     assert record["metrics"]["boxes_per_image"] == pytest.approx(expected)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from glip_core.errors import InputError
@@ -53,6 +55,24 @@ def test_unusable_declarations_are_refused_in_one_line(monkeypatch, name, target
     monkeypatch.setattr(extra, "declared", lambda group: {name: target})
     with pytest.raises(InputError, match=message):
         extra_metrics()
+
+
+def test_a_slip_in_a_metric_is_noticed_before_the_work(cli, tmp_path):
+    answer = cli("run", "--dataset", "packages", "--metric", "math:no_such", "--results", tmp_path / "results")
+    assert "cannot be imported" in answer.refused()
+    assert not (tmp_path / "results").exists()
+
+
+def two(annotations, predictions):
+    return 2
+
+
+def test_score_takes_metrics(cli, tmp_path):
+    split = made.drawn("packages")
+    (tmp_path / "packages.json").write_text(json.dumps(made.detections(split, 0.6, 1)))
+    where = ("--suite", "mini", "--dataset", "packages", "--predictions", tmp_path / "packages.json")
+    answer = cli("score", *where, "--model-name", "x", "--results", tmp_path, "--metric", f"{__name__}:two", "--json")
+    assert json.loads(answer.out)["records"][0]["metrics"]["two"] == 2
 
 
 def test_the_report_has_a_table_of_them(tmp_path):

@@ -6,7 +6,6 @@ import pytest
 
 from odinw_bench.report import Section
 from tests.report import made
-from tests.report.conftest import cli  # noqa: F401
 
 
 def nothing(suite):
@@ -29,7 +28,7 @@ NOT_A_FUNCTION = 3
 
 
 @pytest.fixture
-def report(tmp_path, cli):  # noqa: F811
+def report(tmp_path, cli):
     made.write_drawn(tmp_path / "results", 0.5)
 
     def call(section: str):
