@@ -46,7 +46,9 @@ def _metrics(record: dict[str, Any]) -> list[list[str]]:
 def _plain(values: dict[str, Any] | None) -> list[list[str]]:
     rows = []
     for name, value in (values or {}).items():
-        if isinstance(value, dict):
+        if name == "annotation_notes":
+            rows += [[f"annotations {key}", text] for key, texts in value.items() for text in texts]
+        elif isinstance(value, dict):
             rows += [[f"{name} {key}", str(inner)[:16]] for key, inner in value.items()]
         else:
             rows.append([name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value)])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -43,6 +45,10 @@ def check_annotations(data: Any, *, where: str = "annotations", keep_background:
     - annotation ids are 1, 2, 3...: the reference evaluator never matches a ground truth with id 0, and common
       exports start there;
     - a background category (id 0, without annotations, beside others) is left out unless ``keep_background``;
+    - where the file has an annotation with id 0, or one id twice, each keeps its id in the file as ``official_id``,
+      since the reference evaluator gives other numbers on such a file as it is;
+    - annotations of images that are not listed are left out, as the reference evaluator passes them over (subsets
+      that were cut out of a file have them); a file with nothing else is refused;
     - ``area`` (width times height) and ``iscrowd`` (0) are filled in where missing;
     - what detection does not need (segmentations, licences) is left out.
 
@@ -52,7 +58,8 @@ def check_annotations(data: Any, *, where: str = "annotations", keep_background:
         keep_background: keep category 0 although nothing is annotated with it.
 
     Returns:
-        a new dict with ``info``, ``images``, ``annotations`` and ``categories``.
+        a new dict with ``info``, ``images``, ``annotations`` and ``categories``; ``info["notes"]`` says in words what
+        is odd in the file and was accepted, and is absent where nothing is.
 
     Raises:
         InputError: something is missing, of the wrong type, not finite, negative, repeated or unknown.
@@ -76,15 +83,28 @@ def check_annotations(data: Any, *, where: str = "annotations", keep_background:
     category_ids = _distinct_ids(categories, f"{where}: categories")
     if len({isinstance(image_id, str) for image_id in image_ids}) > 1:
         raise InputError(f"{where}: images: ids must be all integers or all strings, not a mixture")
-    boxes = [
-        _annotation(entry, f"{where}: annotations[{i}]", image_ids, category_ids, number=i + 1)
+    every = [
+        _annotation(entry, f"{where}: annotations[{i}]", image_ids, category_ids)
         for i, entry in enumerate(data["annotations"])
     ]
+    boxes = [box for box in every if box["image_id"] in image_ids]
+    if every and not boxes:
+        raise InputError(
+            f"{where}: all {len(every)} annotations are of images that the file does not list, such as "
+            f"{shorten(every[0]['image_id'])}: its images and annotations are of different files"
+        )
+    notes = _notes(every, boxes)
+    for number, box in enumerate(boxes, start=1):
+        official = box.pop("official_id")
+        box["id"] = number
+        if notes.other_ids:
+            box["official_id"] = number if official is None else official
     categories.sort(key=lambda category: category["id"])
     background = len(categories) > 1 and categories[0]["id"] == 0 and all(box["category_id"] for box in boxes)
     if background and not keep_background:
         del categories[0]
-    return {"info": {}, "images": images, "annotations": boxes, "categories": categories}
+    info = {"notes": notes.text} if notes.text else {}
+    return {"info": info, "images": images, "annotations": boxes, "categories": categories}
 
 
 def trainable_ids(annotations: Mapping[str, Any]) -> list[ImageId]:
@@ -126,16 +146,50 @@ def _category(entry: Any, where: str) -> dict[str, Any]:
     return {"id": entry["id"], "name": entry["name"]}
 
 
-def _annotation(
-    entry: Any, where: str, image_ids: set[ImageId], category_ids: set[ImageId], *, number: int
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Notes:
+    """What is odd in a file.
+
+    Attributes:
+        text: in words.
+        other_ids: the reference evaluator gives other numbers on the ids as they are.
+    """
+
+    text: list[str]
+    other_ids: bool
+
+
+def _notes(every: list[dict[str, Any]], boxes: list[dict[str, Any]]) -> _Notes:
+    text = []
+    unlisted = len(every) - len(boxes)
+    if unlisted:
+        text.append(f"{unlisted} annotations of images that the file does not list were left out")
+    ids = Counter(box["official_id"] for box in boxes if box["official_id"] is not None)
+    zeros, repeated = ids[0], sum(count - 1 for count in ids.values() if count > 1)
+    if zeros:
+        text.append(
+            f"{zeros} annotations have the id 0, which the reference evaluator never counts as found: AP numbers "
+            "annotations from 1 and counts them, AP_official_ids takes the ids as they are"
+        )
+    if repeated:
+        text.append(
+            f"{repeated} annotations repeat the id of another: AP counts each, AP_official_ids takes the ids as they "
+            "are, so that the last of one id stands for all of them"
+        )
+    flat = sum(min(box["bbox"][2:]) == 0 for box in boxes)
+    if flat:
+        text.append(f"{flat} boxes have no width or no height: nothing is learnt from them, and they count as missed")
+    return _Notes(text, bool(zeros or repeated))
+
+
+def _annotation(entry: Any, where: str, image_ids: set[ImageId], category_ids: set[ImageId]) -> dict[str, Any]:
     _need(entry, where, "image_id", "category_id", "bbox")
     box = entry["bbox"]
     if not isinstance(box, list | tuple) or len(box) != 4 or not all(map(is_number, box)):
         raise InputError(f"{where}.bbox must be four finite numbers (x, y, width, height), not {shorten(box)}")
     if box[2] < 0 or box[3] < 0:
         raise InputError(f"{where}.bbox has a negative width or height: {shorten(box)}")
-    if not _is_id(entry["image_id"]) or entry["image_id"] not in image_ids:
+    if not _is_id(entry["image_id"]) or is_text(entry["image_id"]) != is_text(next(iter(image_ids))):
         raise InputError(f"{where}.image_id {shorten(entry['image_id'])} is not the id of an image of this file")
     if not _is_integer(entry["category_id"]) or entry["category_id"] not in category_ids:
         raise InputError(
@@ -148,8 +202,10 @@ def _annotation(
     crowd = entry.get("iscrowd", 0)
     if crowd not in (0, 1):
         raise InputError(f"{where}.iscrowd must be 0 or 1, not {shorten(crowd)}")
+    official = entry.get("official_id", entry.get("id"))
     return {
-        "id": number,
+        "id": 0,
+        "official_id": official if _is_integer(official) else None,
         "image_id": entry["image_id"],
         "category_id": entry["category_id"],
         "bbox": [float(value) for value in box],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,11 @@ class Split:
         self._boxes: dict[ImageId, list[dict[str, Any]]] = {image_id: [] for image_id in self._images}
         for box in annotations["annotations"]:
             self._boxes[box["image_id"]].append(box)
+
+    @property
+    def notes(self) -> list[str]:
+        """What is odd in the annotation file and was accepted, in words."""
+        return list(self.annotations.get("info", {}).get("notes", []))
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -169,6 +174,11 @@ class Split:
             return self._images[image_id]
         except (KeyError, TypeError):
             raise InputError(f"image id {shorten(image_id)} is not in this split of {len(self)} images") from None
+
+
+def annotation_notes(splits: Mapping[str, Split | None]) -> dict[str, list[str]]:
+    """By split: what is odd in its annotation file and was accepted, in words; only splits with anything odd."""
+    return {name: split.notes for name, split in splits.items() if split is not None and split.notes}
 
 
 def open_folder(annotations: Path, images: Path) -> Split:

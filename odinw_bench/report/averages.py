@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import pandas as pd
 from glip_core.config import PRESETS
 from odinw_bench.datasets.registry import SUITES, load_suite
 from odinw_bench.metrics.stats import Summary, summarize
-from odinw_bench.report.load import COSTS, Runs
+from odinw_bench.report.load import COSTS, OFFICIAL_IDS, Runs
 from odinw_bench.runs.spec import MODES, UNTUNED
 from odinw_bench.utils.text import slug
 
@@ -72,6 +73,7 @@ class Score:
         costs: mean of each cost; NaN where a run has none.
         classes: mean AP of each class.
         extra: mean of each metric beside COCO's, of those that all seeds have.
+        official_ids: mean AP on the annotation ids as the file has them; None where they change nothing.
     """
 
     seeds: Mapping[int, float]
@@ -80,6 +82,7 @@ class Score:
     costs: Mapping[str, float]
     classes: Mapping[str, float] = field(default_factory=dict)
     extra: Mapping[str, float] = field(default_factory=dict)
+    official_ids: float | None = None
 
 
 Scores = Mapping[Config, Mapping[str, Score]]
@@ -128,6 +131,8 @@ class Average:
         seeds: how many seeds each data set has: fewest and most.
         over_seeds: of the seeds that all of the data sets have, each one's mean over data sets; None for one seed.
         over_tasks: of the data sets' means.
+        official_ids: mean AP on the annotation ids as the files have them, over the same data sets; None where they
+            change nothing in any.
     """
 
     ap: float
@@ -136,6 +141,7 @@ class Average:
     seeds: tuple[int, int]
     over_seeds: Summary | None
     over_tasks: Summary
+    official_ids: float | None = None
 
 
 def split_suites(runs: Runs) -> list[Suite]:
@@ -181,8 +187,15 @@ def _scores(done: pd.DataFrame, classes: pd.DataFrame) -> Scores:
                 for name in runs[0]["extra"]
                 if all(name in run["extra"] for run in runs)
             },
+            official_ids=_official_ids(runs),
         )
     return scores
+
+
+def _official_ids(runs: Sequence[Mapping[Any, Any]]) -> float | None:
+    """The mean over runs that know it; one made before it was recorded does not."""
+    known = [float(run[OFFICIAL_IDS]) for run in runs if not math.isnan(run[OFFICIAL_IDS])]
+    return statistics.fmean(known) if len(known) == len(runs) else None
 
 
 def average(row: Mapping[str, Score], tasks: Collection[str] | None = None) -> Average:
@@ -208,7 +221,14 @@ def average(row: Mapping[str, Score], tasks: Collection[str] | None = None) -> A
         seeds=(min(counts), max(counts)),
         over_seeds=summarize(by_seed) if len(by_seed) > 1 else None,
         over_tasks=over_tasks,
+        official_ids=_mean_official_ids(scores),
     )
+
+
+def _mean_official_ids(scores: Sequence[Score]) -> float | None:
+    if all(score.official_ids is None for score in scores):
+        return None
+    return statistics.fmean(score.ap if score.official_ids is None else score.official_ids for score in scores)
 
 
 def common_tasks(scores: Scores, configs: Iterable[Config] | None = None) -> tuple[list[str], list[Config]]:

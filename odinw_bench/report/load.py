@@ -18,6 +18,8 @@ from odinw_bench.runs.spec import UNTUNED
 from odinw_bench.utils.io import parse_json, read_bytes
 
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100")
+OFFICIAL_IDS = "AP_official_ids"
+"""AP on the annotation ids as the file has them; only records of files where it may differ hold it."""
 COSTS = (
     "tune_seconds",
     "test_seconds",
@@ -121,6 +123,7 @@ def _row(folder: str, record: Mapping[str, Any]) -> dict[str, Any]:
     if record["status"] == "done" and "AP" not in metrics:
         raise ValueError("metrics.AP is missing")
     hashes = data.get("annotations_sha256") or {}
+    known = {*COCO, OFFICIAL_IDS}
     return {
         "folder": folder,
         **{name: spec[name] for name in _WORDS},
@@ -129,8 +132,8 @@ def _row(folder: str, record: Mapping[str, Any]) -> dict[str, Any]:
         "variant": _variant(spec, protocol),
         "status": record["status"],
         "error": str(record.get("error") or ""),
-        **{name: _number(metrics.get(name)) for name in METRICS},
-        "extra": {name: _number(value) for name, value in metrics.items() if name not in COCO and value is not None},
+        **{name: _number(metrics.get(name)) for name in (*METRICS, OFFICIAL_IDS)},
+        "extra": {name: _number(value) for name, value in metrics.items() if name not in known and value is not None},
         **{name: _number(cost.get(name)) for name in COSTS},
         "train_images": _number(data.get("train_images")),
         "test_images": _number(data.get("test_images")),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from odinw_bench.metrics.published import Kind, caveats, facts, official_code
 from odinw_bench.report.averages import AS_PUBLISHED, Config, Suite
+from odinw_bench.report.document import NOTHING, Cell, Column, number_cell
 from odinw_bench.report.load import BODY_ALONE
 
 SUITE = "odinw13"
@@ -32,6 +33,18 @@ _RELEASED = {
 """What the README calls the weights that a preset loads. Only for the lettered ones are they those of the paper."""
 _ALSO_WRITTEN_FOR = {"GLIP-T (A)": ("rabbits", "mushrooms"), "GLIP-T (B)": ("rabbits", "mushrooms")}
 """Models for which the paper used fewer of its prompts than for the others."""
+
+OFFICIAL_IDS = Column("AP official ids", numeric=True, hint="AP on the annotation ids as the files have them")
+ABOUT_IDS = (
+    "AP numbers the annotations of a file from 1. 'AP official ids' takes the ids as the file has them: the reference "
+    "evaluator never counts an annotation with id 0 as found, so a perfect detector misses 100. It is what the "
+    "official evaluation gives on these files, and likely what published numbers mean; that the authors' files had "
+    "the same ids is not known. In a mean, tasks whose ids change nothing count with their AP."
+)
+PUBLISHED_COLUMNS = (
+    Column("published", numeric=True, hint="from the paper"),
+    Column("official code", numeric=True, hint="zero-shot, the official code run by others on 'val'"),
+)
 
 
 @dataclass(frozen=True)
@@ -116,6 +129,17 @@ def _caveats(kind: Kind, config: Config, tasks: Collection[str]) -> tuple[str, .
 
 def _all_datasets() -> set[str]:
     return set(facts()["glip_zero_shot_and_tuning"][0]["per_dataset"])
+
+
+def published_cell(number: PublishedMean | None) -> Cell:
+    """A published number, marked as such, with its source; a dash for none."""
+    return number_cell(number.ap, hint=number.source, kind="published") if number else NOTHING
+
+
+def published_notes(shown: Sequence[PublishedMean]) -> list[str]:
+    """What to know about the published numbers of a table: each caveat of each, once."""
+    known = dict.fromkeys(caveat for number in shown for caveat in number.caveats)
+    return ["Published numbers were not measured here.", *known] if shown else []
 
 
 def with_published_prompts(suite: Suite) -> Suite:

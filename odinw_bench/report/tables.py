@@ -20,24 +20,24 @@ from odinw_bench.report.document import (
     number_cell,
     text_cell,
 )
-from odinw_bench.report.published import SUITE as PUBLISHED_SUITE
 from odinw_bench.report.published import (
+    ABOUT_IDS,
+    OFFICIAL_IDS,
+    PUBLISHED_COLUMNS,
     PublishedMean,
     official_code_mean,
+    published_cell,
     published_mean,
+    published_notes,
     released_mean,
 )
+from odinw_bench.report.published import SUITE as PUBLISHED_SUITE
 from odinw_bench.utils.text import slug
 
 CONFIG_COLUMNS = (
     Column("model"),
     Column("mode"),
     Column("shots", numeric=True, hint="images per class; 0: nothing was tuned"),
-)
-
-_PUBLISHED_COLUMNS = (
-    Column("published", numeric=True, hint="from the paper"),
-    Column("official code", numeric=True, hint="zero-shot, the official code run by others on 'val'"),
 )
 
 
@@ -63,17 +63,21 @@ def headline(suite: Suite) -> Table:
     ]
     if uneven:
         columns.append(Column(f"AP on {len(shared)} shared", numeric=True, hint=f"mean over {listed(shared)}"))
+    means = {config: average(row) for config, row in suite.scores.items()}
+    official = any(mean.official_ids is not None for mean in means.values())
+    if official:
+        columns.append(OFFICIAL_IDS)
     if published:
         columns += [
             Column("published", numeric=True, hint="from the paper, on the same tasks; source on each number"),
-            Column("difference", numeric=True, hint="measured minus published"),
+            Column("difference", numeric=True, hint="measured minus published; where there is one, AP official ids"),
             Column("released weights", numeric=True, hint="zero-shot mean by the README of the official code"),
             Column("official code", numeric=True, hint="zero-shot, the official code run by others on 'val'"),
         ]
     rows = []
     shown: list[PublishedMean] = []
     for config, row in suite.scores.items():
-        mean = average(row)
+        mean = means[config]
         partial = "partial" if len(mean.tasks) < len(suite.tasks) else ""
         cells = [
             *config_cells(config),
@@ -86,20 +90,23 @@ def headline(suite: Suite) -> Table:
         ]
         if uneven:
             cells.append(number_cell(average(row, shared).ap if config in kept and shared else None))
+        likened = mean.ap if mean.official_ids is None else mean.official_ids
+        if official:
+            cells.append(number_cell(mean.official_ids))
         if published:
             paper, released, code = found = [
                 take(config, mean.tasks) for take in (published_mean, released_mean, official_code_mean)
             ]
             shown += [number for number in found if number]
-            gap = number_cell(mean.ap - paper.ap, sign=True) if paper else NOTHING
-            cells += [_published(paper), gap, _published(released), _published(code)]
+            gap = number_cell(likened - paper.ap, sign=True) if paper else NOTHING
+            cells += [published_cell(paper), gap, published_cell(released), published_cell(code)]
         rows.append(cells)
     return Table(
         suite.key("headline"),
         "AP in percent: models, modes and shots",
         columns,
         rows,
-        [*_headline_notes(suite, shared), *_published_notes(shown)],
+        [*_headline_notes(suite, shared), *published_notes(shown), *([ABOUT_IDS] if official else [])],
     )
 
 
@@ -118,16 +125,6 @@ def _headline_notes(suite: Suite, shared: Sequence[str]) -> list[str]:
             f"{len(shared)} shared ones, which are {listed(shared)}."
         )
     return notes
-
-
-def _published(number: PublishedMean | None) -> Cell:
-    return number_cell(number.ap, hint=number.source, kind="published") if number else NOTHING
-
-
-def _published_notes(shown: Sequence[PublishedMean]) -> list[str]:
-    """What to know about the published numbers of a table: each caveat of each, once."""
-    known = dict.fromkeys(caveat for number in shown for caveat in number.caveats)
-    return ["Published numbers were not measured here.", *known] if shown else []
 
 
 def _taken_over(mean: Average) -> str:
@@ -230,13 +227,15 @@ def dataset_section(suite: Suite, task: str, shown: Gallery) -> Section:
     rows_of = {config: row[task] for config, row in suite.scores.items() if task in row}
     names = list(dict.fromkeys(name for score in rows_of.values() for name in score.classes))
     published = suite.name == PUBLISHED_SUITE
+    official = any(score.official_ids is not None for score in rows_of.values())
     columns = [
         *CONFIG_COLUMNS,
         Column("AP", numeric=True),
         Column("low", numeric=True, hint="lower end of the 95 % interval over seeds"),
         Column("high", numeric=True, hint="upper end"),
         Column("seeds", numeric=True),
-        *(_PUBLISHED_COLUMNS if published else ()),
+        *([OFFICIAL_IDS] if official else ()),
+        *(PUBLISHED_COLUMNS if published else ()),
         *(Column(name, numeric=True, hint="AP of this class") for name in names),
     ]
     rows = []
@@ -251,10 +250,12 @@ def dataset_section(suite: Suite, task: str, shown: Gallery) -> Section:
             number_cell(ends.high if ends else None),
             Cell(str(len(score.seeds)), len(score.seeds), hint=listed([str(seed) for seed in score.seeds])),
         ]
+        if official:
+            cells.append(number_cell(score.official_ids))
         if published:
             paper, code = published_mean(config, [task]), official_code_mean(config, [task])
             quoted += [number for number in (paper, code) if number]
-            cells += [_published(paper), _published(code)]
+            cells += [published_cell(paper), published_cell(code)]
         rows.append([*cells, *(number_cell(score.classes.get(name)) for name in names)])
     runs = suite.runs[suite.runs["dataset"] == task]
     images = sorted({int(count) for count in runs["test_images"].dropna()})
@@ -268,7 +269,7 @@ def dataset_section(suite: Suite, task: str, shown: Gallery) -> Section:
         f"{suite.titles[task]}: AP of the task and of each class",
         columns,
         rows,
-        _published_notes(quoted),
+        [*published_notes(quoted), *([ABOUT_IDS] if official else [])],
     )
     return Section(
         dataset_key(suite, task),

@@ -10,6 +10,7 @@ from typing import Any
 
 from glip_core.errors import InputError
 from glip_core.files import file_sha256
+from odinw_bench.datasets.coco import annotation_notes
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.datasets.task import Task
 from odinw_bench.metrics.extra import evaluate_all
@@ -125,6 +126,7 @@ def score(
         return read_record(folder)
     with claim(folder) as claimed, claimed.writing() as scratch:
         record = _record(spec, digest, metrics, {external.eval_split: split.sha256}, len(split))
+        record["data"]["annotation_notes"] = annotation_notes({external.eval_split: split})
         record["external"] = {"file": predictions.name, "sha256": file_sha256(predictions)}
         write_json(scratch / "predictions.json", found, indent=None)
         write_record(scratch, record)

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from glip_core import Detector, InputError
+from odinw_bench.datasets.coco import annotation_notes
 from odinw_bench.engine.cache_settings import MEMORY_ONLY, CacheSettings
 from odinw_bench.engine.checkpoint import Resume
 from odinw_bench.engine.distributed import SINGLE_PROCESS, DistributedContext
@@ -190,6 +191,7 @@ def _new_record(cell: Cell, device: str) -> dict[str, Any]:
             "few_shot": cell.few_shot,
             "leaks": cell.leaks,
             "annotations_sha256": {name: split.sha256 for name, split in splits.items() if split is not None},
+            "annotation_notes": annotation_notes(splits),
         },
         "protocol": {
             "name": spec.protocol_name,

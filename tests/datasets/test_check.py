@@ -45,7 +45,8 @@ def test_sound_data(cli, pets):
     answer = cli("data", "check", "--dataset", pets, "--shots", "1,all", "--json")
     assert answer.code == 0, answer.err
     (checked,) = json.loads(answer.out)
-    assert checked["sound"] and checked["findings"] == []
+    assert checked["sound"]
+    assert {one["kind"] for one in checked["findings"]} == {"annotation with id 0"}  # the export counts from 0
     train = checked["counts"]["train"]
     assert (train["images"], train["boxes"], train["empty"]) == (3, 3, 0)
     assert train["classes"] == {"cat": 2, "dog": 1}  # the background category is none
@@ -69,6 +70,7 @@ def test_every_kind_is_found(cli, pets):
         content["annotations"][0]["bbox"] = [100, 70, 40, 30]
         content["annotations"][1]["bbox"] = [10, 10, 0, 5]
         content["annotations"][1]["id"] = content["annotations"][0]["id"]
+        content["annotations"].append({"id": 77, "image_id": 99, "category_id": 1, "bbox": [1, 1, 5, 5]})
 
     change(pets, "test", spoil)
     answer = cli("data", "check", "--dataset", pets, "--json")
@@ -82,6 +84,7 @@ def test_every_kind_is_found(cli, pets):
     assert kinds["box outside the image"] == ("test", 1, ["annotation 0: [100, 70, 40, 30] in 121x80"])
     assert kinds["box without area"] == ("test", 1, ["annotation 0: [10, 10, 0, 5]"])
     assert kinds["duplicate annotation id"] == ("test", 1, ["0"])
+    assert kinds["annotation of an image that is not listed"] == ("test", 1, ["annotation 77: image 99"])
     table = cli("data", "check", "--dataset", pets)
     assert table.code == 1
     assert "pets: has errors" in table.out
@@ -124,7 +127,8 @@ def test_the_real_data(cli, shared):
     answer = cli("data", "check", "--dataset", "raccoon,thermal", "--data-root", root, "--shots", "5", "--json")
     assert answer.code == 0, answer.out
     raccoon, thermal = json.loads(answer.out)
-    assert raccoon["findings"] == thermal["findings"] == []
+    assert raccoon["findings"] == []
+    assert [one["kind"] for one in thermal["findings"]] == ["annotation with id 0"] * 3
     assert thermal["counts"]["train"]["empty"] == 11
     assert raccoon["subsets"][0]["images"] == 5
 

@@ -112,7 +112,7 @@ BOX = ("annotations", 0, "bbox")
         (change(*BOX, value=[1, 2, 3, 10**400]), "four finite numbers"),
         (change(*BOX, value=[1, 2, 3, "4"]), "four finite numbers"),
         (change(*BOX, value=[1, 2, -3, 4]), "negative width or height"),
-        (change("annotations", 0, "image_id", value=9), r"annotations\[0\]\.image_id 9 is not the id of an image"),
+        (change("annotations", 0, "image_id", value="2"), r"annotations\[0\]\.image_id '2' is not the id of an image"),
         (change("annotations", 0, "image_id", value=[9]), r"annotations\[0\]\.image_id \[9\] is not"),
         (change("annotations", 0, "category_id", value=4), r"category_id 4 is not a category.*\[0, 1, 3\]"),
         (change("annotations", 0, "area", value=-1), r"annotations\[0\]\.area must be"),
@@ -292,3 +292,36 @@ def test_exif_orientation_is_not_applied(tmp_path: Path) -> None:
     turned[0x0112] = 6  # the camera was held upright
     Image.new("RGB", (20, 10)).save(tmp_path / "a.png", exif=turned)
     assert split.image(2).size == (20, 10)
+
+
+def test_annotations_of_images_that_are_not_listed_are_left_out_with_a_note() -> None:
+    """Subsets cut out of a file may keep them; pycocotools passes them over."""
+    data = sample()
+    data["annotations"].append({"id": 5, "image_id": 99, "category_id": 1, "bbox": [0, 0, 5, 5]})
+    checked = check_annotations(data)
+    assert [box["image_id"] for box in checked["annotations"]] == [2, 7]
+    assert "1 annotations of images that the file does not list" in checked["info"]["notes"][0]
+    for box in data["annotations"]:
+        box["image_id"] = 99
+    with pytest.raises(InputError, match="all 3 annotations are of images that the file does not list, such as 99"):
+        check_annotations(data)
+
+
+def test_what_is_odd_and_accepted_is_noted() -> None:
+    data = sample()
+    data["annotations"].append({"id": 1, "image_id": 2, "category_id": 1, "bbox": [0, 0, 0, 5]})
+    checked = check_annotations(data)
+    notes = " | ".join(checked["info"]["notes"])
+    assert "1 annotations have the id 0" in notes
+    assert "1 annotations repeat the id of another" in notes
+    assert "1 boxes have no width or no height" in notes
+    assert [box["id"] for box in checked["annotations"]] == [1, 2, 3]
+    assert [box["official_id"] for box in checked["annotations"]] == [0, 1, 1]
+    again = check_annotations(checked)  # the evaluator checks what was checked
+    assert [box["official_id"] for box in again["annotations"]] == [0, 1, 1]
+    assert split_of(data).subset([2]).notes == checked["info"]["notes"]
+    plain = sample()
+    for number, box in enumerate(plain["annotations"], start=1):
+        box["id"] = number
+    assert check_annotations(plain)["info"] == {}
+    assert all("official_id" not in box for box in check_annotations(plain)["annotations"])

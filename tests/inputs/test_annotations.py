@@ -212,7 +212,7 @@ def _set(part, number, **values):
 
 BAD = {
     "an unknown category": (_set("annotations", 0, category_id=7), "annotations[0].category_id"),
-    "an unknown image": (_set("annotations", 0, image_id=7), "annotations[0].image_id"),
+    "an image of another kind": (_set("annotations", 0, image_id="1"), "annotations[0].image_id"),
     "a negative box": (_set("annotations", 0, bbox=[5, 5, -4, 3]), "negative width or height"),
     "a box of three": (_set("annotations", 0, bbox=[5, 5, 4]), "annotations[0].bbox"),
     "a box of texts": (_set("annotations", 0, bbox=["5", "5", "4", "3"]), "annotations[0].bbox"),

@@ -60,6 +60,11 @@ def check_content(data: Any, split: str, findings: Findings) -> tuple[Counts, li
     used: Counter[str] = Counter()
     for box in boxes:
         used[str(box.get("image_id"))] += 1
+        if str(box.get("image_id")) not in sizes:
+            told = f"annotation {shorten(box.get('id'))}: image {shorten(box.get('image_id'))}"
+            findings.add(split, "annotation of an image that is not listed", told)
+        if box.get("id") == 0 and not isinstance(box.get("id"), bool):
+            findings.add(split, "annotation with id 0", "pycocotools never counts it as found")
         _check_box(box, sizes.get(str(box.get("image_id"))), split, findings)
     names = {str(entry.get("id")): str(entry.get("name")) for entry in categories}
     of_class = Counter(str(box.get("category_id")) for box in boxes)
