@@ -24,7 +24,7 @@ GROUP = "odinw_bench.metrics"
 METRICS: Mapping[str, Metric] = {}
 """Metrics of the program by their name in records; to add one, write it in this package and list it here."""
 
-COCO = frozenset({"AP", "AP50", "AP75", "APs", "APm", "APl", "AR100", "per_class"})
+COCO = frozenset({"AP", "AP50", "AP75", "APs", "APm", "APl", "AR100", "AP_official_ids", "per_class"})
 """Names that :func:`odinw_bench.metrics.coco.evaluate` gives."""
 
 

@@ -123,7 +123,6 @@ def _row(folder: str, record: Mapping[str, Any]) -> dict[str, Any]:
     if record["status"] == "done" and "AP" not in metrics:
         raise ValueError("metrics.AP is missing")
     hashes = data.get("annotations_sha256") or {}
-    known = {*COCO, OFFICIAL_IDS}
     return {
         "folder": folder,
         **{name: spec[name] for name in _WORDS},
@@ -133,7 +132,7 @@ def _row(folder: str, record: Mapping[str, Any]) -> dict[str, Any]:
         "status": record["status"],
         "error": str(record.get("error") or ""),
         **{name: _number(metrics.get(name)) for name in (*METRICS, OFFICIAL_IDS)},
-        "extra": {name: _number(value) for name, value in metrics.items() if name not in known and value is not None},
+        "extra": {name: _number(value) for name, value in metrics.items() if name not in COCO and value is not None},
         **{name: _number(cost.get(name)) for name in COSTS},
         "train_images": _number(data.get("train_images")),
         "test_images": _number(data.get("test_images")),
