@@ -1,21 +1,53 @@
-"""Modulated deformable 3x3 convolution (DCNv2, Zhu et al. 2019), with a fast path for CPUs.
-
-Bilinear sampling is a weighted sum of four rows of a channels-last table, which is what ``embedding_bag`` does
-in all threads with contiguous reads; torchvision's CPU kernel samples one value at a time in one thread.
-"""
+"""Modulated deformable 3x3 convolution (DCNv2, Zhu et al. 2019)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
-from glip_core.modeling.sampling import KERNEL, TAPS, Levels, Sampling, full_precision
+from glip_core.modeling import cpu
+from glip_core.modeling.sampling import KERNEL, Sampling, full_precision
 
-_CHUNK_BYTES = 9 << 20  # samples gathered at a time: few enough for the caches to hold until they are multiplied
+
+class Levels:
+    """Maps that several layers read, ``[B, C, H, W]`` each; for sampling on a CPU also as one table of their pixels.
+
+    In the table each image has a border of one zero pixel on every side, which makes each corner that counts
+    addressable without a test: a sample counts while its coordinate is > -1 and < size, so corners lie in -1 .. size.
+    """
+
+    def __init__(self, maps: Sequence[Tensor], table: Tensor | None = None) -> None:
+        self.maps = list(maps)
+        self.table = table  # (rows, C)
+
+    @classmethod
+    def to_sample(cls, maps: Sequence[Tensor]) -> Levels:
+        """With their table, where one is needed."""
+        return cls(maps, cpu.bordered_table(maps) if cpu.use_sampling_table(maps[0]) else None)
+
+    def part(self, first: int, last: int) -> Levels:
+        """The maps from ``first`` to before ``last``; their rows of the table are not copied."""
+        table = self.table
+        if table is not None:
+            sizes = [cpu.table_rows(x) for x in self.maps]
+            table = table[sum(sizes[:first]) : sum(sizes[:last])]
+        return Levels(self.maps[first:last], table)
+
+    def taps(self, samplings: Sequence[Sampling], stride: int) -> tuple[Tensor, Tensor]:
+        """Rows of the table, int32 ``[positions, 9, 4]``, and their weights ``[positions, 9, 4]``.
+
+        Positions follow each other by map, image, row and column.
+        """
+        corners, weights, first = [], [], 0
+        for x, (offsets, mask) in zip(self.maps, samplings, strict=True):
+            rows, of_rows = cpu.bilinear_taps(offsets, mask, (x.shape[-2], x.shape[-1]), stride)
+            corners.append(rows.add_(first))
+            weights.append(of_rows)
+            first += cpu.table_rows(x)
+        return torch.cat(corners), torch.cat(weights)
 
 
 class DeformConv(nn.Module):
@@ -33,11 +65,6 @@ class DeformConv(nn.Module):
         return deform_conv(levels, samplings, self.weight, self.bias, stride=self.stride)
 
 
-def output_size(height: int, width: int, stride: int) -> tuple[int, int]:
-    """Size of a 3x3 convolution's output with padding 1."""
-    return (height - 1) // stride + 1, (width - 1) // stride + 1
-
-
 def deform_conv(
     levels: Levels, samplings: Sequence[Sampling], weight: Tensor, bias: Tensor, *, stride: int
 ) -> list[Tensor]:
@@ -45,7 +72,7 @@ def deform_conv(
 
     Args:
         levels: maps ``[B, C, H, W]``.
-        samplings: for each map, of the size that :func:`output_size` says.
+        samplings: for each map, of the size that :func:`~glip_core.modeling.sampling.output_size` says.
         weight: ``[out, C, 3, 3]``.
         bias: ``[out]``.
         stride: of the convolution.
@@ -66,33 +93,7 @@ def deform_conv(
             ]
     kernel = weight.permute(0, 2, 3, 1).reshape(len(weight), -1, 1, 1)  # (out, 9 * C, 1, 1), a tap's channels together
     dtype = levels.table.dtype
-    out = _gather_and_multiply(levels.table, *levels.taps(samplings, stride), kernel.to(dtype), bias.to(dtype))
+    out = cpu.gather_and_multiply(levels.table, *levels.taps(samplings, stride), kernel.to(dtype), bias.to(dtype))
     shapes = [(len(mask), *mask.shape[-2:]) for _, mask in samplings]
     maps = out.split([batch * height * width for batch, height, width in shapes])
     return [x.view(*shape, -1).permute(0, 3, 1, 2) for x, shape in zip(maps, shapes, strict=True)]
-
-
-def _gather_and_multiply(table: Tensor, corners: Tensor, weights: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-    """Samples of all positions times the kernel, portion by portion; ``[positions, out]``."""
-    positions, channels = len(corners), table.shape[1]
-    weights = weights.to(table.dtype)
-    # With gradients all at once: on the way back each portion would fill and add a gradient of the whole table.
-    learns = torch.is_grad_enabled()
-    step = positions if learns else min(positions, _CHUNK_BYTES // (TAPS * channels * table.element_size()) + 1)
-    bags = torch.arange(0, TAPS * step * 4, 4, dtype=corners.dtype)
-
-    def product(start: int) -> Tensor:
-        indices, shares = (part[start : start + step].flatten() for part in (corners, weights))
-        samples = F.embedding_bag(
-            indices, table, bags[: len(indices) // 4], per_sample_weights=shares, mode="sum"
-        )  # (rows * 9, C)
-        # As a 1x1 convolution the product is oneDNN's, which is faster than MKL's on many processors.
-        pixels = samples.view(1, -1, 1, TAPS * channels).permute(0, 3, 1, 2)
-        return F.conv2d(pixels, kernel, bias).permute(0, 2, 3, 1).reshape(-1, kernel.shape[0])
-
-    if learns:
-        return product(0)
-    out = table.new_empty(positions, kernel.shape[0])
-    for start in range(0, positions, step):
-        out[start : start + step] = product(start)
-    return out

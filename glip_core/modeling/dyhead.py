@@ -9,17 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glip_core.modeling.deform import DeformConv, output_size
-from glip_core.modeling.sampling import TAPS, Levels, Sampling
+from glip_core.modeling.deform import DeformConv, Levels
+from glip_core.modeling.sampling import TAPS, Sampling, output_size
 
 
-def pooled(x: Tensor) -> Tensor:
+def global_avg_pool(x: Tensor) -> Tensor:
     """The mean of each map: ``[B, C, H, W]`` -> ``[B, C]``."""
     flat = x.flatten(2)
     return flat.sum(2) / flat.shape[2]  # on CPUs torch's mean of half-precision values takes twenty times as long
 
 
-class _Larger(torch.autograd.Function):
+class _Maximum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, first: Tensor, second: Tensor) -> Tensor:
         ctx.save_for_backward(first > second)
@@ -33,14 +33,14 @@ class _Larger(torch.autograd.Function):
         return mine, gradient - mine
 
 
-def larger(first: Tensor, second: Tensor) -> Tensor:
+def maximum_low_memory(first: Tensor, second: Tensor) -> Tensor:
     """``torch.maximum`` of tensors of one shape that keeps a byte a value for its gradient, not both tensors.
 
     On a CPU its way back takes a seventh of the time. Where both are equal the second gets the gradient (torch
     halves it); two lines meet in single points.
     """
     if torch.is_grad_enabled():
-        return _Larger.apply(first, second)
+        return _Maximum.apply(first, second)
     return torch.maximum(first, second)
 
 
@@ -61,9 +61,9 @@ class DyReLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, H, W]`` -> the same shape."""
-        y = F.relu6(self.fc(pooled(x)) + 3) / 6 - 0.5  # (B, 4 C)
+        y = F.relu6(self.fc(global_avg_pool(x)) + 3) / 6 - 0.5  # (B, 4 C)
         a1, b1, a2, b2 = (part[:, :, None, None] for part in y.chunk(4, dim=1))
-        return larger(torch.addcmul(b1, x, 2 * a1 + 1), torch.addcmul(b2, x, 2 * a2))
+        return maximum_low_memory(torch.addcmul(b1, x, 2 * a1 + 1), torch.addcmul(b2, x, 2 * a2))
 
 
 def small_conv(
@@ -94,7 +94,7 @@ class ConvNorm(nn.Module):
         return [self.norm(x) for x in found]
 
 
-def reread(buffer: Tensor, height: int, width: int) -> Tensor:
+def reinterpret_offsets(buffer: Tensor, height: int, width: int) -> Tensor:
     """The first values of each image's contiguous ``[C, H, W]`` block, seen as ``[C, height, width]``.
 
     The convolution on a coarser level is given the offsets of the finer one, four times as large. The official
@@ -161,7 +161,7 @@ class DyConv(nn.Module):
     def _scale(self, x: Tensor) -> Tensor:
         """``[B, C, H, W]`` -> ``[B, 1, 1, 1]`` in 0..1, a hard sigmoid of the pooled map."""
         conv = self.scale_attention
-        scale = F.linear(pooled(x), conv.weight.flatten(1), conv.bias)  # a 1x1 convolution of one pixel
+        scale = F.linear(global_avg_pool(x), conv.weight.flatten(1), conv.bias)  # a 1x1 convolution of one pixel
         return F.relu6(F.relu(scale) + 3)[:, :, None, None] / 6
 
     @staticmethod
@@ -177,6 +177,6 @@ def _fit(samplings: Sequence[Sampling], sources: Sequence[Tensor], *, stride: in
     for (offsets, mask), source in zip(samplings, sources, strict=True):
         size = output_size(source.shape[-2], source.shape[-1], stride)
         if size != (offsets.shape[-2], offsets.shape[-1]):
-            offsets, mask = reread(offsets, *size), reread(mask, *size)
+            offsets, mask = reinterpret_offsets(offsets, *size), reinterpret_offsets(mask, *size)
         fitted.append((offsets, mask))
     return fitted

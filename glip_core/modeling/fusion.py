@@ -14,14 +14,10 @@ from torch import Tensor, nn
 from transformers.models.bert.modeling_bert import BertLayer
 
 from glip_core.config import FusionConfig, TextConfig
+from glip_core.modeling import cpu
 from glip_core.modeling.bert import bert_config
 
 _LARGEST = 50000.0  # the official clamp of scores and features; it guards half precision
-
-
-def _may_hide(mask: Tensor) -> bool:
-    """Whether there can be padding tokens; to look at the values on a GPU would be to wait for it."""
-    return mask.device.type != "cpu" or not bool(mask.all())
 
 
 class CrossAttention(nn.Module):
@@ -69,12 +65,12 @@ class CrossAttention(nn.Module):
         offset = (keys * query_bias).sum(-1) * self.scale  # (P, h, T)
         absorbed, offset = absorbed.flatten(1, 2).expand(batch, -1, -1), offset.flatten(1)[..., None]
         # Positions last in memory: long rows for both softmaxes, a short row for each pixel would be slow.
-        if kind == "cpu" and vision.dtype == torch.float32:  # there the other order and a copy take less time
+        if cpu.use_rows_of_positions(vision):
             scores = torch.baddbmm(offset.mT, vision, absorbed.mT).mT.contiguous()
         else:
             scores = torch.baddbmm(offset, absorbed, vision.mT)
         scores = scores.clamp(-_LARGEST, _LARGEST).unflatten(1, (heads, -1))  # (B, h, T, N)
-        to_vision, to_text = self._shares(scores, mask)
+        to_vision, to_text = self._attention_weights(scores, mask)
 
         out_weight = self.vision_out.weight.unflatten(1, (heads, -1)).permute(1, 2, 0)  # (h, d, C)
         values = self._split(self.text_value(text)) @ out_weight  # (P, h, T, C)
@@ -91,14 +87,14 @@ class CrossAttention(nn.Module):
         text_update = self.text_out(text_update.transpose(1, 2).reshape(batch, text.shape[1], -1))
         return fused, text_update
 
-    def _shares(self, scores: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """``[B, h, T, N]`` -> how much each position takes of each token, and each token of each position.
+    def _attention_weights(self, scores: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """``[B, h, T, N]`` -> the weight of each token for each position, and of each position for each token.
 
         The first is a softmax over the real tokens, the second one over all positions of all levels, padded image
         area included. Half precision stays half: the kernels sum in float32 by themselves.
         """
         with torch.autocast(scores.device.type, enabled=False):
-            shown = scores.masked_fill(~mask[:, None, :, None], -torch.inf) if _may_hide(mask) else scores
+            shown = scores if cpu.has_no_padding(mask) else scores.masked_fill(~mask[:, None, :, None], -torch.inf)
             to_vision, to_text = shown.softmax(2), scores.softmax(3)
         return F.dropout(to_vision, self.dropout, self.training), F.dropout(to_text, self.dropout, self.training)
 
@@ -143,7 +139,7 @@ class LanguageLayer(nn.Module):
     def forward(self, text: Tensor, mask: Tensor) -> Tensor:
         """``[B, T, D]`` and bool ``[B or 1, T]`` -> ``[B, T, D]``."""
         additive = None
-        if _may_hide(mask):
+        if not cpu.has_no_padding(mask):
             additive = torch.zeros(mask.shape, dtype=text.dtype, device=text.device)
             additive = additive.masked_fill(~mask, torch.finfo(text.dtype).min)[:, None, None, :]
             additive = additive.expand(text.shape[0], -1, text.shape[1], -1)

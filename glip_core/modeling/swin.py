@@ -2,58 +2,93 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
-from timm.models.swin_transformer import (
-    PatchMerging,
-    SwinTransformerBlock,
-    window_partition,
-    window_reverse,
-)
+from timm.layers import DropPath, Mlp
+from timm.models import swin_transformer as timm_swin
+from timm.models.swin_transformer import PatchMerging, window_partition, window_reverse
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from glip_core.config import SwinConfig
-from glip_core.modeling.windows import attend
+from glip_core.modeling import cpu
+from glip_core.modeling.cpu import PixelLinear
 
-_MANY_VALUES = 1 << 17
+
+class WindowAttention(timm_swin.WindowAttention):
+    """timm's attention layer, with the way to compute it chosen at each call: its parameters and their names stay."""
+
+    qkv: nn.Linear
+    proj: nn.Linear
+
+    def __init__(self, width: int, *, heads: int, window: int) -> None:
+        super().__init__(width, num_heads=heads, window_size=window)
+        self.qkv = PixelLinear.sharing(self.qkv)
+        self.proj = PixelLinear.sharing(self.proj)
+
+    def position_bias(self) -> Tensor:
+        """The learned bias of each pair of tokens, by their relative position; ``[1, heads, tokens, tokens]``."""
+        index: Tensor = self.relative_position_index  # (tokens, tokens)
+        bias = self.relative_position_bias_table[index.flatten()].unflatten(0, index.shape)
+        return bias.permute(2, 0, 1).contiguous()[None]
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attend within windows.
+
+        Args:
+            x: ``[images * windows, tokens, C]``, an image's windows together.
+            mask: additive, ``[windows, tokens, tokens]``, or None.
+
+        Returns:
+            ``[images * windows, tokens, C]``.
+        """
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (images * windows, tokens, 3, heads, d)
+        bias = self.position_bias()
+        if cpu.use_window_tiles(x):
+            out = cpu.attend_in_tiles(qkv, bias, mask, scale=self.scale)
+        else:
+            q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (images * windows, heads, tokens, d) each
+            if torch.is_grad_enabled():
+                # Torch's own attention writes no scores to memory, but its exponential is good to 20 bits only.
+                scores = q * self.scale @ k.mT + bias
+                if mask is not None:
+                    scores = (scores.unflatten(0, (-1, len(mask))) + mask[:, None]).flatten(0, 1)
+                out = scores.softmax(-1) @ v
+            else:
+                if mask is not None:
+                    bias = (bias + mask[:, None]).repeat(len(x) // len(mask), 1, 1, 1)
+                out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+            out = out.transpose(1, 2)
+        return self.proj(out.flatten(2))
 
 
-class PixelLinear(nn.Linear):
-    """A linear layer for very many rows.
+class SwinBlock(nn.Module):
+    """Attention within windows and an MLP, in the order of the detection Swin: pad to whole windows first, then roll.
 
-    On a CPU, without gradients, large float32 inputs go through a 1x1 convolution: that is oneDNN's matrix product,
-    faster than MKL's on many processors, and it adds the bias on the way rather than copying it into the output first.
+    timm's block rolls before it pads and shrinks windows that exceed the map, which gives other numbers at most
+    sizes. The zeros of the padding take part in attention; only regions that the roll brings together are kept apart.
     """
+
+    def __init__(self, width: int, *, heads: int, window: int, shift: int, drop_path: float) -> None:
+        super().__init__()
+        self.window, self.shift = window, shift
+        self.norm1 = nn.LayerNorm(width)
+        self.attn = WindowAttention(width, heads=heads, window=window)
+        self.drop_path1 = DropPath(drop_path) if drop_path else nn.Identity()
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = Mlp(width, hidden_features=4 * width)
+        self.mlp.fc1 = PixelLinear.sharing(self.mlp.fc1)
+        self.mlp.fc2 = PixelLinear.sharing(self.mlp.fc2)
+        self.drop_path2 = DropPath(drop_path) if drop_path else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[..., in]`` -> ``[..., out]``."""
-        plain = x.device.type != "cpu" or x.dtype != torch.float32 or x.numel() < _MANY_VALUES
-        if plain or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
-            return super().forward(x)
-        pixels = x.reshape(1, -1, 1, x.shape[-1]).permute(0, 3, 1, 2)
-        out = F.conv2d(pixels, self.weight[:, :, None, None], self.bias)
-        return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], self.out_features)
+        """``[B, H, W, C]`` -> the same shape."""
+        x = x + self.drop_path1(self._attend(self.norm1(x)))
+        return x + self.drop_path2(self.mlp(self.norm2(x)))
 
-
-class PaddedSwinBlock(SwinTransformerBlock):
-    """timm's block with the order of the detection Swin: pad to whole windows first, then roll.
-
-    timm rolls before it pads and shrinks windows that exceed the map, which gives other numbers at most sizes.
-    The zeros of the padding take part in attention; only regions that the roll brings together are kept apart.
-    """
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        for layer in (self.attn.qkv, self.attn.proj, self.mlp.fc1, self.mlp.fc2):
-            layer.__class__ = PixelLinear  # its parameters and their names stay
-
-    def _attn(self, x: Tensor) -> Tensor:
+    def _attend(self, x: Tensor) -> Tensor:
         _, height, width, _ = x.shape
-        window = self.window_size[0]
-        shift = self.target_shift_size[0]
+        window, shift = self.window, self.shift
         x = F.pad(x, (0, 0, 0, -width % window, 0, -height % window))  # (B, H', W', C)
         padded_height, padded_width = x.shape[1:3]
         mask = None
@@ -61,13 +96,7 @@ class PaddedSwinBlock(SwinTransformerBlock):
             x = torch.roll(x, shifts=(-shift, -shift), dims=(1, 2))
             mask = shifted_window_mask(padded_height, padded_width, window, shift, x)
         windows = window_partition(x, (window, window)).flatten(1, 2)  # (B * windows, window^2, C)
-        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not torch.is_grad_enabled():
-            windows = attend(self.attn, windows, mask)
-        else:
-            # Torch's own attention writes no scores to memory, but its exponential is good to 20 bits only.
-            self.attn.fused_attn = not torch.is_grad_enabled()
-            windows = self.attn(windows, mask=mask)
-        windows = windows.unflatten(1, (window, window))
+        windows = self.attn(windows, mask=mask).unflatten(1, (window, window))
         x = window_reverse(windows, (window, window), padded_height, padded_width)
         if shift:
             x = torch.roll(x, shifts=(shift, shift), dims=(1, 2))
@@ -94,14 +123,12 @@ class SwinStage(nn.Module):
     ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
-            PaddedSwinBlock(
+            SwinBlock(
                 width,
-                input_resolution=(window * 2, window * 2),  # only keeps timm from shrinking the window
-                num_heads=heads,
-                window_size=window,
-                shift_size=0 if i % 2 == 0 else window // 2,
+                heads=heads,
+                window=window,
+                shift=0 if i % 2 == 0 else window // 2,
                 drop_path=drop_paths[i],
-                dynamic_mask=True,
             )
             for i in range(depth)
         )

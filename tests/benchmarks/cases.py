@@ -14,8 +14,7 @@ from torchvision.ops import deform_conv2d
 import glip_core
 from glip_core import GLIP, Detector, Prompt, Targets, tuning
 from glip_core.config import get_config
-from glip_core.modeling.deform import deform_conv
-from glip_core.modeling.sampling import Levels
+from glip_core.modeling.deform import Levels, deform_conv
 from odinw_bench.engine.data import PreparedImage
 from odinw_bench.engine.features import FeatureCache, FrozenPart
 from odinw_bench.engine.predict import autocast

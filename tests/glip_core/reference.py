@@ -17,9 +17,9 @@ import glip_core
 from glip_core import GLIP, EncodedPrompt, Prompt, TextFeatures
 from glip_core.config import get_config
 from glip_core.modeling import deform
+from glip_core.modeling.cpu import PixelLinear
+from glip_core.modeling.deform import Levels
 from glip_core.modeling.fusion import CrossAttention
-from glip_core.modeling.sampling import Levels
-from glip_core.modeling.swin import PixelLinear
 
 
 def plain_cross_attention(

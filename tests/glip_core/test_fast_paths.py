@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 import torch
@@ -12,9 +13,11 @@ from torchvision.ops import deform_conv2d
 import glip_core
 from glip_core import GLIP, Prompt, Targets, tuning
 from glip_core.config import FusionConfig, get_config
-from glip_core.modeling.deform import deform_conv, output_size
+from glip_core.modeling import cpu
+from glip_core.modeling.cpu import disable_cpu_paths
+from glip_core.modeling.deform import Levels, deform_conv
 from glip_core.modeling.fusion import CrossAttention
-from glip_core.modeling.sampling import Levels
+from glip_core.modeling.sampling import output_size
 
 from .reference import plain_cross_attention, plain_deform_conv, plain_formulation, sampling_nano
 
@@ -46,6 +49,27 @@ def test_absorbed_fusion_equals_the_plain_formula(shared_text):
         torch.testing.assert_close(a, b, atol=1e-10, rtol=1e-10)
     for a, b in zip(gradients(ours, inputs), gradients(plain, inputs), strict=True):
         torch.testing.assert_close(a, b, atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_the_cpu_paths_can_be_switched_off(precision):
+    """One switch for all; the general paths give the same up to rounding (bf16: 2^-9 in some thirty layers)."""
+    detector, prompt = sampling_nano(), Prompt.from_classes(["fish", "stingray"])
+    torch.manual_seed(2)
+    pixels = torch.randn(1, 3, 256, 256)
+    with torch.no_grad(), torch.autocast("cpu", precision, enabled=precision != torch.float32):
+        ours = detector.forward_raw(pixels, prompt)
+        with (
+            mock.patch.object(cpu, "gather_and_multiply", side_effect=AssertionError),
+            mock.patch.object(cpu, "attend_in_tiles", side_effect=AssertionError),
+            disable_cpu_paths(),
+        ):
+            general = detector.forward_raw(pixels, prompt)
+        with pytest.raises(AssertionError), mock.patch.object(cpu, "gather_and_multiply", side_effect=AssertionError):
+            detector.forward_raw(pixels, prompt)
+    tolerance = 1e-3 if precision == torch.float32 else 0.1
+    for a, b in zip(ours.logits, general.logits, strict=True):
+        torch.testing.assert_close(a.float(), b.float(), atol=tolerance, rtol=tolerance)
 
 
 def test_fusion_dropout_keeps_the_mean():

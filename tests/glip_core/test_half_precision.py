@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from timm.models.swin_transformer import WindowAttention
 from torchvision.ops import deform_conv2d
 
 import glip_core
 from glip_core import Prompt
-from glip_core.modeling import windows
-from glip_core.modeling.deform import deform_conv
-from glip_core.modeling.sampling import Levels
-from glip_core.modeling.windows import attend
+from glip_core.modeling import cpu
+from glip_core.modeling.cpu import windows
+from glip_core.modeling.deform import Levels, deform_conv
+from glip_core.modeling.swin import WindowAttention
 
 
 def share_of_error(found: list[torch.Tensor], expected: list[torch.Tensor]) -> float:
@@ -25,14 +24,16 @@ def share_of_error(found: list[torch.Tensor], expected: list[torch.Tensor]) -> f
 def test_windows_a_few_at_a_time_equal_all_at_once(masked, monkeypatch):
     """In float64, so only the order of operations differs: 1e-12. Portions end within an image, and at its end."""
     torch.manual_seed(0)
-    layer = WindowAttention(dim=24, num_heads=3, window_size=4).double().eval()
+    layer = WindowAttention(24, heads=3, window=4).double().eval()
     torch.nn.init.normal_(layer.relative_position_bias_table)
     images, count = 2, 10
     x = torch.randn(images * count, 16, 24, dtype=torch.double)
     mask = -100 * torch.randint(0, 2, (count, 16, 16)).double() if masked else None
     monkeypatch.setattr(windows, "_SCORES", 4 * 3 * 16**2 // torch.get_num_threads())  # four windows
     with torch.no_grad():
-        torch.testing.assert_close(attend(layer, x, mask), layer(x, mask=mask), atol=1e-12, rtol=1e-12)
+        expected = layer(x, mask=mask)
+        monkeypatch.setattr(cpu, "use_window_tiles", lambda _: True)
+        torch.testing.assert_close(layer(x, mask=mask), expected, atol=1e-12, rtol=1e-12)
 
 
 def test_positions_stay_exact_far_from_the_corner():

@@ -11,8 +11,7 @@ import torch
 from torchvision.ops import deform_conv2d
 
 from glip_core import InputError
-from glip_core.modeling.deform import deform_conv
-from glip_core.modeling.sampling import Levels
+from glip_core.modeling.deform import Levels, deform_conv
 from odinw_bench.profiling import ProfileSettings, profile, profile_all
 from odinw_bench.profiling.operations import count_flops, matrix_product_rate
 
