@@ -112,6 +112,24 @@ class Prompt:
         return cls(caption, tuple(spans), tuple(names), tuple(segments) if in_order else None)
 
     @classmethod
+    def parse(cls, text: str) -> Prompt:
+        """A prompt from one line: classes separated by ``.`` or ``;``; what follows a comma is an attribute.
+
+        ``"stingray, which is flat and round. fish"`` names the classes stingray and fish.
+
+        Raises:
+            InputError: no class is left.
+        """
+        parts = []
+        for piece in text.replace(";", ".").split("."):
+            name, comma, rest = piece.strip().partition(",")
+            if name.strip():
+                parts.append({"name": name.strip(), "suffix": comma + rest})
+        if not parts:
+            raise InputError(f"the prompt '{text[:60]}' names no class; write for example \"fish. stingray\"")
+        return cls.from_parts(parts)
+
+    @classmethod
     def from_caption(cls, caption: str, spans: Iterable[tuple[int, int]]) -> Prompt:
         """A free sentence whose phrases, given by character spans, are the classes (grounding)."""
         spans = tuple(spans)

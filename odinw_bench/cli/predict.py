@@ -60,8 +60,8 @@ def predict(
     ```
     """
     from glip_core import Detector
+    from glip_core.detection.drawing import draw_detections
     from glip_core.preprocess import load_image
-    from odinw_bench.utils.draw import draw_detections
     from odinw_bench.utils.hardware import pick_device
     from odinw_bench.utils.io import replacing, write_json
 
@@ -109,7 +109,6 @@ def _load(model: str, weights: str | None, device: str) -> Detector | Adapter:
 
 def _typed(prompt: str | None, classes: Sequence[str]) -> Prompt:
     from glip_core import Prompt
-    from odinw_bench.datasets.prompts import typed_prompt
 
     if prompt is not None and classes:
         raise InputError("give --prompt or --class, not both")
@@ -117,7 +116,7 @@ def _typed(prompt: str | None, classes: Sequence[str]) -> Prompt:
         return Prompt.from_classes(classes)
     if prompt is None:
         raise InputError('say what to look for: --prompt "fish. stingray", or --run FOLDER of a tuned run')
-    return typed_prompt(prompt)
+    return Prompt.parse(prompt)
 
 
 def load_run(folder: Path, device: str) -> tuple[Detector, Prompt]:

@@ -85,24 +85,6 @@ def _listed(content: Mapping[str, Any], class_names: Sequence[str], where: str) 
     return Prompt.from_parts(made, separator=file.separator, order=positions)
 
 
-def typed_prompt(text: str) -> Prompt:
-    """A prompt from one line: classes separated by ``.`` or ``;``; what follows a comma is an attribute.
-
-    ``"stingray, which is flat and round. fish"`` names the classes stingray and fish.
-
-    Raises:
-        InputError: no class is left.
-    """
-    parts = []
-    for piece in text.replace(";", ".").split("."):
-        name, comma, rest = piece.strip().partition(",")
-        if name.strip():
-            parts.append({"name": name.strip(), "suffix": comma + rest})
-    if not parts:
-        raise InputError(f'the prompt {shorten(text)} names no class; write for example "fish. stingray"')
-    return Prompt.from_parts(parts)
-
-
 def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
     """A prompt as ``prompt.json`` holds it."""
     return {"caption": prompt.caption, "spans": [list(span) for span in prompt.spans], "names": list(prompt.names)}

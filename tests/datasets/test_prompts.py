@@ -5,27 +5,27 @@ from __future__ import annotations
 import pytest
 
 from glip_core import InputError, Prompt
-from odinw_bench.datasets.prompts import prompt_from_json, prompt_to_json, read_attributes, task_prompt, typed_prompt
+from odinw_bench.datasets.prompts import prompt_from_json, prompt_to_json, read_attributes, task_prompt
 from odinw_bench.datasets.registry import load_task
 
 
 def test_a_typed_prompt():
-    prompt = typed_prompt("stingray, which is flat and round. fish")
+    prompt = Prompt.parse("stingray, which is flat and round. fish")
     assert prompt.names == ("stingray", "fish")
     assert prompt.caption == "stingray, which is flat and round. fish"
     assert [prompt.caption[a:b] for a, b in prompt.spans] == ["stingray", "fish"]
-    assert typed_prompt(" cat ;dog. ").names == ("cat", "dog")
-    assert typed_prompt("one thing").names == ("one thing",)
+    assert Prompt.parse(" cat ;dog. ").names == ("cat", "dog")
+    assert Prompt.parse("one thing").names == ("one thing",)
 
 
 @pytest.mark.parametrize("text", ["", " ", ".", " ; . ", ", which is red"])
 def test_a_typed_prompt_without_a_class(text):
     with pytest.raises(InputError, match="names no class"):
-        typed_prompt(text)
+        Prompt.parse(text)
 
 
 def test_there_and_back():
-    for prompt in (typed_prompt("stingray, flat. fish"), Prompt.from_classes(["a_b", "c (d)"])):
+    for prompt in (Prompt.parse("stingray, flat. fish"), Prompt.from_classes(["a_b", "c (d)"])):
         assert prompt_from_json(prompt_to_json(prompt)) == prompt
 
 

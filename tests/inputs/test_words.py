@@ -17,7 +17,6 @@ from glip_core import Prompt, load
 from glip_core.checkpoint import find_weights, read_state_dict
 from glip_core.config import get_config
 from glip_core.errors import InputError
-from odinw_bench.datasets.prompts import typed_prompt
 from tests.cli.conftest import write_dataset
 from tests.inputs.answers import sound
 from tests.inputs.test_annotations import WRONG, sane
@@ -81,7 +80,7 @@ def test_a_class_is_never_lost(tried):
     detector = load("glip-nano")
     for text in PROMPTS.values():
         try:
-            prompt = typed_prompt(text)
+            prompt = Prompt.parse(text)
             parts = detector.chunks(prompt)
         except InputError:  # a single class longer than the model reads, half a character
             continue

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from glip_core import Detections
-from odinw_bench.utils.draw import class_colour, draw_detections
+from glip_core.detection.drawing import class_colour, draw_detections
 
 GREY = (128, 128, 128)
 
