@@ -1,4 +1,4 @@
-"""``odinw-bench export coco``: the detections of runs as COCO results, one file per dataset."""
+"""``odinw-bench export``: the detections of runs as COCO results, or as the ODinW challenge takes them."""
 
 from __future__ import annotations
 
@@ -58,3 +58,45 @@ def coco(
         print_json({"written": [str(out / f"{name}.json") for name in by_dataset]})
         return
     print(f"{out}: {len(by_dataset)} datasets, {sum(map(len, predictions.values())):,} detections")
+
+
+@_formats.command("evalai")
+def evalai(
+    track: Annotated[str, typer.Option("--track", help="zero, full or 3shot.")],
+    results: Annotated[Path, typer.Option("--results", help="Folder of the run records.")] = Path("results"),
+    out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("evalai.json"),
+    suite: Annotated[str, typer.Option("--suite", help="odinw35, which the challenge is on, or odinw13.")] = "odinw35",
+    model: Annotated[str | None, typer.Option("--model", help="Of the runs, where there are several.")] = None,
+    mode: Annotated[str | None, typer.Option("--mode", help="Of the runs, where there are several.")] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Write what there is though data sets are missing.")
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    r"""Write the detections of a suite's runs as one file for the ODinW challenge on EvalAI.
+
+    Zero-shot and full data: by data set, a list of COCO results. Few-shot: by data set and seed (3, 30, 300), 3 shots.
+    For example:
+
+    ```
+    odinw-bench export evalai --track 3shot --model glip-t --mode full \
+        --results results --out all_predictions_3_shot.json
+    ```
+    """
+    from odinw_bench.report.evalai import submission
+    from odinw_bench.utils.io import write_json
+
+    made = submission(results, track, suite=suite, model=model, mode=mode)
+    if made.missing and not partial:
+        raise InputError(
+            f"of {made.way}, {len(made.missing)} data sets are missing in '{results}': {', '.join(made.missing)}; "
+            "run them, or write what there is with --partial"
+        )
+    write_json(out, made.content, indent=None)
+    if as_json:
+        print_json({"written": str(out), "datasets": list(made.content), "missing": made.missing})
+        return
+    print(f"{out}: {made.way}, {len(made.content)} data sets")
+    if made.missing:
+        print(f"missing: {', '.join(made.missing)}")

@@ -128,7 +128,7 @@ def _row(folder: str, record: Mapping[str, Any]) -> dict[str, Any]:
         **{name: spec[name] for name in _WORDS},
         "shots": str(spec["shots"]),
         "seed": int(spec["seed"]),
-        "variant": _variant(spec, protocol),
+        "variant": variant_of(spec, protocol),
         "status": record["status"],
         "error": str(record.get("error") or ""),
         **{name: _number(metrics.get(name)) for name in (*METRICS, OFFICIAL_IDS)},
@@ -168,7 +168,7 @@ def _settings(values: Mapping[str, Any] | None) -> str:
     return "; ".join(f"{name} {value}" for name, value in (values or {}).items())
 
 
-def _variant(spec: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
+def variant_of(spec: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
     """What sets a run apart from the usual one of its model, mode and shots; empty for a usual run."""
     parts = []
     name = protocol.get("name") or spec.get("protocol")

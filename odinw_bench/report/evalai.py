@@ -1,0 +1,126 @@
+"""The detections of a whole suite in the form that the ODinW challenge on EvalAI takes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glip_core.errors import InputError
+from odinw_bench.datasets.registry import load_suite
+from odinw_bench.datasets.task import Task
+from odinw_bench.report.document import listed
+from odinw_bench.report.load import variant_of
+from odinw_bench.report.testdata import PREDICTIONS, read_predictions
+from odinw_bench.runs.record import find_records
+from odinw_bench.runs.spec import OFFICIAL_SEEDS
+
+TRACKS = {"zero": "0", "full": "all", "3shot": "3"}
+"""The challenge's tracks, by the shots of the runs that belong to each."""
+
+SUITES = ("odinw35", "odinw13")
+_KEYS = ("image_id", "category_id", "bbox", "score")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What is to be written.
+
+    Attributes:
+        content: of the file.
+        way: model and mode of the runs, in words.
+        missing: what the suite has and the records do not.
+    """
+
+    content: dict[str, Any]
+    way: str
+    missing: list[str]
+
+
+def submission(
+    results: Path, track: str, *, suite: str = "odinw35", model: str | None = None, mode: str | None = None
+) -> Submission:
+    """Collect the detections of one way of running a suite.
+
+    Args:
+        results: folder of the records.
+        track: one of :data:`TRACKS`.
+        suite: ``odinw35``, which the challenge is on, or ``odinw13``.
+        model: of the runs; None: whichever there is.
+        mode: of the runs; None: whichever there is.
+
+    Returns:
+        for the tracks zero and full, by name of the data set, the list of ``image_id``, ``category_id``, ``bbox``
+        (x, y, width, height in pixels) and ``score``; for 3shot such a list by seed, as text.
+
+    Raises:
+        InputError: an unknown track or suite, no such run, or runs of several models, modes or settings.
+    """
+    if track not in TRACKS:
+        raise InputError(f"unknown track '{track}'; the challenge has {', '.join(TRACKS)}")
+    if suite not in SUITES:
+        raise InputError(f"the challenge is on {' and '.join(SUITES)}, not on the suite '{suite}'")
+    if not results.is_dir():
+        raise InputError(f"results folder '{results}' not found; 'odinw-bench run' makes one")
+    found: dict[str, dict[tuple[str, str], tuple[str, Path]]] = {}
+    for folder, record in find_records(results):
+        spec = record["spec"]
+        wanted = record["status"] == "done" and spec["suite"] == suite and str(spec["shots"]) == TRACKS[track]
+        wanted = wanted and (model or spec["model"]) == spec["model"] and (mode or spec["mode"]) == spec["mode"]
+        if not wanted or spec.get("eval_split", "test") != "test" or not (folder / PREDICTIONS).is_file():
+            continue
+        variant = variant_of(spec, record.get("protocol") or {})
+        way = f"{spec['model']} {spec['mode']}" + (f" ({variant})" if variant else "")
+        key = (str(spec["dataset"]), str(spec["seed"]) if track == "3shot" else "")
+        finished = str(record.get("finished") or "")
+        found.setdefault(way, {})[key] = max(found.get(way, {}).get(key, ("", folder)), (finished, folder))
+    return _collected(found, track, suite, results)
+
+
+def _collected(
+    found: Mapping[str, Mapping[tuple[str, str], tuple[str, Path]]], track: str, suite: str, results: Path
+) -> Submission:
+    if not found:
+        raise InputError(
+            f"no finished run of the track '{track}' ({TRACKS[track]} shots, suite {suite}, split test) with "
+            f"predictions in '{results}'; 'odinw-bench run --suite {suite} --shots {TRACKS[track]}' makes them"
+        )
+    if len(found) > 1:
+        raise InputError(
+            f"runs of {len(found)} ways are in '{results}', choose by --model and --mode, or give a folder with one of "
+            f"them: {listed(sorted(found), 10)}"
+        )
+    ((way, runs),) = found.items()
+    content: dict[str, Any] = {}
+    missing: list[str] = []
+    for name, task in official_names(suite).items():
+        seeds = [str(seed) for seed in OFFICIAL_SEEDS] if track == "3shot" else [""]
+        lost = [seed for seed in seeds if (task.name, seed) not in runs]
+        if lost:
+            missing.append(name if track != "3shot" else f"{name} (seed {', '.join(lost)})")
+        lists = {seed: _rows(runs[task.name, seed][1]) for seed in seeds if seed not in lost}
+        if lists:
+            content[name] = lists if track == "3shot" else lists[""]
+    return Submission(content, way, missing)
+
+
+def official_names(suite: str) -> dict[str, Task]:
+    """The tasks of a suite by the name of their official folder, in order.
+
+    A folder with several tasks (``EgoHands``) gives none of them its name: these are called by their official
+    task files (``EgoHands_generic``).
+    """
+    tasks = load_suite(suite)
+    folders = {task.name: task.splits["train"].annotations.partition("/")[0] for task in tasks}
+    shared = Counter(task.splits["train"].annotations.partition("/")[0] for task in load_suite("odinw35"))
+    named = {
+        folders[task.name] if shared[folders[task.name]] == 1 or task.config is None else task.config: task
+        for task in tasks
+    }
+    return dict(sorted(named.items(), key=lambda item: item[0].lower()))
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    return [{key: row[key] for key in _KEYS} for row in read_predictions(folder)]
