@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from odinw_bench.datasets.registry import load_task
     from odinw_bench.metrics.coco import evaluate
     from odinw_bench.models import Adapter
+    from odinw_bench.runs.record import RunRecord
     from odinw_bench.runs.run import run
     from odinw_bench.runs.spec import RunSpec
 
@@ -18,6 +19,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Adapter": "models",
+    "RunRecord": "runs.record",
     "RunSpec": "runs.spec",
     "evaluate": "metrics.coco",
     "load_task": "datasets.registry",
@@ -25,7 +27,7 @@ _HOME = {
     "run": "runs.run",
 }
 
-__all__ = ["Adapter", "RunSpec", "evaluate", "load_task", "pick_shots", "run"]
+__all__ = ["Adapter", "RunRecord", "RunSpec", "evaluate", "load_task", "pick_shots", "run"]
 
 
 def __getattr__(name: str) -> Any:

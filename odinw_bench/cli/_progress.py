@@ -83,9 +83,7 @@ class GridProgress:
             elif self.lines:
                 self._line(f"[{self.ended}/{len(self.names)}] {self.names[index]}: failed like {names[0]}")
         elif self.lines and outcome.record is not None:
-            self._line(
-                f"[{self.ended}/{len(self.names)}] {self.names[index]}: AP {number(outcome.record['metrics']['AP'])}"
-            )
+            self._line(f"[{self.ended}/{len(self.names)}] {self.names[index]}: AP {number(outcome.record.ap)}")
 
     def tell_errors(self) -> None:
         """Say at the end what was not said at once."""

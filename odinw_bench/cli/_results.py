@@ -10,6 +10,7 @@ from typing import Any
 
 from odinw_bench.cli._console import console, number, print_json, table
 from odinw_bench.runs.cell import Cell
+from odinw_bench.runs.record import RunRecord
 
 _NUMBERS = ("AP", "AP50", "tune s", "test s", "tuned values")
 _COLUMNS = ("model", "dataset", "mode", "shots", "seed", *_NUMBERS)
@@ -26,7 +27,7 @@ class Result:
     """
 
     cell: Cell
-    record: dict[str, Any] | None
+    record: RunRecord | None
     error: str | None = None
 
 
@@ -45,7 +46,7 @@ def print_results(results: Sequence[Result], *, eval_split: str, as_json: bool) 
 
 def _json(result: Result) -> dict[str, Any]:
     record = result.record
-    brief = {key: record[key] for key in ("spec", "status", "metrics", "cost")} if record else None
+    brief = {key: record.get(key) for key in ("spec", "status", "metrics", "cost")} if record else None
     return {"folder": str(result.cell.folder), "error": result.error, "record": brief}
 
 
@@ -54,14 +55,15 @@ def _row(result: Result) -> list[str]:
     start = [spec.model, result.cell.task.name, spec.mode, str(spec.shots), str(spec.seed)]
     if record is None:
         return [*start, "failed", "", "", "", ""]
-    metrics, cost = record["metrics"], record["cost"]
+    metrics, cost = record.metrics, record.cost
+    tuned = cost.get("tuned_parameters")
     return [
         *start,
-        number(metrics["AP"]),
-        number(metrics["AP50"]),
-        number(cost["tune_seconds"]),
-        number(cost["test_seconds"]),
-        f"{cost['tuned_parameters']:,}",
+        number(record.ap),
+        number(metrics.get("AP50")),
+        number(cost.get("tune_seconds")),
+        number(cost.get("test_seconds")),
+        "-" if tuned is None else f"{tuned:,}",
     ]
 
 
@@ -76,8 +78,8 @@ def _means(results: Sequence[Result]) -> list[list[str]]:
         records = [result.record for result in members if result.record is not None]
         if len(members) < 2 or len(records) < len(members):
             continue
-        values = [("metrics", "AP"), ("metrics", "AP50"), ("cost", "tune_seconds"), ("cost", "test_seconds")]
-        means = [_mean([record[kind][name] for record in records]) for kind, name in values]
+        means = [_mean([record.metrics.get(name) for record in records]) for name in ("AP", "AP50")]
+        means += [_mean([record.cost.get(name) for record in records]) for name in ("tune_seconds", "test_seconds")]
         rows.append([model, f"mean of {len(members)}", mode, shots, seed, *means, ""])
     return rows
 

@@ -121,9 +121,9 @@ def _print_table(pairs: Sequence[Pair]) -> None:
     rows = [
         [
             "/".join(pair.a.place[:2]),
-            str(pair.b.seed if pair.a.record["spec"]["shots"] == 0 else pair.a.seed),
-            number(pair.a.record["metrics"]["AP"]),
-            number(pair.b.record["metrics"]["AP"]),
+            str(pair.b.seed if pair.a.record.spec.shots == 0 else pair.a.seed),
+            number(pair.a.record.ap),
+            number(pair.b.record.ap),
             *_interval(pair.result),
             f"{pair.result.probability_better:.0%}",
         ]
@@ -147,7 +147,7 @@ def _json(pair: Pair) -> dict[str, object]:
         "suite": pair.a.place[0],
         "dataset": pair.a.place[1],
         "images": pair.images,
-        "AP_a": pair.a.record["metrics"]["AP"],
-        "AP_b": pair.b.record["metrics"]["AP"],
+        "AP_a": pair.a.record.ap,
+        "AP_b": pair.b.record.ap,
         **asdict(pair.result),
     }

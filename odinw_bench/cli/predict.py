@@ -135,14 +135,14 @@ def load_run(folder: Path, device: str) -> tuple[Detector, Prompt]:
 
     record = read_record(folder)
     folder = folder.parent if folder.is_file() else folder
-    if record["status"] != "done":
-        raise InputError(f"the run in '{folder}' failed: {record['error']}")
-    spec = record["spec"]
+    if not record.is_done:
+        raise InputError(f"the run in '{folder}' failed: {record.error}")
+    spec = record.spec
     words = prompt_from_json(read_json(folder / "prompt.json", what="prompt"))
-    classes = None if get_config(spec["model"]).has_text else len(words)
-    detector = glip_core.load(spec["model"], spec["weights"], num_classes=classes, device=device)
-    if detector.weights_sha256 != record["weights_sha256"]:
-        raise InputError(f"the weights of '{spec['model']}' here are not those that '{folder}' was tuned from")
+    classes = None if get_config(spec.model).has_text else len(words)
+    detector = glip_core.load(spec.model, spec.weights, num_classes=classes, device=device)
+    if detector.weights_sha256 != record.get("weights_sha256"):
+        raise InputError(f"the weights of '{spec.model}' here are not those that '{folder}' was tuned from")
     tuned = folder / "tuned.safetensors"
     if tuned.is_file():
         tuning.apply_tuned(detector, read_state_dict(tuned), source=str(tuned))

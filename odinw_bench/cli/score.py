@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from glip_core.errors import InputError
 from odinw_bench.cli._console import console, number, print_json, table
 from odinw_bench.cli._options import DataRoot, Debug, Json, Listed, parse_shots, split_list
+
+if TYPE_CHECKING:
+    from odinw_bench.runs.record import RunRecord
 
 app = typer.Typer()
 
@@ -65,17 +68,17 @@ def score(
     missing = [name for name, path in files.items() if path is None]
     if missing and (not everything or len(missing) == len(tasks)):
         raise InputError(f"'{predictions}' has no {missing[0]}.json or {missing[0]}/predictions.json")
-    records: list[dict[str, Any]] = []
+    records: list[RunRecord] = []
     for task in tasks:
         path = files[task.name]
         if path is not None:
             records.append(score_task(task, path, what, results, data_root=data_root, force=force, extra=metrics))
     if as_json:
-        print_json({"records": records, "missing": missing})
+        print_json({"records": [record.to_json() for record in records], "missing": missing})
         return
     names = ("AP", "AP50", "AR100")
-    rows = [[record["spec"]["dataset"], *(number(record["metrics"][name]) for name in names)] for record in records]
-    means = [[record["metrics"][name] for record in records] for name in names]
+    rows = [[record.spec.dataset, *(number(record.metrics[name]) for name in names)] for record in records]
+    means = [[record.metrics[name] for record in records] for name in names]
     if len(records) > 1 and all(value is not None for column in means for value in column):
         rows.append([f"mean of {len(records)}", *(number(sum(column) / len(column)) for column in means)])
     title = f"{what.model}, {what.mode}, {what.shots} shots: percent on '{what.eval_split}'"

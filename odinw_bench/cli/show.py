@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,31 +25,30 @@ def show(
 
     record = read_record(folder)
     if as_json:
-        print_json(record)
+        print_json(record.to_json())
         return
-    spec = record["spec"]
-    print(f"{spec['model']} on {spec['suite']}/{spec['dataset']}")
-    print(f"{spec['mode']}, {spec['shots']} shots, seed {spec['seed']}")
-    print(f"status: {record['status']}" + (f" ({record['error']})" if record["error"] else ""))
-    for title, rows in (("Metrics, percent", _metrics(record)), ("Cost", _plain(record["cost"]))):
+    spec = record.spec
+    print(f"{spec.model} on {spec.suite}/{spec.dataset}")
+    print(f"{spec.mode}, {spec.shots} shots, seed {spec.seed}")
+    print(f"status: {record.status}" + (f" ({record.error})" if record.error else ""))
+    for title, rows in (("Metrics, percent", _metrics(record.metrics)), ("Cost", _plain(record.cost))):
         if rows:
             console().print(table(title, ["", ""], rows))
-    console().print(table("Data", ["", ""], _plain(record["data"])))
-    console().print(table("Environment", ["", ""], _plain(record["environment"])))
+    console().print(table("Data", ["", ""], _plain(record.data)))
+    console().print(table("Environment", ["", ""], _plain(record.environment)))
 
 
-def _metrics(record: dict[str, Any]) -> list[list[str]]:
-    metrics = record["metrics"] or {}
+def _metrics(metrics: Mapping[str, Any]) -> list[list[str]]:
     rows = [[name, number(value)] for name, value in metrics.items() if name != "per_class"]
-    return rows + [[f"AP {name}", number(value)] for name, value in metrics.get("per_class", {}).items()]
+    return rows + [[f"AP {name}", number(value)] for name, value in (metrics.get("per_class") or {}).items()]
 
 
-def _plain(values: dict[str, Any] | None) -> list[list[str]]:
+def _plain(values: Mapping[str, Any]) -> list[list[str]]:
     rows = []
-    for name, value in (values or {}).items():
+    for name, value in values.items():
         if name == "annotation_notes":
             rows += [[f"annotations {key}", text] for key, texts in value.items() for text in texts]
-        elif isinstance(value, dict):
+        elif isinstance(value, Mapping):
             rows += [[f"{name} {key}", str(inner)[:16]] for key, inner in value.items()]
         else:
             rows.append([name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value)])

@@ -12,11 +12,12 @@ from glip_core.checkpoint import EMBEDDED
 from glip_core.config import DetectorConfig, get_config
 from glip_core.errors import InputError
 from odinw_bench.metrics.stats import summarize
+from odinw_bench.runs.record import RunRecord
 
 SUITE = "mini"
 
 
-def model_card(model: str, records: Iterable[Mapping[str, Any]]) -> str:
+def model_card(model: str, records: Iterable[RunRecord]) -> str:
     """The card of an embedded model.
 
     Args:
@@ -105,18 +106,18 @@ def _name(source: str) -> str:
     return source.rpartition("/")[2].removesuffix(".safetensors")
 
 
-def _tests(model: str, sha256: str, records: Iterable[Mapping[str, Any]]) -> str:
+def _tests(model: str, sha256: str, records: Iterable[RunRecord]) -> str:
     """Mean AP over tasks by mode and shots: first over seeds, then over tasks."""
     scores: dict[tuple[str, str], dict[str, list[float]]] = {}
     for record in records:
-        spec = record["spec"]
-        if record["status"] != "done" or spec["model"] != model or spec["suite"] != SUITE:
+        spec = record.spec
+        if record.ap is None or not record.is_done or spec.model != model or spec.suite != SUITE:
             continue
-        if spec.get("attributes") or spec.get("overrides"):  # a searched prompt or recipe is not the model's usual run
+        if spec.attributes or spec.overrides:  # a searched prompt or recipe is not the model's usual run
             continue
-        if record["weights_sha256"] == sha256:
-            cell = scores.setdefault((spec["mode"], str(spec["shots"])), {})
-            cell.setdefault(spec["dataset"], []).append(record["metrics"]["AP"])
+        if record.get("weights_sha256") == sha256:
+            cell = scores.setdefault((spec.mode, str(spec.shots)), {})
+            cell.setdefault(spec.dataset, []).append(record.ap)
     if not scores:
         return "No test numbers: no run records of these weights were given."
     lines = [f"AP on the test splits of suite `{SUITE}`, mean over seeds, then over tasks:\n"]

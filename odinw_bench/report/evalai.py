@@ -66,14 +66,14 @@ def submission(
         raise InputError(f"results folder '{results}' not found; 'odinw-bench run' makes one")
     found: dict[str, dict[tuple[str, str], tuple[str, Path]]] = {}
     for folder, record in find_records(results):
-        spec = record["spec"]
-        wanted = record["status"] == "done" and spec["suite"] == suite and str(spec["shots"]) == TRACKS[track]
-        wanted = wanted and (model or spec["model"]) == spec["model"] and (mode or spec["mode"]) == spec["mode"]
-        if not wanted or spec.get("eval_split", "test") != "test" or not (folder / PREDICTIONS).is_file():
+        spec = record.spec
+        wanted = record.is_done and spec.suite == suite and str(spec.shots) == TRACKS[track]
+        wanted = wanted and model in (None, spec.model) and mode in (None, spec.mode)
+        if not wanted or spec.eval_split != "test" or not (folder / PREDICTIONS).is_file():
             continue
-        variant = variant_of(spec, record.get("protocol") or {})
-        way = f"{spec['model']} {spec['mode']}" + (f" ({variant})" if variant else "")
-        key = (str(spec["dataset"]), str(spec["seed"]) if track == "3shot" else "")
+        variant = variant_of(record)
+        way = f"{spec.model} {spec.mode}" + (f" ({variant})" if variant else "")
+        key = (spec.dataset, str(spec.seed) if track == "3shot" else "")
         finished = str(record.get("finished") or "")
         found.setdefault(way, {})[key] = max(found.get(way, {}).get(key, ("", folder)), (finished, folder))
     return _collected(found, track, suite, results)

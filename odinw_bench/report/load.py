@@ -13,7 +13,7 @@ import pandas as pd
 from glip_core.config import PRESETS
 from glip_core.errors import InputError
 from odinw_bench.metrics.extra import COCO
-from odinw_bench.runs.record import find_records
+from odinw_bench.runs.record import RunRecord, Unreadable, find_records
 from odinw_bench.runs.spec import UNTUNED
 from odinw_bench.utils.io import parse_json, read_bytes
 
@@ -31,7 +31,6 @@ COSTS = (
 CONFIG = ("suite", "model", "variant", "mode", "shots")
 BODY_ALONE = "its body under a new class layer"
 """How a class-head detector that starts from a GLIP's weights is called: it is not the paper's DyHead."""
-_WORDS = ("suite", "dataset", "model", "mode")
 _ENVIRONMENT = ("odinw_bench", "git_revision", "python", "torch", "device_name", "threads")
 
 
@@ -69,16 +68,14 @@ def load_runs(results: Path) -> Runs:
     rows: list[dict[str, Any]] = []
     classes: list[tuple[int, str, float]] = []
     notes: list[str] = []
-    for folder, record in find_records(results):
-        place = str(folder.relative_to(results))
-        try:
-            row = _row(place, record)
-            per_class = [(len(rows), str(name), _number(ap)) for name, ap in _per_class(record).items()]
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            notes.append(f"passed over {place}: not a complete record ({type(error).__name__}: {error})")
-            continue
-        rows.append(row)
-        classes += per_class
+    unreadable: list[Unreadable] = []
+    for folder, record in find_records(results, unreadable):
+        per_class = record.metrics.get("per_class") or {}
+        classes += [(len(rows), name, _number(ap)) for name, ap in per_class.items()]
+        rows.append(_row(str(folder.relative_to(results)), record))
+    notes += [f"passed over {one.folder.relative_to(results)}: {one.reason}" for one in unreadable]
+    if not rows and unreadable:
+        raise InputError(f"no readable run record in '{results}'; {notes[0]}")
     if not rows:
         raise InputError(f"no run records in '{results}'; 'odinw-bench run --results {results}' writes them")
     frame = pd.DataFrame(rows)
@@ -112,81 +109,67 @@ def find_content(results: Path, pattern: str, kind: str) -> list[dict[str, Any]]
     return found
 
 
-def _row(folder: str, record: Mapping[str, Any]) -> dict[str, Any]:
-    spec, environment, data = record["spec"], record.get("environment") or {}, record.get("data") or {}
-    for name in _WORDS:
-        if not isinstance(spec[name], str) or not spec[name]:
-            raise ValueError(f"spec.{name} is {spec[name]!r}")
-    if record["status"] not in ("done", "failed"):
-        raise ValueError(f"status is {record['status']!r}")
-    metrics, cost, protocol = record["metrics"] or {}, record["cost"] or {}, record.get("protocol") or {}
-    if record["status"] == "done" and "AP" not in metrics:
-        raise ValueError("metrics.AP is missing")
+def _row(folder: str, record: RunRecord) -> dict[str, Any]:
+    spec, data, environment = record.spec, record.data, record.environment
     hashes = data.get("annotations_sha256") or {}
     return {
         "folder": folder,
-        **{name: spec[name] for name in _WORDS},
-        "shots": str(spec["shots"]),
-        "seed": int(spec["seed"]),
-        "variant": variant_of(spec, protocol),
-        "status": record["status"],
-        "error": str(record.get("error") or ""),
-        **{name: _number(metrics.get(name)) for name in (*METRICS, OFFICIAL_IDS)},
-        "extra": {name: _number(value) for name, value in metrics.items() if name not in COCO and value is not None},
-        **{name: _number(cost.get(name)) for name in COSTS},
+        "suite": spec.suite,
+        "dataset": spec.dataset,
+        "model": spec.model,
+        "mode": spec.mode,
+        "shots": str(spec.shots),
+        "seed": spec.seed,
+        "variant": variant_of(record),
+        "status": record.status,
+        "error": record.error or "",
+        **{name: _number(record.metrics.get(name)) for name in (*METRICS, OFFICIAL_IDS)},
+        "extra": {name: value for name, value in record.metrics.items() if name not in COCO and value is not None},
+        **{name: _number(record.cost.get(name)) for name in COSTS},
         "train_images": _number(data.get("train_images")),
         "test_images": _number(data.get("test_images")),
         "leaks": _number(data.get("leaks")),
-        "test_sha256": str(hashes.get("test") or ""),
+        "test_sha256": record.test_sha256,
         "train_sha256": str(hashes.get("train") or ""),
-        "eval_split": str(spec.get("eval_split") or "test"),
+        "eval_split": spec.eval_split,
         "weights_sha256": str(record.get("weights_sha256") or ""),
-        "weights_name": str(spec.get("weights") or ""),
-        "protocol": str(protocol.get("name") or spec.get("protocol") or ""),
-        "hyperparameters": _settings(protocol.get("hyperparameters")),
+        "weights_name": spec.weights or "",
+        "protocol": record.protocol_name,
+        "hyperparameters": _settings(record.protocol.get("hyperparameters")),
         **{name: str(environment.get(name) or "") for name in _ENVIRONMENT},
         "started": str(record.get("started") or ""),
         "finished": str(record.get("finished") or ""),
-        "digest": str(record.get("digest") or ""),
+        "digest": record.digest,
     }
 
 
-def _per_class(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    return dict((record["metrics"] or {}).get("per_class") or {})
-
-
-def _number(value: Any) -> float:
+def _number(value: float | None) -> float:
     """A number of a record; NaN where it holds none."""
-    if value is None:
-        return math.nan
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{value!r} is not a number")
-    return float(value)
+    return math.nan if value is None else float(value)
 
 
 def _settings(values: Mapping[str, Any] | None) -> str:
     return "; ".join(f"{name} {value}" for name, value in (values or {}).items())
 
 
-def variant_of(spec: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
+def variant_of(record: RunRecord) -> str:
     """What sets a run apart from the usual one of its model, mode and shots; empty for a usual run."""
-    parts = []
-    name = protocol.get("name") or spec.get("protocol")
-    if spec["mode"] not in UNTUNED:  # whatever tunes nothing knows no protocol
-        config = PRESETS.get(spec["model"])
+    spec, protocol, parts = record.spec, record.protocol_name, []
+    if spec.mode not in UNTUNED:  # whatever tunes nothing knows no protocol
+        config = PRESETS.get(spec.model)
         usual = None if config is None else "mini-1" if config.family == "nano" else "odinw-glip-1"
-        if name and usual and name != usual:
-            parts.append(str(name))
-        parts += [f"{key}={value}" for key, value in sorted((spec.get("overrides") or {}).items())]
-    for key in ("weights", "attributes"):
-        if spec.get(key):
-            body = key == "weights" and spec["model"] in PRESETS and not _has_text(spec["model"])
-            told = f": {BODY_ALONE}" if body and _has_text(spec[key]) else ""
-            parts.append(f"{key} {PurePath(str(spec[key])).name}{told}")
-    if spec.get("precision", "fp32") != "fp32":
-        parts.append(str(spec["precision"]))
-    if spec.get("eval_split", "test") != "test":
-        parts.append(f"on {spec['eval_split']}")
+        if protocol and usual and protocol != usual:
+            parts.append(protocol)
+        parts += [f"{key}={value}" for key, value in sorted(spec.overrides.items())]
+    for key, value in (("weights", spec.weights), ("attributes", spec.attributes)):
+        if value:
+            body = key == "weights" and spec.model in PRESETS and not _has_text(spec.model)
+            told = f": {BODY_ALONE}" if body and _has_text(value) else ""
+            parts.append(f"{key} {PurePath(value).name}{told}")
+    if spec.precision != "fp32":
+        parts.append(spec.precision)
+    if spec.eval_split != "test":
+        parts.append(f"on {spec.eval_split}")
     return ", ".join(parts)
 
 

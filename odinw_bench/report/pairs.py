@@ -7,14 +7,13 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from glip_core.errors import InputError
 from odinw_bench.metrics.stats import Comparison, Summary, paired_bootstrap, summarize
 from odinw_bench.report.document import listed
 from odinw_bench.report.testdata import open_test_data, read_predictions
 from odinw_bench.runs.archive import archived_record
-from odinw_bench.runs.record import find_records, read_record
+from odinw_bench.runs.record import RunRecord, Unreadable, find_records, read_record
 
 
 @dataclass(frozen=True)
@@ -23,34 +22,34 @@ class Run:
 
     Attributes:
         folder: of its record.
-        record: what ``run.json`` holds.
+        record: of it.
     """
 
     folder: Path
-    record: dict[str, Any]
+    record: RunRecord
 
     @property
     def place(self) -> tuple[str, str, str]:
         """Suite, data set and split: runs of one place can be compared."""
-        spec = self.record["spec"]
-        return str(spec["suite"]), str(spec["dataset"]), str(spec.get("eval_split") or "test")
+        spec = self.record.spec
+        return spec.suite, spec.dataset, spec.eval_split
 
     @property
     def seed(self) -> int:
         """Of subset and tuning."""
-        return int(self.record["spec"]["seed"])
+        return self.record.spec.seed
 
     @property
     def name(self) -> str:
         """Model, mode and shots."""
-        spec = self.record["spec"]
-        shots = "" if spec["shots"] == 0 else f" {spec['shots']}-shot"
-        return f"{spec['model']} {spec['mode']}{shots}"
+        spec = self.record.spec
+        shots = "" if spec.shots == 0 else f" {spec.shots}-shot"
+        return f"{spec.model} {spec.mode}{shots}"
 
     @property
     def test_sha256(self) -> str:
         """Hash of the annotations it was tested on; empty: not known."""
-        return str(((self.record.get("data") or {}).get("annotations_sha256") or {}).get("test") or "")
+        return self.record.test_sha256
 
 
 @dataclass(frozen=True)
@@ -83,27 +82,19 @@ def find_runs(text: str) -> list[Run]:
     if not folders:
         raise InputError(f"no run at '{text}'; give a run's folder, or a pattern of such folders in quotes")
     runs: list[Run] = []
+    unreadable: list[Unreadable] = []
     for folder in folders:
         if (folder / "run.json").is_file() or folder.name == "run.json":
             runs.append(Run(folder if folder.is_dir() else folder.parent, read_record(folder)))
         elif folder.is_dir():
-            runs += [Run(found, record) for found, record in find_records(folder)]
-    done = [run for run in runs if run.record.get("status") == "done"]
+            runs += [Run(found, record) for found, record in find_records(folder, unreadable)]
+    done = [run for run in runs if run.record.is_done]
     if not done:
-        why = f"the run failed: {runs[0].record.get('error')}" if runs else "no run record there"
+        why = f"the run failed: {runs[0].record.error}" if runs else "no run record there"
+        if unreadable and not runs:
+            why = f"{unreadable[0].folder / 'run.json'} cannot be read: {unreadable[0].reason}"
         raise InputError(f"nothing to compare at '{text}': {why}")
-    for run in done:
-        _check(run)
     return done
-
-
-def _check(run: Run) -> None:
-    try:
-        assert run.place
-        assert run.seed >= 0
-        assert run.name
-    except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"'{run.folder}' holds no complete record ({type(error).__name__}: {error})") from error
 
 
 def pair_up(first: Sequence[Run], second: Sequence[Run]) -> tuple[list[tuple[Run, Run]], list[str]]:

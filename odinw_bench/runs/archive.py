@@ -30,7 +30,7 @@ def write_archive(path: Path, records: Iterable[tuple[PurePath | str, Mapping[st
         the number of records.
     """
     lines = [
-        json.dumps({"folder": PurePath(folder).as_posix(), "record": record}, ensure_ascii=False, allow_nan=False)
+        json.dumps({"folder": PurePath(folder).as_posix(), "record": dict(record)}, ensure_ascii=False, allow_nan=False)
         for folder, record in sorted(records, key=lambda entry: PurePath(entry[0]))
     ]
     buffer = io.BytesIO()

@@ -16,7 +16,7 @@ from odinw_bench.datasets.task import Task
 from odinw_bench.metrics.extra import evaluate_all
 from odinw_bench.runs.claims import claim
 from odinw_bench.runs.environment import environment, now
-from odinw_bench.runs.record import SCHEMA, is_done, read_record, write_record
+from odinw_bench.runs.record import SCHEMA, RunRecord, is_done, read_record, write_record
 from odinw_bench.runs.spec import MODES, UNTUNED, Shots
 from odinw_bench.utils.io import canonical_json, read_json, sha256_bytes, write_json
 from odinw_bench.utils.text import shorten
@@ -79,7 +79,7 @@ def score(
     data_root: Path | None = None,
     force: bool = False,
     extra: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> RunRecord:
     """Evaluate one file of COCO results and store the record.
 
     Args:
@@ -130,7 +130,7 @@ def score(
         record["external"] = {"file": predictions.name, "sha256": file_sha256(predictions)}
         write_json(scratch / "predictions.json", found, indent=None)
         write_record(scratch, record)
-    return record
+    return read_record(folder)
 
 
 def _listed(content: Any, path: Path) -> Any:

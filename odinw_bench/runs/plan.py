@@ -85,9 +85,9 @@ def estimate_seconds(cells: Sequence[Cell], results: Path | str) -> tuple[float,
     """
     taken: Mapping[tuple[Any, ...], list[float]] = defaultdict(list)
     for _, record in find_records(results):
-        spec, cost = record["spec"], record.get("cost")
-        if cost:
-            key = (spec["suite"], spec["model"], spec["mode"], spec["shots"])
-            taken[key].append(cost["tune_seconds"] + cost["test_seconds"])
+        spec, cost = record.spec, record.cost
+        if cost.get("test_seconds") is not None:
+            key = (spec.suite, spec.model, spec.mode, spec.shots)
+            taken[key].append((cost.get("tune_seconds") or 0.0) + cost["test_seconds"])
     keys = [(cell.task.suite, cell.facts.name, cell.spec.mode, cell.spec.shots) for cell in cells]
     return sum(statistics.fmean(taken[key]) for key in keys if key in taken), sum(key not in taken for key in keys)

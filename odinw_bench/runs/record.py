@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
 from odinw_bench.runs.archive import ARCHIVE, archived_record, archived_records, record_of
+from odinw_bench.runs.schema import SCHEMA, RecordedSpec, RunRecord
 from odinw_bench.utils.io import read_json, write_json
 
 __all__ = [
     "RECORD",
     "SCHEMA",
+    "RecordedSpec",
+    "RunRecord",
+    "Unreadable",
     "find_records",
     "is_done",
     "read_record",
@@ -21,39 +26,50 @@ __all__ = [
     "write_record",
 ]
 
-SCHEMA = 1
 RECORD = "run.json"
 
 
-def read_record(folder: Path | str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that should be a record and cannot be read as one.
+
+    Attributes:
+        folder: where it lies.
+        reason: one line.
+    """
+
+    folder: Path
+    reason: str
+
+
+def read_record(folder: Path | str) -> RunRecord:
     """The record of a folder (or the path of its ``run.json``): its own, or else that of an archive at or above it.
 
     Raises:
-        InputError: there is none, it is not a record of this version, or the archive is damaged.
+        InputError: there is none, it is damaged or of a later version, or the archive is damaged.
     """
     path = Path(folder)
     path = path if path.name == RECORD else path / RECORD
-    if path.is_file():
-        return _checked(read_json(path, what="run record"), path)
-    record = archived_record(path.parent)
-    if record is None:
+    content = read_json(path, what="run record") if path.is_file() else archived_record(path.parent)
+    if content is None:
         raise InputError(
             f"no run record at '{path}'; give the folder of a run: it holds a {RECORD}, or an {ARCHIVE} above it does"
         )
-    return _checked(record, path)
+    try:
+        return RunRecord.from_json(content, path.parent)
+    except InputError as error:
+        raise InputError(f"'{path}' is not a complete run record: {error}") from error
 
 
-def _checked(record: Any, path: Path) -> dict[str, Any]:
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        found = record.get("schema") if isinstance(record, dict) else "none"
-        raise InputError(f"'{path}' has schema {found}, this version reads {SCHEMA}")
-    return record
-
-
-def find_records(results: Path | str) -> Iterator[tuple[Path, dict[str, Any]]]:
+def find_records(results: Path | str, unreadable: list[Unreadable] | None = None) -> Iterator[tuple[Path, RunRecord]]:
     """All readable records below a folder, archived ones too, sorted by path; a folder's own record goes first.
 
-    Unfinished and foreign files are passed over.
+    Args:
+        results: the folder.
+        unreadable: a list that the others are added to, with the reason.
+
+    Yields:
+        the folder of a record, and the record.
 
     Raises:
         InputError: an archive of records is damaged.
@@ -65,8 +81,11 @@ def find_records(results: Path | str) -> Iterator[tuple[Path, dict[str, Any]]]:
         if any(part.startswith(".") for part in folder.relative_to(results).parts):
             continue
         try:
-            record = read_record(folder) if folder in own else _checked(record_of(archived[folder]), folder)
-        except InputError:
+            record = read_record(folder) if folder in own else RunRecord.from_json(record_of(archived[folder]), folder)
+        except InputError as error:
+            if unreadable is not None:
+                reason = error.__cause__ if isinstance(error.__cause__, InputError) else error
+                unreadable.append(Unreadable(folder, str(reason)))
             continue
         yield folder, record
 
@@ -74,7 +93,7 @@ def find_records(results: Path | str) -> Iterator[tuple[Path, dict[str, Any]]]:
 def is_done(folder: Path) -> bool:
     """Whether a folder holds a finished run."""
     try:
-        return bool(read_record(folder).get("status") == "done")
+        return read_record(folder).is_done
     except InputError:
         return False
 

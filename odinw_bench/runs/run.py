@@ -19,7 +19,7 @@ from odinw_bench.runs.claims import BusyError, Claim, LockLostError, claim, is_f
 from odinw_bench.runs.environment import environment, now, reset_peak_memory, threads_for
 from odinw_bench.runs.options import DEFAULTS, RunOptions
 from odinw_bench.runs.prepare import prepare
-from odinw_bench.runs.record import SCHEMA, is_done, read_record, write_record
+from odinw_bench.runs.record import SCHEMA, RunRecord, is_done, read_record, write_record
 from odinw_bench.runs.spec import RunSpec
 from odinw_bench.runs.work import Say, Work, load_detector
 
@@ -37,7 +37,7 @@ def run(
     checkpointing: bool = False,
     distributed: DistributedContext = SINGLE_PROCESS,
     say: Say | None = None,
-) -> dict[str, Any]:
+) -> RunRecord:
     """Do one run, or return its record if it was done before.
 
     Args:
@@ -52,8 +52,8 @@ def run(
         say: called with a line of text on each step.
 
     Returns:
-        The record, as ``run.json`` holds it. A run that fails leaves one with status ``failed``, and the error
-        is raised; one that is killed goes on from its last epoch when it is asked for again.
+        The record, which also is a mapping of what ``run.json`` holds. A run that fails leaves one with status
+        ``failed``, and the error is raised; one that is killed goes on from its last epoch when it is asked for again.
 
     Raises:
         InputError: something the user gave cannot be used.
@@ -74,7 +74,7 @@ def execute(
     options: RunOptions = DEFAULTS,
     distributed: DistributedContext = SINGLE_PROCESS,
     say: Say = _silent,
-) -> dict[str, Any]:
+) -> RunRecord:
     """The work of :func:`run` on a cell.
 
     All processes of a distributed context call this with the same arguments. What fails in one of them ends all: they

@@ -49,9 +49,9 @@ def conclude(search: Search, luck: Mapping[str, float] | None, *, explain: bool,
         trial = best if what == BEST else given_trial(study, what)
         prompts[what] = {
             "search_AP": None if trial is None else trial.value,
-            "test_AP": record["metrics"]["AP"],
-            "test_per_class": record["metrics"]["per_class"],
-            "digest": record["digest"],
+            "test_AP": record.ap,
+            "test_per_class": record.metrics["per_class"],
+            "digest": record.digest,
         }
     prompts[BEST]["caption"] = candidate.prompt().caption
     content: dict[str, Any] = {

@@ -178,8 +178,8 @@ def conclude_tuning(search: TuningSearch, say: Say) -> dict[str, Any]:
         recipes[what] = {
             "overrides": overrides,
             "search_AP": None if trial is None else trial.value,
-            "test_AP": record["metrics"]["AP"],
-            "digest": record["digest"],
+            "test_AP": record.ap,
+            "digest": record.digest,
         }
     task = search.prepared.task
     content: dict[str, Any] = {

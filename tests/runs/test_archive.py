@@ -60,7 +60,7 @@ def test_a_folder_goes_before_the_archive(both):
     folders, archived = both
     path, record = relative(folders)[0]
     (archived / path).mkdir(parents=True)
-    newer = record | {"finished": "2030-01-01T00:00:00+00:00"}
+    newer = dict(record) | {"finished": "2030-01-01T00:00:00+00:00"}
     (archived / path / "run.json").write_text(json.dumps(newer))
     assert relative(archived) == [(path, newer), *relative(folders)[1:]]
     assert read_record(archived / path) == newer

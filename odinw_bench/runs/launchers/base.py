@@ -6,12 +6,13 @@ import os
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from glip_core.errors import InputError
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.claims import BusyError
 from odinw_bench.runs.options import RunOptions
+from odinw_bench.runs.record import RunRecord
 from odinw_bench.runs.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Outcome:
     """
 
     spec: RunSpec
-    record: dict[str, Any] | None
+    record: RunRecord | None
     error: str | None = None
     unusable: bool = False
     details: str | None = None

@@ -1,0 +1,114 @@
+"""Typed values out of a record's JSON: what is missing, of another type or out of range is an error that names it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from glip_core.errors import InputError
+from odinw_bench.metrics.extra import COCO
+from odinw_bench.utils.text import shorten
+
+_ROUNDING = 1e-6
+"""A mean of values of 100 may be a last digit above it."""
+
+
+def mapping(values: Mapping[str, Any], name: str, where: str = "") -> Mapping[str, Any]:
+    """A field that holds an object; an empty one where it is missing or null.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    value = values.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InputError(f"{where}{name} must be an object, not {shorten(value)}")
+    return value
+
+
+def text(values: Mapping[str, Any], name: str, where: str = "") -> str:
+    """A field that must hold some text.
+
+    Raises:
+        InputError: it is missing, empty or no text.
+    """
+    value = values.get(name)
+    if value is None or value == "":
+        raise InputError(f"{where}{name} is missing")
+    if not isinstance(value, str):
+        raise InputError(f"{where}{name} must be a text, not {shorten(value)}")
+    return value
+
+
+def optional_text(values: Mapping[str, Any], name: str, where: str = "") -> str | None:
+    """A field that holds text, null or nothing.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    return None if values.get(name) in (None, "") else text(values, name, where)
+
+
+def count(values: Mapping[str, Any], name: str, where: str = "") -> int:
+    """A field that must hold a whole number of at least 0.
+
+    Raises:
+        InputError: it is missing or something else.
+    """
+    value = values.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InputError(f"{where}{name} must be a whole number of at least 0, not {shorten(value)}")
+    return value
+
+
+def number(
+    values: Mapping[str, Any], name: str, where: str = "", *, low: float = 0, high: float = math.inf
+) -> float | None:
+    """A field that holds a finite number from ``low`` to ``high``, null or nothing.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    value = values.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{where}{name} must be a number, not {shorten(value)}")
+    if not low <= value <= high + _ROUNDING:
+        limits = f"from {low:g} to {high:g}" if math.isfinite(high) else f"of at least {low:g}"
+        raise InputError(f"{where}{name} must be a number {limits}, not {shorten(value)}")
+    return value
+
+
+def check_metrics(metrics: Mapping[str, Any]) -> None:
+    """Check that COCO's metrics are percentages or null, the others numbers or null, and that there is an AP.
+
+    Raises:
+        InputError: one is not.
+    """
+    if "AP" not in metrics:
+        raise InputError("metrics.AP is missing")
+    for name in metrics:
+        if name in COCO - {"per_class"}:
+            number(metrics, name, "metrics.", high=100)
+        elif name != "per_class":
+            number(metrics, name, "metrics.", low=-math.inf)
+    per_class = mapping(metrics, "per_class", "metrics.")
+    for name in per_class:
+        number(per_class, name, "metrics.per_class.", high=100)
+
+
+def check_cost(cost: Mapping[str, Any]) -> None:
+    """Check that every cost is a number of at least 0, null, or an object of such.
+
+    Raises:
+        InputError: one is not.
+    """
+    for name, value in cost.items():
+        if isinstance(value, Mapping):
+            for part in value:
+                number(value, part, f"cost.{name}.")
+        else:
+            number(cost, name, "cost.", high=100 if name == "validation_AP" else math.inf)

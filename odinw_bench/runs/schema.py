@@ -1,0 +1,177 @@
+"""What a run record holds: its fields, their types and their ranges, for every schema so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from glip_core.errors import InputError
+from odinw_bench.datasets.fewshot import Shots
+from odinw_bench.runs import record_fields as fields
+from odinw_bench.utils.text import shorten
+
+SCHEMA = 1
+"""Of the records that are written."""
+
+SCHEMAS = (1,)
+"""Of those that are read."""
+
+
+@dataclass(frozen=True)
+class RecordedSpec:
+    """What a record says was run; unlike a :class:`~odinw_bench.runs.spec.RunSpec` it may name a model of others.
+
+    Attributes:
+        suite, dataset, model, mode: names.
+        shots: images per class, or ``"all"``; 0 where nothing was tuned.
+        seed: of subset and tuning.
+        protocol: name of the recipe; None: not known.
+        weights, attributes: as the user gave them.
+        overrides: hyper-parameters that differ from the protocol's.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        eval_split: the split that was tested on.
+    """
+
+    suite: str
+    dataset: str
+    model: str
+    mode: str
+    shots: Shots
+    seed: int
+    protocol: str | None = None
+    weights: str | None = None
+    attributes: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    precision: str = "fp32"
+    eval_split: str = "test"
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> RecordedSpec:
+        """The ``spec`` of a record.
+
+        Raises:
+            InputError: a field is missing or cannot be.
+        """
+        where = "spec."
+        shots: Shots = "all" if values.get("shots") == "all" else fields.count(values, "shots", where)
+        return cls(
+            suite=fields.text(values, "suite", where),
+            dataset=fields.text(values, "dataset", where),
+            model=fields.text(values, "model", where),
+            mode=fields.text(values, "mode", where),
+            shots=shots,
+            seed=fields.count(values, "seed", where),
+            protocol=fields.optional_text(values, "protocol", where),
+            weights=fields.optional_text(values, "weights", where),
+            attributes=fields.optional_text(values, "attributes", where),
+            overrides=fields.mapping(values, "overrides", where),
+            precision=fields.optional_text(values, "precision", where) or "fp32",
+            eval_split=fields.optional_text(values, "eval_split", where) or "test",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class RunRecord(Mapping[str, Any]):
+    """A record, checked when it is read; as a mapping it is what ``run.json`` holds.
+
+    Attributes:
+        content: the JSON as it was read.
+        folder: of the record; None: it was read from no file.
+        spec: what was run.
+        status: ``done`` or ``failed``.
+        metrics: percentages 0..100 or None by name, and ``per_class``; empty where the run failed.
+        cost: seconds, bytes and counts; empty where the run failed or was not tuned here.
+        data: numbers of images, hashes of the annotations.
+        protocol: name of the recipe and its hyper-parameters.
+        environment: versions and hardware.
+        digest: of everything that can change the numbers.
+        error: one line; None where the run did not fail.
+    """
+
+    content: Mapping[str, Any] = field(repr=False)
+    folder: Path | None
+    spec: RecordedSpec
+    status: str
+    metrics: Mapping[str, Any]
+    cost: Mapping[str, Any]
+    data: Mapping[str, Any]
+    protocol: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    digest: str
+    error: str | None
+
+    @classmethod
+    def from_json(cls, content: Any, folder: Path | None = None) -> RunRecord:
+        """A record of any schema so far.
+
+        Optional parts may be missing; what is there must be of its type and in its range.
+
+        Raises:
+            InputError: it is no record, or a field is missing or cannot be; the message names the field.
+        """
+        schema = content.get("schema") if isinstance(content, Mapping) else None
+        if type(schema) is not int or schema not in SCHEMAS:
+            found = "none" if schema is None else shorten(schema)
+            raise InputError(f"it has schema {found}, this version reads {', '.join(map(str, SCHEMAS))}")
+        status = fields.text(content, "status")
+        if status not in ("done", "failed"):
+            raise InputError(f"status must be 'done' or 'failed', not {shorten(status)}")
+        metrics, cost = fields.mapping(content, "metrics"), fields.mapping(content, "cost")
+        if status == "done" or metrics:
+            fields.check_metrics(metrics)
+        fields.check_cost(cost)
+        data, protocol = fields.mapping(content, "data"), fields.mapping(content, "protocol")
+        for name in ("train_images", "validation_images", "test_images", "leaks"):
+            fields.number(data, name, "data.")
+        hashes = fields.mapping(data, "annotations_sha256", "data.")
+        for name in hashes:
+            fields.optional_text(hashes, name, "data.annotations_sha256.")
+        fields.mapping(protocol, "hyperparameters", "protocol.")
+        return cls(
+            content=content,
+            folder=folder,
+            spec=RecordedSpec.from_json(fields.mapping(content, "spec")),
+            status=status,
+            metrics=metrics,
+            cost=cost,
+            data=data,
+            protocol=protocol,
+            environment=fields.mapping(content, "environment"),
+            digest=fields.optional_text(content, "digest") or "",
+            error=fields.optional_text(content, "error"),
+        )
+
+    @property
+    def ap(self) -> float | None:
+        """AP in percent; None where the run failed or its test split holds nothing to find."""
+        return self.metrics.get("AP")
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run came to its end."""
+        return self.status == "done"
+
+    @property
+    def protocol_name(self) -> str:
+        """Name of the recipe; empty: not known."""
+        return str(self.protocol.get("name") or self.spec.protocol or "")
+
+    @property
+    def test_sha256(self) -> str:
+        """Hash of the annotations it was tested on; empty: not known."""
+        return str(fields.mapping(self.data, "annotations_sha256").get("test") or "")
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``run.json``."""
+        return dict(self.content)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.content[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.content)
+
+    def __len__(self) -> int:
+        return len(self.content)
