@@ -1,4 +1,4 @@
-"""From raw outputs to detections: scores per class, the best of each level, NMS."""
+"""From raw outputs to detections: scores per class, the best of each level, non-maximum suppression (NMS)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PostprocessConfig:
     Attributes:
         min_class_score: class scores must exceed this, before centerness.
         per_level: (class, position) pairs kept per level before NMS.
-        nms_iou: of two boxes of a class that overlap by more, the weaker goes.
+        nms_iou: of two boxes of a class that overlap by more, the one with the lower score is dropped.
         per_image: detections kept per image (ties with the last one are kept too).
     """
 
@@ -96,7 +96,8 @@ def class_aware_nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -
     """Indices of the boxes kept, best first.
 
     Overlap counts inclusive pixels, as the official kernel does: adding 1 to x2 and y2 makes torchvision's NMS
-    the same. Classes are moved apart by more than an image; in float64 that costs no precision.
+    the same. Boxes of different classes are shifted apart by more than an image, so that they never overlap; in float64
+    that costs no precision.
     """
     if len(boxes) == 0:
         return labels.new_zeros(0)

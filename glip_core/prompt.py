@@ -14,7 +14,7 @@ _PART_KEYS = ("prefix", "name", "suffix")
 
 
 class CharacterMap(Protocol):
-    """What a tokenizer knows of a text: which token holds a character."""
+    """Maps characters of a tokenized text to tokens."""
 
     def char_to_token(self, char_pos: int) -> int | None:
         """Index of the token that holds the character, None for white space."""
@@ -52,7 +52,9 @@ class Prompt:
         try:
             self.caption.encode()
         except UnicodeEncodeError as error:
-            raise InputError(f"prompt: character {error.start + 1} of {self.caption!a} is half of one") from None
+            raise InputError(
+                f"prompt: character {error.start + 1} of {self.caption!a} is half of a surrogate pair; type it again"
+            ) from None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -145,16 +147,16 @@ class Prompt:
             raise InputError(f"a sentence cannot be split into classes: '{self.caption[:60]}'")
         begin, end = self.segments[first][0], self.segments[last - 1][1]
 
-        def moved(spans: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        def shifted(spans: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
             return tuple((a - begin, b - begin) for a, b in spans[first:last])
 
-        return Prompt(self.caption[begin:end], moved(self.spans), self.names[first:last], moved(self.segments))
+        return Prompt(self.caption[begin:end], shifted(self.spans), self.names[first:last], shifted(self.segments))
 
     def token_map(self, characters: CharacterMap) -> list[list[int]]:
         """The tokens of each class, [CLS] being token 0.
 
-        A span's first (last) character that belongs to no token, such as a space, gives way to one of the two
-        that follow (precede); a class whose span meets no token has no tokens and can never be detected.
+        Where the first (last) character of a span belongs to no token, such as a space, one of the two characters
+        after (before) it is used instead; a class whose span meets no token has no tokens and is never detected.
         """
         return [self._tokens_of(characters, start, end) for start, end in self.spans]
 

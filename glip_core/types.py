@@ -1,4 +1,4 @@
-"""What travels between the parts of a detector: small dataclasses of tensors.
+"""Data that the parts of a detector pass to each other: small dataclasses of tensors.
 
 Boxes are ``(x1, y1, x2, y2)`` with *inclusive* corners, the legacy convention of the official checkpoints:
 a box that covers one pixel has ``x1 == x2``, and a width is ``x2 - x1 + 1``.
@@ -55,7 +55,7 @@ class Detection:
 
 @dataclass(frozen=True, repr=False)
 class Detections:
-    """What was found in one image, best first.
+    """The detections in one image, best first.
 
     ``len(found)``, ``for one in found``, ``found[0]``, ``found[:5]`` and ``found[found.scores > 0.5]`` work as one
     expects; in a notebook it shows itself as a picture where it knows its photo.
@@ -225,7 +225,7 @@ class EncodedPrompt:
 
 @dataclass(frozen=True)
 class RawOutputs:
-    """What the heads say before any decoding, one entry per level, P3 first.
+    """The outputs of the heads before any decoding, one entry per level, P3 first.
 
     Attributes:
         logits: ``[B, H*W, T]`` per level: alignment of each position (row-major) with each token of the

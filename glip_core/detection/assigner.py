@@ -1,4 +1,4 @@
-"""Adaptive training sample selection (ATSS, Zhang et al. 2020): which anchors answer for which box."""
+"""Adaptive training sample selection (ATSS, Zhang et al. 2020): which anchors are trained on which box."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _INSIDE_BY = 0.01  # an anchor's centre must lie this many pixels inside the box
 
 @dataclass(frozen=True)
 class Assignment:
-    """The anchors of one image and what they answer for.
+    """The anchors of one image and the boxes that they are matched with.
 
     Attributes:
         matched: int64 ``[A]``, the index of the box, -1 for background; A counts the anchors of all levels.
@@ -36,7 +36,7 @@ def assign(anchors: Sequence[Tensor], boxes: Tensor) -> Assignment:
 
     Per box, the nine anchors of each level that lie nearest to its centre are candidates; those whose IoU reaches
     the candidates' mean plus standard deviation, and whose centre lies inside the box, are positive. An anchor
-    that two boxes claim goes to the one with the larger IoU.
+    matched by two boxes is assigned to the one with the larger IoU.
 
     Args:
         anchors: per level ``[A_l, 4]``, those over padding included.

@@ -57,7 +57,7 @@ def decode(deltas: Tensor, anchors: Tensor) -> Tensor:
 
 
 def clip(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Boxes moved into an image of ``size`` = (height, width): x to 0..w-1, y to 0..h-1."""
+    """Boxes clipped to an image of ``size`` = (height, width): x to 0..w-1, y to 0..h-1."""
     height, width = size
     limit = boxes.new_tensor([width - 1, height - 1, width - 1, height - 1])
     return torch.minimum(boxes.clamp(min=0), limit)

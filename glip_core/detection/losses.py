@@ -72,7 +72,7 @@ def _area(low: Tensor, high: Tensor) -> Tensor:
 
 
 def token_targets(assignments: Sequence[Assignment], columns: Sequence[Tensor], *, background_column: bool) -> Tensor:
-    """What each anchor should say of each token (or class), float ``[B, A, T]`` of 0 and 1.
+    """The target of each anchor for each token (or class), float ``[B, A, T]`` of 0 and 1.
 
     Args:
         assignments: one per image.
@@ -122,7 +122,7 @@ def detection_losses(
 
     deltas = torch.cat([x.float().flatten(2).mT for x in raw.box_deltas], dim=1)  # (B, A, 4)
     center_logits = torch.cat([x.float().flatten(1) for x in raw.centerness], dim=1)  # (B, A)
-    box, center = deltas.sum() * 0, center_logits.sum() * 0  # keeps the graph whole without positives
+    box, center = deltas.sum() * 0, center_logits.sum() * 0  # part of the graph even without positives
     for i, assignment in enumerate(assignments):
         chosen, weight = assignment.positive, assignment.centerness
         if len(chosen) == 0:

@@ -1,4 +1,4 @@
-"""What all detectors share: from pixels and a prompt to detections or losses."""
+"""The base of all detectors: from pixels and a prompt to detections or losses."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def _per_image(prompt: Prompts, images: int) -> list[Prompt]:
 
 
 class Detector(nn.Module, ABC):
-    """What GLIP and DyHead share: backbone, tower, anchors, losses, detections.
+    """The common part of GLIP and DyHead: backbone, tower, anchors, losses, detections.
 
-    The way of the data: :meth:`encode_image` and :meth:`encode_text`, :meth:`run_tower`, :meth:`run_heads`, then
+    The steps in order: :meth:`encode_image` and :meth:`encode_text`, :meth:`run_tower`, :meth:`run_heads`, then
     :meth:`losses_from_raw` or :meth:`detections_from_raw`. Each step can be called alone, so that what is frozen
     need not be computed twice. Nothing is cached inside: whoever shows many images the same prompt encodes it once,
     by :meth:`encode`, and passes the result in place of the prompt.
@@ -52,8 +52,8 @@ class Detector(nn.Module, ABC):
         config: sizes and image rules.
         postprocessing: the thresholds of :meth:`detections_from_raw`.
         weights_sha256: identity of the loaded weights, None while they are random.
-        checkpointing: while gradients are wanted, keep only what goes in and out of the tower's blocks and the
-            backbone's stages, and compute the rest again on the way back: less memory, the same gradients, more time.
+        checkpointing: gradient checkpointing: keep only the inputs of the tower's blocks and the backbone's stages and
+            recompute the rest in the backward pass: less memory, the same gradients, more time.
     """
 
     def __init__(self, config: DetectorConfig, *, vision: VisionBackbone, blocks: Sequence[Block]) -> None:
@@ -133,7 +133,7 @@ class Detector(nn.Module, ABC):
         return [assign(anchors, target.boxes) for target in targets]
 
     def normalisers(self, padded_hw: tuple[int, int], targets: Targets) -> Normalisers:
-        """What one image of padded size (H, W) adds to the normalisers of the batch it is part of."""
+        """The share of one image of padded size (H, W) in the normalisers of its batch."""
         height, width = padded_hw  # strided convolutions round up
         sizes = [(-(-height // stride), -(-width // stride)) for stride in self.config.anchor_strides]
         anchors = pyramid_anchors(

@@ -1,4 +1,4 @@
-"""One block of the head's tower: image and text read each other, then the pyramid's levels do."""
+"""One block of the head's tower: deep fusion of image and text, then DyConv over the pyramid."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Levels:
 
 
 class DeformConv(nn.Module):
-    """A 3x3 convolution, padding 1, that samples where offsets point and weighs samples by a mask."""
+    """A 3x3 convolution, padding 1, that samples at offset positions and multiplies the samples by a mask."""
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
         super().__init__()

@@ -34,10 +34,10 @@ class _Maximum(torch.autograd.Function):
 
 
 def maximum_low_memory(first: Tensor, second: Tensor) -> Tensor:
-    """``torch.maximum`` of tensors of one shape that keeps a byte a value for its gradient, not both tensors.
+    """``torch.maximum`` of tensors of one shape that saves one byte per value for its gradient, not both tensors.
 
-    On a CPU its way back takes a seventh of the time. Where both are equal the second gets the gradient (torch
-    halves it); two lines meet in single points.
+    On a CPU its backward pass takes a seventh of the time. Where both values are equal, the second gets the whole
+    gradient (torch gives each one half); that happens in single points only, where the two lines of DyReLU cross.
     """
     if torch.is_grad_enabled():
         return _Maximum.apply(first, second)
@@ -69,7 +69,7 @@ class DyReLU(nn.Module):
 def small_conv(
     in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, padding: int = 0, bias: float = 0.0
 ) -> nn.Conv2d:
-    """A convolution that begins near zero, as all of the head's do: normal weights of deviation 0.01."""
+    """A convolution whose weights start near zero (normal, deviation 0.01), as all of the head's do."""
     conv = nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=padding)
     nn.init.normal_(conv.weight, std=0.01)
     assert conv.bias is not None
@@ -95,11 +95,11 @@ class ConvNorm(nn.Module):
 
 
 def reinterpret_offsets(buffer: Tensor, height: int, width: int) -> Tensor:
-    """The first values of each image's contiguous ``[C, H, W]`` block, seen as ``[C, height, width]``.
+    """The first values of each image's contiguous ``[C, H, W]`` buffer, reinterpreted as ``[C, height, width]``.
 
-    The convolution on a coarser level is given the offsets of the finer one, four times as large. The official
-    kernel checks no shapes and indexes that buffer with its own output's size; released weights were trained
-    with it, so it is part of the model (parity README, section 6).
+    The convolution of a coarser level gets the offsets of the finer one, which has four times as many. The official
+    kernel checks no shapes and indexes that buffer with the size of its own output; the released weights were
+    trained with it, so it is part of the model (parity README, section 6).
     """
     batch, channels = buffer.shape[:2]
     return buffer.reshape(batch, -1)[:, : channels * height * width].reshape(batch, channels, height, width)
@@ -109,7 +109,7 @@ class DyConv(nn.Module):
     """One DyHead block over the pyramid.
 
     Every level becomes the mean of up to three convolved maps, from the finer level, itself and the coarser one,
-    each weighed by a scalar that depends on its content (scale-aware attention); the sampling points depend on
+    each weighted by a scalar that depends on its content (scale-aware attention); the sampling points depend on
     the level itself (spatial-aware attention); then :class:`DyReLU`.
     """
 
@@ -137,13 +137,18 @@ class DyConv(nn.Module):
         return mixed
 
     def _convolve(self, levels: list[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Each level for itself, each but the coarsest for the next coarser, each but the finest for the next finer."""
+        """The three convolutions of each level: of itself, of the next finer level, of the next coarser level.
+
+        Returns:
+            Per level its own map; per level but the finest the map from the next finer one; per level but the
+            coarsest the map from the next coarser one (still of that level's size).
+        """
         if self.offset is None:
             sources, samplings = Levels(levels), None
         else:
             sources, samplings = Levels.to_sample(levels), [self._sampling(x, self.offset) for x in levels]
         finer, coarser = sources.part(0, len(levels) - 1), sources.part(1, len(levels))
-        # Each level's own points, in the map of the level next to it.
+        # The sampling points belong to the level that the result is for; the map read is its neighbour's.
         return (
             self.same(sources, samplings),
             self.from_finer(finer, samplings and _fit(samplings[1:], finer.maps, stride=2)),
@@ -151,7 +156,7 @@ class DyConv(nn.Module):
         )
 
     def _mix(self, maps: list[Tensor]) -> Tensor:
-        """The mean of maps ``[B, C, H, W]``, each weighed by a scalar of its own."""
+        """The mean of maps ``[B, C, H, W]``, each weighted by a scalar that depends on its content."""
         scales = [self._scale(m) / len(maps) for m in maps]
         mixed = maps[0] * scales[0]
         for m, scale in zip(maps[1:], scales[1:], strict=True):
@@ -159,7 +164,7 @@ class DyConv(nn.Module):
         return mixed
 
     def _scale(self, x: Tensor) -> Tensor:
-        """``[B, C, H, W]`` -> ``[B, 1, 1, 1]`` in 0..1, a hard sigmoid of the pooled map."""
+        """``[B, C, H, W]`` -> ``[B, 1, 1, 1]`` in 0..1, a hard sigmoid of the map's global average."""
         conv = self.scale_attention
         scale = F.linear(global_avg_pool(x), conv.weight.flatten(1), conv.bias)  # a 1x1 convolution of one pixel
         return F.relu6(F.relu(scale) + 3)[:, :, None, None] / 6
@@ -172,7 +177,7 @@ class DyConv(nn.Module):
 
 
 def _fit(samplings: Sequence[Sampling], sources: Sequence[Tensor], *, stride: int) -> list[Sampling]:
-    """The samplings of levels as the convolution of the maps next to them reads them."""
+    """The samplings of some levels, reinterpreted where needed, for the convolutions of the levels next to them."""
     fitted = []
     for (offsets, mask), source in zip(samplings, sources, strict=True):
         size = output_size(source.shape[-2], source.shape[-1], stride)

@@ -1,4 +1,4 @@
-"""Language-aware deep fusion: image and text read each other between the blocks of the head (GLIP, section 3.2).
+"""Language-aware deep fusion: image and text attend to each other between the blocks of the head (GLIP, section 3.2).
 
 The official formulation projects every pixel to 2048 dimensions three times a layer. With T tokens and h heads a
 score is ``(x Wq_h) (t Wk_h)^T = x (Wq_h (t Wk_h)^T)``: multiplying the small matrices first, a pixel meets one
@@ -21,7 +21,7 @@ _LARGEST = 50000.0  # the official clamp of scores and features; it guards half 
 
 
 class CrossAttention(nn.Module):
-    """Bi-directional attention: one score matrix, read along the tokens for the image and back for the text."""
+    """Bi-directional attention: one score matrix, normalised over tokens for the image, over positions for the text."""
 
     def __init__(self, *, vision_width: int, text_width: int, config: FusionConfig) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class CrossAttention(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, vision: Tensor, text: Tensor, mask: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:
-        """Let image and text read each other.
+        """Let image and text attend to each other.
 
         Args:
             vision: ``[B, N, C]``, all positions of all levels.
@@ -51,20 +51,20 @@ class CrossAttention(nn.Module):
             gamma: the layer scale of the image's side, ``[C]``.
 
         Returns:
-            ``vision`` plus, scaled, what each position gathers from the text ``[B, N, C]``; and what each token
-            gathers from the image ``[B, T, D]``.
+            ``vision`` plus the scaled update of each position from the text, ``[B, N, C]``; and the update of each
+            token from the image, ``[B, T, D]``.
         """
         batch, heads = vision.shape[0], self.heads
         kind = vision.device.type
         if torch.is_autocast_enabled(kind):
-            vision = vision.to(torch.get_autocast_dtype(kind))  # once, rather than in each of the products below
+            vision = vision.to(torch.get_autocast_dtype(kind))  # once, not in each product below
         keys = self._split(self.text_key(text))  # (P, h, T, d)
         query_weight = self.vision_query.weight.unflatten(0, (heads, -1))  # (h, d, C)
         query_bias = self.vision_query.bias.unflatten(0, (heads, 1, -1))  # (h, 1, d)
         absorbed = keys @ query_weight * self.scale  # (P, h, T, C)
         offset = (keys * query_bias).sum(-1) * self.scale  # (P, h, T)
         absorbed, offset = absorbed.flatten(1, 2).expand(batch, -1, -1), offset.flatten(1)[..., None]
-        # Positions last in memory: long rows for both softmaxes, a short row for each pixel would be slow.
+        # Positions last in memory: both softmaxes then read long rows; one short row per position would be slow.
         if cpu.use_rows_of_positions(vision):
             scores = torch.baddbmm(offset.mT, vision, absorbed.mT).mT.contiguous()
         else:
@@ -128,7 +128,7 @@ class Fusion(nn.Module):
 
 
 class LanguageLayer(nn.Module):
-    """One BERT layer that lets the fused tokens read each other."""
+    """One BERT layer in which the fused tokens attend to each other."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()

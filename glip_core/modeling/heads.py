@@ -13,7 +13,7 @@ from glip_core.types import RawOutputs
 
 _LARGEST = 50000.0
 PRIOR = 0.01
-"""Score of every position before training (Lin et al. 2017, section 4.1)."""
+"""Score that every position starts with (Lin et al. 2017, section 4.1)."""
 
 
 def _pixels(level: Tensor) -> Tensor:

@@ -58,5 +58,5 @@ def use_rows_of_positions(x: Tensor) -> bool:
 
 
 def has_no_padding(mask: Tensor) -> bool:
-    """Whether ``mask``, False at padding, is seen to be all True; on a GPU, where to look is to wait: not seen."""
-    return mask.device.type == "cpu" and bool(mask.all())
+    """Whether ``mask``, False at padding, is read and all True; it is not read on a GPU, where that means waiting."""
+    return _on_cpu(mask) and bool(mask.all())
