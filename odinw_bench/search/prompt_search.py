@@ -93,6 +93,7 @@ def work(search: Search, say: Say = lambda _: None) -> None:
     with threads_for(search.prepared.facts, settings.device):
         optimise(
             search.study(),
+            search.folder,
             search.space,
             search.scorer,
             trials=settings.trials,
@@ -114,7 +115,9 @@ def luck(search: Search, say: Say = lambda _: None) -> dict[str, float]:
     enqueue(study, space.plain(), PLAIN)
     with threads_for(search.prepared.facts, settings.device):
         scorer = search.scorer.shuffled(settings.seed)
-        optimise(study, space, scorer, trials=settings.trials, timeout=settings.timeout, say=say)
+        optimise(
+            study, search.folder / "luck", space, scorer, trials=settings.trials, timeout=settings.timeout, say=say
+        )
     plain, best = given_trial(study, PLAIN), study.best_trial
     plain_value = float(plain.value or 0.0) if plain is not None else 0.0
     return {"plain": plain_value, "best": float(best.value or 0.0), "gain": float(best.value or 0.0) - plain_value}

@@ -17,6 +17,7 @@ from glip_core.errors import InputError
 from odinw_bench.search.sampler import BY_GROUP, STARTUP
 from odinw_bench.search.scorer import Scorer
 from odinw_bench.search.space import SHARED, PromptSpace
+from odinw_bench.search.workers import WORKER, working
 from odinw_bench.utils.text import shorten_text
 
 GIVEN = "given"
@@ -83,11 +84,14 @@ def given_trial(study: Study, what: str) -> FrozenTrial | None:
     return next((trial for trial in done if trial.user_attrs.get(GIVEN) == what), None)
 
 
-def optimise(study: Study, space: PromptSpace, scorer: Scorer, *, trials: int, timeout: float | None, say: Say) -> None:
+def optimise(
+    study: Study, folder: Path, space: PromptSpace, scorer: Scorer, *, trials: int, timeout: float | None, say: Say
+) -> None:
     """Try prompts until the study has so many finished trials, whoever did them.
 
     Args:
         study: to go on with.
+        folder: of the search, where its workers see each other.
         space: of the prompts.
         scorer: rates them.
         trials: in all.
@@ -95,7 +99,8 @@ def optimise(study: Study, space: PromptSpace, scorer: Scorer, *, trials: int, t
         say: told each result.
     """
 
-    def objective(trial: Trial) -> float:
+    def objective(trial: Trial, worker: str) -> float:
+        trial.set_user_attr(WORKER, worker)
         params = {name: trial.suggest_categorical(name, one.choices) for name, one in space.distributions.items()}
         prompt = space.candidate(params).prompt()
 
@@ -115,7 +120,12 @@ def optimise(study: Study, space: PromptSpace, scorer: Scorer, *, trials: int, t
         return float(metrics["AP"] or 0.0)
 
     if len(study.get_trials(deepcopy=False, states=FINISHED)) < trials:
-        study.optimize(objective, timeout=timeout, callbacks=[MaxTrialsCallback(trials, states=FINISHED)])
+        with working(study, folder) as worker:
+            study.optimize(
+                lambda trial: objective(trial, worker),
+                timeout=timeout,
+                callbacks=[MaxTrialsCallback(trials, states=FINISHED)],
+            )
 
 
 def _class_groups(space: PromptSpace) -> list[str]:

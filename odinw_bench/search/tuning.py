@@ -38,6 +38,7 @@ from odinw_bench.search.study import (
     open_study,
     trial_rows,
 )
+from odinw_bench.search.workers import WORKER, working
 from odinw_bench.utils.io import canonical_json, sha256_bytes, write_json
 
 ENOUGH = 10
@@ -103,7 +104,8 @@ def work_tuning(search: TuningSearch, say: Say = lambda _: None) -> None:
     """
     settings, study = search.settings, search.study()
 
-    def objective(trial: Trial) -> float:
+    def objective(trial: Trial, worker: str) -> float:
+        trial.set_user_attr(WORKER, worker)
         overrides = search.space.suggest(trial)
         words = in_words(overrides)
         trial.set_user_attr("caption", words or PROTOCOL)
@@ -120,9 +122,9 @@ def work_tuning(search: TuningSearch, say: Say = lambda _: None) -> None:
         return ap
 
     if len(study.get_trials(deepcopy=False, states=FINISHED)) < settings.trials:
-        with threads_for(search.prepared.facts, settings.device):
+        with threads_for(search.prepared.facts, settings.device), working(study, search.folder) as worker:
             study.optimize(
-                objective,
+                lambda trial: objective(trial, worker),
                 timeout=settings.timeout,
                 callbacks=[MaxTrialsCallback(settings.trials, states=FINISHED)],
                 catch=(DivergedError,),

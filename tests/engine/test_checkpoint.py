@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import random
 import time
 
+import pytest
 import torch
 
 from odinw_bench.engine.checkpoint import Resume
+from odinw_bench.utils.locks import LockLostError, exclusive
 
 STATE = {"step": 3, "tensor": torch.arange(3), "draw": (3, (1, 2, 3), None), "ids": [1, "a"]}
 
@@ -70,3 +73,32 @@ def test_without_a_path_nothing_is_kept(tmp_path):
     resume.offer(lambda: STATE)
     assert resume.load() is None
     resume.clear()
+
+
+def test_a_damaged_state_counts_as_absent_and_is_noted(tmp_path, caplog):
+    """One bit, anywhere: never other values, never another error."""
+    path = tmp_path / "state"
+    Resume(path, "run").offer(lambda: STATE)
+    whole = path.read_bytes()
+    draw = random.Random(3)
+    for _ in range(300):
+        damaged = bytearray(whole)
+        damaged[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        assert Resume(path, "run").load() is None
+    assert f"'{path}' is damaged: the run begins anew" in caplog.text
+    path.write_bytes(whole)
+    assert Resume(path, "run").load() is not None
+
+
+def test_a_state_is_not_kept_by_a_process_that_lost_its_lock(tmp_path):
+    with exclusive(tmp_path / "lock") as held:
+        resume = Resume(tmp_path / "state", "run", held=held, overhead=1.0)
+        resume.offer(lambda: STATE)
+        kept = (tmp_path / "state").read_bytes()
+        (tmp_path / "lock").unlink()
+        with pytest.raises(LockLostError):
+            resume.offer(lambda: STATE | {"number": 5})
+        with pytest.raises(LockLostError):
+            resume.clear()
+    assert (tmp_path / "state").read_bytes() == kept

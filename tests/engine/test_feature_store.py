@@ -70,6 +70,17 @@ def test_a_damaged_file_counts_as_absent_and_is_replaced(tmp_path, damage):
     assert store.get(name(1)) is not None
 
 
+def test_features_with_a_flipped_sign_count_as_absent_and_are_noted(tmp_path, caplog):
+    store = FeatureStore(tmp_path, 10**6)
+    store.put(name(1), features(1))
+    path = store._path(name(1))
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 0x80
+    path.write_bytes(data)
+    assert store.get(name(1)) is None
+    assert f"'{path}' are damaged and are computed again" in caplog.text
+
+
 def test_a_folder_that_cannot_be_written_is_done_without(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     store = FeatureStore(tmp_path / "file", 10**6)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,56 @@ def two_workers(url, tmp_path):
 
 def test_sqlite(tmp_path):
     two_workers(f"sqlite:///{tmp_path}/study.db", tmp_path)
+
+
+class Judge:
+    """Stands in for the scorer: an AP that follows from the prompt's words alone."""
+
+    def __init__(self, score):
+        self.score = score
+
+
+def score(prompt, give_up):
+    value = zlib.crc32(prompt.caption.encode()) % 1000 / 10
+    metrics = {"AP": value, "per_class": {name: (value * 7 + n) % 100 for n, name in enumerate(prompt.names)}}
+    give_up(metrics)
+    return metrics
+
+
+@pytest.mark.parametrize("kind", ["journal", "sqlite"])
+def test_a_search_that_was_killed_makes_the_trials_of_one_left_in_peace(tmp_path, monkeypatch, kind):
+    def search(place):
+        place.mkdir(exist_ok=True)
+        url = None if kind == "journal" else f"sqlite:///{place}/study.db"
+        return set_up(SearchSettings("packages", shots=1, trials=24, storage=url, results=place))
+
+    def work_on(found, dies_at=0):
+        calls = []
+
+        def judged(prompt, give_up):
+            calls.append(1)
+            if len(calls) == dies_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return score(prompt, give_up)
+
+        monkeypatch.setattr(type(found), "scorer", Judge(judged))
+        begin(found)
+        work(found)
+
+    for dies_at in (1, 2, 9):
+        child = os.fork()
+        if child == 0:
+            work_on(search(tmp_path / "war"), dies_at)
+            os._exit(0)
+        assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    work_on(search(tmp_path / "war"))
+    work_on(search(tmp_path / "peace"))
+    made = [
+        [(one.number, one.state, one.value, one.params) for one in search(tmp_path / place).study().get_trials()]
+        for place in ("war", "peace")
+    ]
+    assert made[0] == made[1]
+    assert not list((tmp_path / "war").rglob("*.lock"))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,73 @@
+"""The workers of a study: a trial whose worker died is tried again under its own number.
+
+Samplers draw by a trial's number and by what is finished, so a search that was killed and gone on with makes the same
+trials as one that was left in peace.
+"""
+
+from __future__ import annotations
+
+import secrets
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from optuna.storages import JournalStorage
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from odinw_bench.utils.locks import BusyError, exclusive
+
+WORKER = "worker"
+"""User attribute of a trial: the token of the worker that is at it; set first of all."""
+
+
+@contextmanager
+def working(study: Study, folder: Path) -> Iterator[str]:
+    """Be a worker of a study while the block runs; trials of dead workers wait to be tried again.
+
+    A living worker holds a lock ``.worker-TOKEN.lock`` in the folder. What workers of other folders do, which share
+    a database with this one, cannot be seen from here and is left alone.
+
+    Args:
+        study: the study.
+        folder: of the search.
+
+    Yields:
+        the worker's token.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(BusyError), exclusive(folder / ".recovery.lock"):
+        _retry_those_of_the_dead(study, folder)
+    token = secrets.token_hex(8)
+    with exclusive(folder / f".worker-{token}.lock"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The reported value is ignored")  # a trial that is tried again
+        try:
+            yield token
+        finally:
+            for trial in _running(study):  # of an interrupted worker: any other has ended its trial
+                if trial.user_attrs.get(WORKER) == token:
+                    _retry(study, trial)
+
+
+def _retry_those_of_the_dead(study: Study, folder: Path) -> None:
+    dead, living = set(), False
+    for lock in folder.glob(".worker-*.lock"):
+        try:
+            with exclusive(lock):
+                dead.add(lock.name.removeprefix(".worker-").removesuffix(".lock"))
+        except BusyError:
+            living = True
+    # A worker may have died before it could say whose the trial is. A journal lies in this folder, as do its workers.
+    ours = isinstance(study._storage, JournalStorage) and not living
+    for trial in _running(study):
+        if ours or trial.user_attrs.get(WORKER) in dead:
+            _retry(study, trial)
+
+
+def _running(study: Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+
+
+def _retry(study: Study, trial: FrozenTrial) -> None:
+    study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
