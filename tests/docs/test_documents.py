@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import inspect
 import re
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 import typer
 
 from odinw_bench.cli import app
-from tests.docs.blocks import ROOT, anchors, commands, documents, inline_code, links, mentioned_commands
+from tests.docs.blocks import ROOT, anchors, blocks, commands, documents, inline_code, links, mentioned_commands
 
 NAMES = [str(path.relative_to(ROOT)) for path in documents()]
 GENERATED = ("results", "reports", "docs")
@@ -77,6 +79,24 @@ def test_a_wrong_command_in_a_document_is_noticed():
         _parse(["run", "--mod", "prompt"])
     with pytest.raises(click.MissingParameter):
         _parse(["score"])
+
+
+def test_python_of_the_readme_names_what_there_is():
+    """Its imports are executed, its calls are bound to their signatures; no model is loaded."""
+    import glip_core
+    import odinw_bench
+
+    (block,) = blocks((ROOT / "README.md").read_text(), "python")
+    names = {"glip_core": glip_core, "RunSpec": odinw_bench.RunSpec, "run": odinw_bench.run}
+    names["detector"] = glip_core.Detector
+    found = []
+    for call in (node for node in ast.walk(ast.parse(block.text)) if isinstance(node, ast.Call)):
+        function = eval(ast.unparse(call.func), names)
+        arguments = [None] * (len(call.args) + (ast.unparse(call.func).startswith("detector.")))
+        inspect.signature(function).bind(*arguments, **{word.arg: None for word in call.keywords})
+        found.append(ast.unparse(call.func))
+    assert found
+    exec("\n".join(line for line in block.text.splitlines() if line.startswith(("import ", "from "))), {})
 
 
 def test_modes_of_the_readme_are_those_of_the_program():
