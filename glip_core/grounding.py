@@ -14,8 +14,9 @@ from torch import Tensor
 
 from glip_core.detector import GLIP
 from glip_core.errors import InputError
+from glip_core.images import load_image
 from glip_core.postprocess import PostprocessConfig, postprocess
-from glip_core.preprocess import load_image, pad_batch, resized_hw, scale_boxes, to_tensor
+from glip_core.preprocess import pad_batch, resized_hw, scale_boxes, to_tensor
 from glip_core.prompt import CharacterMap, Prompt
 from glip_core.types import Detections, RawOutputs
 

@@ -2,75 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
-
-from glip_core.errors import InputError
 
 MEAN_BGR = (103.53, 116.28, 123.675)
 STD_BGR = (57.375, 57.12, 58.395)
 PAD_MULTIPLE = 32
-MAX_PIXELS = 200_000_000  # an image that decodes to more is refused: it would exhaust memory
-_FILTERS = threading.Lock()  # Python's warning filters are one for all threads
-
-
-def load_image(image: Any) -> Image.Image:
-    """An RGB picture from a path, a PIL image or an array.
-
-    A camera's EXIF orientation is not applied: neither the official loader nor the annotations know of it.
-
-    Args:
-        image: a path, a PIL image, or a uint8 array ``[H, W, 3]`` in RGB order.
-
-    Raises:
-        InputError: the file is missing, is no image, is truncated, too large or of 32 bits a channel; or the array
-            has another shape.
-    """
-    if isinstance(image, Image.Image):
-        return image.convert("RGB")
-    if isinstance(image, np.ndarray):
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-            raise InputError(f"an image array must be uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
-        return Image.fromarray(image)
-    path = Path(image)
-    if not path.is_file():
-        raise InputError(f"image '{path}' not found")
-    try:
-        with _open(path) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                raise InputError(
-                    f"image '{path}' has {opened.width}x{opened.height} pixels; at most {MAX_PIXELS} are read"
-                )
-            return _eight_bit(opened, path).convert("RGB")
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = "is not an image" if isinstance(error, UnidentifiedImageError) else f"cannot be decoded: {error}"
-        raise InputError(f"image '{path}' {reason}; give a JPEG or PNG file") from error
-
-
-def _open(path: Path) -> Image.Image:
-    """The file's header read, without Pillow's warning: there is a limit of our own."""
-    with _FILTERS, warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(path)
-
-
-def _eight_bit(image: Image.Image, path: Path) -> Image.Image:
-    """16 bits a channel scaled to 8, as viewers show them; by itself Pillow would make white of all above 255."""
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        return Image.fromarray((np.asarray(image, dtype=np.float64) / 257).round().clip(0, 255).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise InputError(f"image '{path}' has 32 bits a channel, of which nobody says what is white; give 8 or 16 bits")
-    return image
 
 
 def resized_hw(size: tuple[int, int], short: int, long: int) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,11 @@ from glip_core.config import DetectorConfig
 from glip_core.detection.anchors import pyramid_anchors
 from glip_core.detection.assigner import Assignment, assign
 from glip_core.detection.losses import Normalisers, detection_losses, token_targets
+from glip_core.images import load_image
 from glip_core.modeling.block import Block
 from glip_core.modeling.fpn import VisionBackbone
 from glip_core.postprocess import PostprocessConfig, merge, postprocess
-from glip_core.preprocess import load_image, pad_batch, resized_hw, scale_boxes, to_tensor
+from glip_core.preprocess import pad_batch, resized_hw, scale_boxes, to_tensor
 from glip_core.prompt import Prompt
 from glip_core.types import Detections, EncodedPrompt, RawOutputs, Targets, TextFeatures
 
@@ -31,6 +32,16 @@ Prompts = OnePrompt | Sequence[Prompt]
 def plain_prompt(prompt: OnePrompt) -> Prompt:
     """The prompt without its encoding."""
     return prompt.prompt if isinstance(prompt, EncodedPrompt) else prompt
+
+
+Wanted = OnePrompt | str | Sequence[str]
+"""What people write: a prompt, a line that is parsed as one, or class names."""
+
+
+def _as_prompt(wanted: Wanted) -> OnePrompt:
+    if isinstance(wanted, Prompt | EncodedPrompt):
+        return wanted
+    return Prompt.parse(wanted) if isinstance(wanted, str) else Prompt.from_classes(wanted)
 
 
 def _per_image(prompt: Prompts, images: int) -> list[Prompt]:
@@ -224,19 +235,33 @@ class Detector(nn.Module, ABC):
         """The prompt in parts of as many tokens as the model reads; mostly the prompt alone."""
         return [prompt]
 
-    def predict(self, image: Any, prompt: OnePrompt) -> Detections:
-        """Detections in one photo.
+    @overload
+    def predict(self, image: Sequence[Any], prompt: Wanted, *, threshold: float = 0.0) -> list[Detections]: ...
+    @overload
+    def predict(self, image: Any, prompt: Wanted, *, threshold: float = 0.0) -> Detections: ...
+    def predict(self, image: Any, prompt: Wanted, *, threshold: float = 0.0) -> Detections | list[Detections]:
+        """Detections in a photo, or in each of several.
 
         Args:
-            image: a path, a PIL image or an array ``[H, W, 3]`` of RGB bytes.
-            prompt: the classes to look for, encoded already where many photos share them.
+            image: a path, an address, a PIL image, an array ``[H, W, 3]`` of RGB bytes or a tensor ``[3, H, W]`` (see
+                :func:`glip_core.images.load_image`); or a list of these.
+            prompt: the classes to look for: a :class:`Prompt`, encoded already or not; a line such as ``"stingray,
+                which is flat and round. fish"`` (:meth:`Prompt.parse`); or a list of class names.
+            threshold: the least score that is kept, 0 to 1.
 
         Returns:
-            Detections with boxes in the photo's own pixels.
+            Detections with boxes in the photo's own pixels, on the CPU; a list of them for a list of images.
 
         Raises:
-            InputError: the image cannot be read.
+            InputError: an image cannot be read, or the prompt names no class.
         """
+        wanted = _as_prompt(prompt)
+        if isinstance(image, list | tuple):
+            encoded = self.encode(wanted) if isinstance(wanted, Prompt) else wanted
+            return [self._predict_one(one, encoded, threshold) for one in image]
+        return self._predict_one(image, wanted, threshold)
+
+    def _predict_one(self, image: Any, prompt: OnePrompt, threshold: float) -> Detections:
         photo = load_image(image)
         hw = resized_hw(photo.size, self.config.image_short, self.config.image_long)
         pixels, sizes = pad_batch([to_tensor(photo, hw)])
@@ -247,4 +272,5 @@ class Detector(nn.Module, ABC):
         finally:
             self.train(training)
         boxes = scale_boxes(found.boxes, hw, (photo.height, photo.width))
-        return Detections(boxes, found.scores, found.labels)
+        names = tuple(plain_prompt(prompt).names)
+        return Detections(boxes, found.scores, found.labels, names, photo).above(threshold)

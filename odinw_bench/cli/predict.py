@@ -61,7 +61,7 @@ def predict(
     """
     from glip_core import Detector
     from glip_core.detection.drawing import draw_detections
-    from glip_core.preprocess import load_image
+    from glip_core.images import load_image
     from odinw_bench.utils.hardware import pick_device
     from odinw_bench.utils.io import replacing, write_json
 

@@ -195,6 +195,6 @@ def open_folder(annotations: Path, images: Path) -> Split:
 
 
 def _load(folder: Path, file_name: str) -> Image:
-    from glip_core.preprocess import load_image  # brings torch: seconds that a listing need not pay
+    from glip_core.images import load_image
 
     return load_image(folder / file_name)

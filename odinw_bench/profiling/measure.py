@@ -15,7 +15,8 @@ from PIL import Image
 import glip_core
 from glip_core import Detector, EncodedPrompt, InputError, Prompt, Targets, tuning
 from glip_core.config import get_config
-from glip_core.preprocess import load_image, pad_batch, resized_hw, to_tensor
+from glip_core.images import load_image
+from glip_core.preprocess import pad_batch, resized_hw, to_tensor
 from odinw_bench.profiling.clock import StageClock
 from odinw_bench.profiling.operations import count_flops, matrix_product_rate
 from odinw_bench.runs.environment import environment, peak_memory, reset_peak_memory

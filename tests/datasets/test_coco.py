@@ -225,7 +225,7 @@ def test_targets_and_trainable_images_equal_the_official_loader(shared: Path) ->
 
 
 def open_split_of_parity(shared: Path, annotations: dict[str, Any]) -> Split:
-    from glip_core.preprocess import load_image
+    from glip_core.images import load_image
 
     return Split(check_annotations(annotations), lambda name: load_image(shared / "parity" / name), sha256="0" * 64)
 

@@ -149,7 +149,7 @@ def test_cut_off_anywhere(cli, tmp_path, tried):
 
 def test_what_is_shown_is_what_is_read(tmp_path):
     """16 bits are scaled, not cut off; a palette gives its colours; of an animation the first frame counts."""
-    from glip_core.preprocess import load_image
+    from glip_core.images import load_image
 
     def pixels(data):
         path = tmp_path / "x"

@@ -16,10 +16,11 @@ from glip_core.checkpoint import named_tensors
 from glip_core.checkpoint.names import is_ignored, official_name
 from glip_core.detection import boxes
 from glip_core.detection.anchors import cell_anchor, pyramid_anchors
+from glip_core.images import load_image
 from glip_core.modeling.bert import BERT_VOCABULARY, load_tokenizer
 from glip_core.modeling.dyhead import DyConv
 from glip_core.postprocess import class_aware_nms
-from glip_core.preprocess import flip_boxes, load_image, pad_batch, resized_hw, scale_boxes, to_tensor
+from glip_core.preprocess import flip_boxes, pad_batch, resized_hw, scale_boxes, to_tensor
 
 
 def tensors(arrays, *keys):

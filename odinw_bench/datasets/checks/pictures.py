@@ -47,7 +47,7 @@ def _check_picture(
     findings: Findings,
     seen: dict[str, tuple[str, str]],
 ) -> None:
-    from glip_core.preprocess import load_image  # brings torch: seconds that --help need not pay
+    from glip_core.images import load_image
 
     path = folder / name
     try:
