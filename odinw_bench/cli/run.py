@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from odinw_bench.cli._config import take_config
 from odinw_bench.cli._options import (
     DataRoot,
     Debug,
@@ -32,6 +33,15 @@ app = typer.Typer()
 
 @app.command()
 def run(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            callback=take_config,
+            is_eager=True,
+            help="A YAML file of these options: 'mode: [prompt, full]'. Options given beside it go first.",
+        ),
+    ] = None,
     model: Annotated[Listed, typer.Option("--model", help="Detectors; see `odinw-bench models list`.")] = ["glip-nano"],
     suite: Annotated[
         str, typer.Option("--suite", help="mini, odinw13, odinw35, or a folder of COCO datasets.")
@@ -115,6 +125,8 @@ def run(
         --mode full --shots all --device cuda
     odinw-bench run --dataset my/coco/folder --mode full --shots all \
         --set lr=0.0003,epochs=20
+    odinw-bench run --mode prompt,full --dry-run --json > grid.json
+    odinw-bench run --config grid.json
     ```
     """
     from odinw_bench.engine.cache_settings import CacheSettings
