@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +29,21 @@ def shared() -> Path:
             f"reference data not found at {folder}; set ODINW_SHARED to the folder that holds parity/ and odinw/"
         )
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_interpreters(request, monkeypatch) -> None:
+    """The default suite stays fast: a test that starts another Python is marked ``integration``."""
+    if any(request.node.get_closest_marker(mark) for mark in ("integration", "slow")):
+        return
+    start = subprocess.Popen.__init__
+
+    def checked(self, arguments, *rest, **options) -> None:
+        command = arguments if isinstance(arguments, (list, tuple)) else [arguments]
+        assert str(command[0]) != sys.executable, "starts an interpreter: mark it with pytest.mark.integration"
+        start(self, arguments, *rest, **options)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", checked)
 
 
 _TRIED = "tried: "

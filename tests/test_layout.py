@@ -36,6 +36,7 @@ def test_the_core_needs_few_packages():
         assert not foreign, (path, foreign)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "module",
     [

@@ -172,6 +172,7 @@ def test_wrong_usage_has_the_same_exit_code(cli, arguments):
     assert cli(*arguments).code == 2
 
 
+@pytest.mark.integration
 def test_debug_shows_the_traceback():
     """In a process of its own, as installed."""
     code = "from odinw_bench.cli import main; main()"

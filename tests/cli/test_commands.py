@@ -25,6 +25,7 @@ def results(tmp_path_factory):
     return tmp_path_factory.mktemp("results")
 
 
+@pytest.mark.integration
 def test_help_is_instant_and_teaches():
     started = time.perf_counter()
     code = "import sys; from odinw_bench.cli import main\ntry: main()\nfinally: print('torch' in sys.modules)"
@@ -217,6 +218,7 @@ def test_version(cli):
     assert cli("--version").out.startswith("odinw-bench 0.")
 
 
+@pytest.mark.integration
 def test_a_killed_run_goes_on_with_the_same_command(tmp_path):
     """SIGKILL in the middle of tuning; the same command ends with the numbers of an uninterrupted run."""
     options = {"epochs": 8, "copies": 4, "eval_every": 1}

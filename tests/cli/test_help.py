@@ -45,6 +45,7 @@ def test_every_command_has_help():
     assert len(EVERY) == 1 + 14 + 4 + 2 + 1
 
 
+@pytest.mark.integration
 def test_no_verb_brings_heavy_packages_with_its_help():
     code = "import sys, odinw_bench.cli\nprint(sorted({'torch', 'numpy', 'pandas', 'rich.table'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)

@@ -12,6 +12,8 @@ from tests.datasets.download import standin
 from tests.datasets.download.test_download import ZIP, official
 from tests.faults.program import end, leftovers, numbers, records, refused, start, when
 
+pytestmark = pytest.mark.integration
+
 PLAIN = ("run", "--dataset", "packages", "--mode", "manual", "--quiet")
 TUNED = ("run", "--dataset", "packages", "--mode", "linear", "--shots", "1", "--set", "epochs=2,copies=1", "--quiet")
 

@@ -19,6 +19,8 @@ from tests.datasets.download.test_download import ZIP, official
 from tests.faults.moments import ends_well
 from tests.faults.program import end, kill, leftovers, numbers, records, start, when
 
+pytestmark = pytest.mark.integration
+
 TUNED = ("run", "--dataset", "packages", "--mode", "prompt", "--shots", "1", "--results", "results")
 SHORT = ("--set", "epochs=4,copies=1,eval_every=1", "--engine", "local")
 

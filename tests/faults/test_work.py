@@ -14,6 +14,8 @@ from odinw_bench.runs.claims import is_full
 from tests.cli.conftest import write_dataset
 from tests.faults.program import end, leftovers, numbers, records, start
 
+pytestmark = pytest.mark.integration
+
 
 def test_a_loss_that_is_no_number(tmp_path, tried):
     """That run stops and says why; the others go on; asked again with a sane rate it is another run."""

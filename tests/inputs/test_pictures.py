@@ -164,6 +164,7 @@ def test_what_is_shown_is_what_is_read(tmp_path):
     assert deep.min() < 5 and 215 < deep.max() < 230  # 57594 of 65535
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_what_is_no_file_does_not_hang(tmp_path, tried):
     os.mkfifo(tmp_path / "pipe.jpg")

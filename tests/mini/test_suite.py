@@ -64,6 +64,7 @@ def test_the_suite_is_the_one_that_was_published(suite: dict[tuple[str, str], di
     assert hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest() == SUITE
 
 
+@pytest.mark.integration
 def test_another_process_and_another_processor_draw_the_same() -> None:
     """numpy picks its routines by the processor; without the newer ones nothing may change."""
     newer = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", [])  # type: ignore[call-overload]

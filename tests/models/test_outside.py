@@ -12,6 +12,8 @@ import pytest
 from odinw_bench.runs.record import find_records
 from tests.cli.conftest import write_dataset
 
+pytestmark = pytest.mark.integration
+
 DETECTOR = '''
 import hashlib
 import torch

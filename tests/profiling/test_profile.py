@@ -87,6 +87,7 @@ def test_settings_that_cannot_be(wrong):
         ProfileSettings(**{"model": "glip-nano", **wrong})
 
 
+@pytest.mark.integration
 def test_profiling_needs_no_benchmark_packages():
     """GPU machines often come with a fixed image that has torch, but none of these."""
     code = (

@@ -8,6 +8,8 @@ import pytest
 
 from odinw_bench.report import ReportSettings, build_report
 
+pytestmark = pytest.mark.integration
+
 WIDTHS = (390, 1440)
 
 

@@ -18,25 +18,19 @@ from pycocotools.cocoeval import COCOeval
 from odinw_bench import RunSpec, run
 from odinw_bench.metrics.published import facts, published_cost
 from odinw_bench.mini import load_recipe
+from odinw_bench.report import ReportSettings, build_report
 from odinw_bench.report.averages import Config
 from odinw_bench.report.published import published_ap
+from tests.cli.conftest import write_dataset
 from tests.report import made
 from tests.report.conftest import HOSTILE
 
 
 @pytest.fixture(scope="module")
 def reported(grid, tmp_path_factory):
-    """The report of the grid, made by a process of its own."""
+    """The report of the grid."""
     out = tmp_path_factory.mktemp("report")
-    code = "import sys; from odinw_bench.cli import main\ntry: main()\nfinally: print('torch' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "report", "--results", str(grid), "--out", str(out), "--pictures", "1"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "False", "the report brought torch in"
+    build_report(ReportSettings(grid, out, pictures=1))
     return out
 
 
@@ -233,24 +227,37 @@ def test_a_set_of_your_own_with_odd_names(tmp_path, cli):
     assert "give its folder with --data FOLDER" in (out / "report.md").read_text(encoding="utf-8")
 
 
-def test_a_gallery_of_your_own_data_brings_no_torch(tmp_path):
-    from tests.cli.conftest import write_dataset
-
+@pytest.fixture
+def own(tmp_path):
+    """The record of a run on a data set of one's own, the data set, and where a report may go."""
     folder = write_dataset(tmp_path / "pets")
     said = made.spec(dataset="pets", suite="custom")
     predictions = [{"image_id": 0, "category_id": 1, "bbox": [10, 10, 40, 30], "score": 0.9}]
     made.write(tmp_path / "results", made.record(said, made.metrics(50.0, cat=100.0, dog=0.0)), predictions)
+    return tmp_path / "results", folder, tmp_path / "out"
+
+
+def test_a_gallery_of_your_own_data(cli, own):
+    results, folder, out = own
+    answer = cli("report", "--results", results, "--out", out, "--data", folder)
+    assert answer.code == 0, answer.err
+    text = (out / "report.html").read_text(encoding="utf-8")
+    assert "worst: F1 0.00, 0 right, 0 wrong, 1 missed" in text
+    assert "best: F1 1.00, 1 right, 0 wrong, 0 missed" in text
+    assert text.count("data:image/webp;base64,") == 2
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("of", ["own", "grid"])
+def test_a_report_brings_no_torch(own, grid, of):
+    results, folder, out = own
     code = "import sys; from odinw_bench.cli import main\ntry: main()\nfinally: print('torch' in sys.modules)"
-    arguments = ["report", "--results", tmp_path / "results", "--out", tmp_path / "out", "--data", folder]
+    arguments = ["report", "--results", results if of == "own" else grid, "--out", out, "--data", folder]
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "False"
-    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "worst: F1 0.00, 0 right, 0 wrong, 1 missed" in text
-    assert "best: F1 1.00, 1 right, 0 wrong, 0 missed" in text
-    assert text.count("data:image/webp;base64,") == 2
 
 
 def test_the_gallery_refuses_other_data_than_the_records(tmp_path, cli):

@@ -22,6 +22,8 @@ from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.record import find_records
 from tests.runs.test_launchers import Log, cells
 
+pytestmark = pytest.mark.integration
+
 pytest.importorskip("ray", reason="the engine 'ray' needs Ray (pip install 'odinw-bench[ray]')")
 
 SPECS = [

@@ -70,6 +70,7 @@ def test_a_failing_cell_does_not_stop_the_others(locally):
     assert len(list(find_records(results))) == 3
 
 
+@pytest.mark.integration
 def test_processes_give_the_same_records(locally, tmp_path):
     log = Log()
     outcomes = make_engine("processes", 2).run(cells(SPECS, tmp_path), RunOptions(tmp_path), log)
@@ -82,6 +83,7 @@ def test_processes_give_the_same_records(locally, tmp_path):
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.integration
 def test_a_cell_whose_process_dies_is_done_again(tmp_path):
     killed = []
 
@@ -98,6 +100,7 @@ def test_a_cell_whose_process_dies_is_done_again(tmp_path):
     assert any("killed by signal 9" in text for _, text in log.said)
 
 
+@pytest.mark.integration
 def test_a_cell_whose_process_always_dies_is_a_recorded_failure(tmp_path):
     def kill(index):
         if index == 0:

@@ -52,6 +52,7 @@ def test_an_error_leaves_the_old_record(tmp_path):
     assert read_record(folder)["number"] == 3
 
 
+@pytest.mark.integration
 def test_a_killed_writer_leaves_nothing_half(tmp_path):
     """SIGKILL in the middle: no record; the next writer takes the lock of the dead process."""
     code = f"""

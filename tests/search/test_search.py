@@ -68,6 +68,7 @@ def test_without_hints_the_hand_written_prompt_is_not_tried(cli, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.integration
 def test_a_killed_search_goes_on_and_workers_share_it(tmp_path):
     command = [sys.executable, "-m", "odinw_bench", *SMALL, "--results", str(tmp_path), "--trials", "40"]
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -122,5 +122,6 @@ def postgres():
     shutil.rmtree(folder)
 
 
+@pytest.mark.integration
 def test_postgresql(postgres, tmp_path):
     two_workers(postgres, tmp_path)

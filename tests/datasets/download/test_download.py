@@ -15,6 +15,8 @@ from odinw_bench import load_task
 from odinw_bench.datasets.sources import open_split
 from tests.datasets.download import standin
 
+pytestmark = pytest.mark.integration
+
 RACCOON = "Raccoon/Raccoon.v2-raw.coco"
 ZIP = "odinw_35/Raccoon.zip"
 
