@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -24,6 +24,7 @@ from odinw_bench.cli._options import (
 )
 
 if TYPE_CHECKING:
+    from odinw_bench.datasets.task import PromptStyle
     from odinw_bench.runs.grid import Grid
     from odinw_bench.runs.options import RunOptions
     from odinw_bench.runs.plan import Plan
@@ -69,7 +70,16 @@ def run(
     results: Annotated[Path, typer.Option("--results", help="Folder of the run records.")] = Path("results"),
     device: Device = "auto",
     precision: Annotated[str, typer.Option("--precision", help="fp32, bf16 or fp16.")] = "fp32",
-    eval_split: Annotated[str, typer.Option("--eval-split", help="The split that is reported.")] = "test",
+    eval_split: Annotated[
+        str, typer.Option("--eval-split", help="The split that is reported; official: each task's own.")
+    ] = "test",
+    prompt_style: Annotated[
+        str | None,
+        typer.Option(
+            "--prompt-style",
+            help="names or written, in any mode. Default: that of the official task files (odinw35 writes four).",
+        ),
+    ] = None,
     override: Annotated[Listed, typer.Option("--set", help="Hyper-parameters, such as lr=0.01.")] = [],
     metric: Annotated[
         Listed, typer.Option("--metric", help="Metrics beside COCO's: functions, as PACKAGE.MODULE:FUNCTION.")
@@ -147,6 +157,7 @@ def run(
         set=split_pairs(override),
         precision=precision,
         eval_split=eval_split,
+        prompt_style=cast("PromptStyle | None", prompt_style),
     )
     options = RunOptions(
         results=results,

@@ -10,24 +10,38 @@ from pydantic import BeforeValidator
 
 from glip_core.errors import InputError, nearest
 from glip_core.prompt import SEPARATOR, Prompt
-from odinw_bench.datasets.task import Task
+from odinw_bench.datasets.task import PromptStyle, Task
 from odinw_bench.utils.io import read_yaml
 from odinw_bench.utils.schema import AnyText, Key, Schema, Text, check, list_of
 from odinw_bench.utils.text import shorten
 
 
-def task_prompt(task: Task, mode: str, attributes: str | None = None) -> Prompt:
+def prompt_style(task: Task, mode: str, style: PromptStyle | None, attributes: str | None = None) -> PromptStyle:
+    """The style of prompt that is in force.
+
+    Args:
+        task: a task without hand-written attributes has its names alone.
+        mode: ``manual`` is ``written`` by definition.
+        style: asked for; None: that of the suite's official task file.
+        attributes: see :func:`task_prompt`.
+    """
+    wanted = "written" if mode == "manual" else style or task.prompt_style
+    return "written" if wanted == "written" and (task.has_manual or attributes or mode == "manual") else "names"
+
+
+def task_prompt(task: Task, mode: str, attributes: str | None = None, *, style: PromptStyle | None = "names") -> Prompt:
     """The prompt of a task in a mode.
 
     Args:
         task: gives the classes and their hand-written attributes.
-        mode: ``manual`` uses attributes, every other mode the plain names.
+        mode: ``manual`` uses attributes, every other mode what ``style`` says.
         attributes: a file with parts that stand in for the task's own (see :func:`read_attributes`).
+        style: see :func:`prompt_style`.
 
     Raises:
         InputError: ``manual`` without any attributes, or an unusable file.
     """
-    if mode != "manual":
+    if prompt_style(task, mode, style, attributes) == "names":
         return Prompt.from_classes(task.class_names)
     if attributes is not None:
         return read_attributes(Path(attributes), task.class_names)

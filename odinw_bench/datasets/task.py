@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
+
+PromptStyle = Literal["names", "written"]
+"""Prompts: the plain class names, or the hand-written attributes where a task has them."""
+
+PROMPT_STYLES: tuple[PromptStyle, ...] = get_args(PromptStyle)
 
 BUILT_IN_SUITES = ("mini", "odinw13", "odinw35")
 """The suites that come with the program: the drawn miniature, and ODinW's two official lists."""
@@ -100,6 +105,8 @@ class Task:
         fewshot: by split: path of the ready-made subsets, with ``{shots}`` and ``{seed}`` to fill in.
         root: the folder that paths are relative to, for the user's own; None: the data root.
         notes: what to know about the data.
+        prompt_style: the prompt of the suite's official task file: ``names``, or ``written`` where that file has a
+            hand-written caption, which it then uses zero-shot and in tuning.
         attributes: words for the prompt search beside its own, by what they describe (``colour``, ``place`` ...).
     """
 
@@ -116,6 +123,7 @@ class Task:
     fewshot: Mapping[str, str] = field(default_factory=dict)
     root: Path | None = None
     notes: tuple[str, ...] = ()
+    prompt_style: PromptStyle = "names"
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property

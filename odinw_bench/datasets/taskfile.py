@@ -8,7 +8,16 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from odinw_bench.datasets.task import BUILT_IN_SUITES, HubFile, Roboflow, Source, SplitPaths, Task, TaskClass
+from odinw_bench.datasets.task import (
+    BUILT_IN_SUITES,
+    PROMPT_STYLES,
+    HubFile,
+    Roboflow,
+    Source,
+    SplitPaths,
+    Task,
+    TaskClass,
+)
 from odinw_bench.utils.io import read_yaml, stays_inside
 from odinw_bench.utils.schema import AnyText, AsMapping, Count, Key, Schema, Text, Texts, check, list_of
 from odinw_bench.utils.text import shorten
@@ -24,6 +33,12 @@ def _name(value: str) -> str:
 def _relative(value: str) -> str:
     if not stays_inside(value):
         raise ValueError(f"must be a path below the data root, not {shorten(value)}")
+    return value
+
+
+def _style(value: str) -> str:
+    if value not in PROMPT_STYLES:
+        raise ValueError(f"must be {' or '.join(PROMPT_STYLES)}, not {shorten(value)}")
     return value
 
 
@@ -100,11 +115,12 @@ class _TaskFile(Schema):
     source: _Source = _Source()
     fewshot: Annotated[dict[Key, _Pattern], AsMapping] = Field(default_factory=dict)
     notes: Texts = ()
+    prompt_style: Annotated[dict[Key, Annotated[Text, AfterValidator(_style)]], AsMapping] = Field(default_factory=dict)
     attributes: Annotated[dict[Key, Texts], AsMapping] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check_names(self) -> Any:
-        for name in self.suites:
+        for name in (*self.suites, *self.prompt_style):
             if name not in BUILT_IN_SUITES:
                 raise ValueError(f"unknown suite {shorten(name)}; there are {', '.join(BUILT_IN_SUITES)}")
         known = ", ".join(self.splits)
@@ -154,6 +170,7 @@ def read_task(path: Path, *, suite: str | None = None, root: Path | None = None)
         ),
         fewshot=file.fewshot,
         root=root,
+        prompt_style="written" if file.prompt_style.get(suite or "") == "written" else "names",
         attributes=file.attributes,
         notes=file.notes,
     )

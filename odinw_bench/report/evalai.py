@@ -12,8 +12,8 @@ from glip_core.errors import InputError
 from odinw_bench.datasets.registry import load_suite
 from odinw_bench.datasets.task import Task
 from odinw_bench.report.document import listed
-from odinw_bench.report.load import variant_of
 from odinw_bench.report.testdata import PREDICTIONS, read_predictions
+from odinw_bench.report.variants import variant_of
 from odinw_bench.runs.record import find_records
 from odinw_bench.runs.spec import OFFICIAL_SEEDS
 

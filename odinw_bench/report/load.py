@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from glip_core.config import PRESETS
 from glip_core.errors import InputError
 from odinw_bench.metrics.extra import COCO
+from odinw_bench.report.variants import tell_official_splits, tell_weights_apart, variant_of
 from odinw_bench.runs.record import RunRecord, Unreadable, find_records
 from odinw_bench.runs.spec import UNTUNED
 from odinw_bench.utils.io import parse_json, read_bytes
@@ -29,8 +29,6 @@ COSTS = (
     "total_parameters",
 )
 CONFIG = ("suite", "model", "variant", "mode", "shots")
-BODY_ALONE = "its body under a new class layer"
-"""How a class-head detector that starts from a GLIP's weights is called: it is not the paper's DyHead."""
 _ENVIRONMENT = ("odinw_bench", "git_revision", "python", "torch", "device_name", "threads")
 
 
@@ -79,7 +77,8 @@ def load_runs(results: Path) -> Runs:
     if not rows:
         raise InputError(f"no run records in '{results}'; 'odinw-bench run --results {results}' writes them")
     frame = pd.DataFrame(rows)
-    frame["variant"] = _tell_weights_apart(frame)
+    frame["variant"] = tell_official_splits(frame)
+    frame["variant"] = tell_weights_apart(frame)
     finished = frame["status"] == "done"
     done, more = _newest(frame[finished])
     notes += more
@@ -150,40 +149,6 @@ def _number(value: float | None) -> float:
 
 def _settings(values: Mapping[str, Any] | None) -> str:
     return "; ".join(f"{name} {value}" for name, value in (values or {}).items())
-
-
-def variant_of(record: RunRecord) -> str:
-    """What sets a run apart from the usual one of its model, mode and shots; empty for a usual run."""
-    spec, protocol, parts = record.spec, record.protocol_name, []
-    if spec.mode not in UNTUNED:  # whatever tunes nothing knows no protocol
-        config = PRESETS.get(spec.model)
-        usual = None if config is None else "mini-1" if config.family == "nano" else "odinw-glip-1"
-        if protocol and usual and protocol != usual:
-            parts.append(protocol)
-        parts += [f"{key}={value}" for key, value in sorted(spec.overrides.items())]
-    for key, value in (("weights", spec.weights), ("attributes", spec.attributes)):
-        if value:
-            body = key == "weights" and spec.model in PRESETS and not _has_text(spec.model)
-            told = f": {BODY_ALONE}" if body and _has_text(value) else ""
-            parts.append(f"{key} {PurePath(value).name}{told}")
-    if spec.precision != "fp32":
-        parts.append(spec.precision)
-    if spec.eval_split != "test":
-        parts.append(f"on {spec.eval_split}")
-    return ", ".join(parts)
-
-
-def _has_text(preset: Any) -> bool:
-    return preset in PRESETS and PRESETS[preset].has_text
-
-
-def _tell_weights_apart(frame: pd.DataFrame) -> pd.Series:
-    """The variants, with the hash of the weights where runs of one name were made with different ones."""
-    kinds = frame.groupby(["suite", "model", "variant"])["weights_sha256"].transform("nunique")
-    several = (kinds > 1) & (frame["weights_sha256"] != "")
-    hashes = "weights " + frame["weights_sha256"].str[:8]
-    joined = frame["variant"].where(frame["variant"] == "", frame["variant"] + ", ") + hashes
-    return frame["variant"].where(~several, joined)
 
 
 def _newest(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

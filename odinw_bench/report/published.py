@@ -10,7 +10,7 @@ from typing import Any
 from odinw_bench.metrics.published import Kind, caveats, facts, official_code
 from odinw_bench.report.averages import AS_PUBLISHED, Config, Suite
 from odinw_bench.report.document import NOTHING, Cell, Column, number_cell
-from odinw_bench.report.load import BODY_ALONE
+from odinw_bench.report.variants import BODY_ALONE, WRITTEN
 
 SUITE = "odinw13"
 """The only suite that published rows are of."""
@@ -55,11 +55,13 @@ class PublishedMean:
         ap: the number.
         source: where it was read, and what it is over.
         caveats: what to know about it.
+        split: the split it is of, where known, in words.
     """
 
     ap: float
     source: str
     caveats: tuple[str, ...] = ()
+    split: str = ""
 
 
 def published_ap(config: Config, task: str) -> float | None:
@@ -85,10 +87,13 @@ def published_mean(config: Config, tasks: Collection[str]) -> PublishedMean | No
     if row is None or not known or len(known) < len(values):
         return None
     known_of = _caveats("paper", config, tasks)
+    split = "the paper's are of splits that it does not name (its code: 'val' zero-shot, 'test' after tuning)"
     if set(tasks) == set(row["per_dataset"]):
-        return PublishedMean(float(row["average"]["ap"]), f"published: {row['model']}, {row['source']}", known_of)
+        return PublishedMean(
+            float(row["average"]["ap"]), f"published: {row['model']}, {row['source']}", known_of, split
+        )
     told = f"published: {row['model']}, {row['source']}, mean of its {len(known)} columns measured here"
-    return PublishedMean(statistics.fmean(known), told, known_of)
+    return PublishedMean(statistics.fmean(known), told, known_of, split)
 
 
 def released_mean(config: Config, tasks: Collection[str]) -> PublishedMean | None:
@@ -102,24 +107,26 @@ def released_mean(config: Config, tasks: Collection[str]) -> PublishedMean | Non
     row = facts()["glip_readme"]["averages"][name]
     about = "about " if row.get("approximate") else ""
     told = f"released weights: {about}{row['ap']}, {name}, {facts()['glip_readme']['source']}"
-    return PublishedMean(float(row["ap"]), told, _caveats("released", config, tasks))
+    split = "those of the released weights are likely of 'val', which the README's command evaluates"
+    return PublishedMean(float(row["ap"]), told, _caveats("released", config, tasks), split)
 
 
 def official_code_mean(config: Config, tasks: Collection[str]) -> PublishedMean | None:
     """What the official code gives zero-shot with plain names, by mmdetection's table; None where it has no number."""
     model = _paper_model(config)
     row = official_code()["rows"].get(model)
-    if row is None or config.mode != "zero-shot" or not tasks:
+    if row is None or config.mode != "zero-shot" or WRITTEN in config.variant or not tasks:
         return None
     told = f"official code: {model}, {official_code()['source']}, split '{official_code()['split']}'"
     known_of = _caveats("official-code", config, tasks)
+    split = f"those of the official code are of '{official_code()['split']}'"
     if set(tasks) == _all_datasets():
-        return PublishedMean(float(row["average"]), told, known_of)
+        return PublishedMean(float(row["average"]), told, known_of, split)
     if not set(tasks) <= set(row["per_dataset"]):
         return None
     values = [float(row["per_dataset"][task]) for task in sorted(tasks)]
     columns = "" if len(values) == 1 else f", mean of its {len(values)} rows measured here"
-    return PublishedMean(statistics.fmean(values), told + columns, known_of)
+    return PublishedMean(statistics.fmean(values), told + columns, known_of, split)
 
 
 def _caveats(kind: Kind, config: Config, tasks: Collection[str]) -> tuple[str, ...]:
@@ -139,7 +146,8 @@ def published_cell(number: PublishedMean | None) -> Cell:
 def published_notes(shown: Sequence[PublishedMean]) -> list[str]:
     """What to know about the published numbers of a table: each caveat of each, once."""
     known = dict.fromkeys(caveat for number in shown for caveat in number.caveats)
-    return ["Published numbers were not measured here.", *known] if shown else []
+    splits = "; ".join(dict.fromkeys(number.split for number in shown))
+    return [f"Published numbers were not measured here. Splits: {splits}.", *known] if shown else []
 
 
 def with_published_prompts(suite: Suite) -> Suite:

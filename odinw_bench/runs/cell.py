@@ -7,7 +7,7 @@ from pathlib import Path
 
 from glip_core.prompt import Prompt
 from odinw_bench.datasets.coco import Split
-from odinw_bench.datasets.task import Task
+from odinw_bench.datasets.task import PromptStyle, Task
 from odinw_bench.engine.recipes import Hyperparameters
 from odinw_bench.models import Adapter, ModelFacts
 from odinw_bench.runs.spec import RunSpec
@@ -25,6 +25,7 @@ class Cell:
         adapter: class of a third-party detector; None for a preset of ours.
         task: the dataset.
         prompt: its classes as the model is given them.
+        prompt_style: ``names`` or ``written``, as in force.
         settings: hyper-parameters, None where nothing is tuned.
         train: images to learn from; None where nothing is tuned.
         validation: images to select on; None where nothing is tuned.
@@ -42,6 +43,7 @@ class Cell:
     adapter: type[Adapter] | None
     task: Task
     prompt: Prompt
+    prompt_style: PromptStyle
     settings: Hyperparameters | None
     train: Split | None
     validation: Split | None

@@ -9,7 +9,7 @@ from typing import Any
 
 from glip_core.errors import InputError
 from odinw_bench.datasets.registry import list_tasks
-from odinw_bench.datasets.task import Task
+from odinw_bench.datasets.task import PromptStyle, Task
 from odinw_bench.models import model_facts
 from odinw_bench.runs.spec import MODES, UNTUNED, RunSpec, Shots
 from odinw_bench.utils.io import canonical_json
@@ -27,7 +27,7 @@ class Grid:
         shots: images per class.
         seed: of subset and training.
         set: hyper-parameters that differ from the protocol's.
-        protocol, weights, attributes, precision, eval_split: see :class:`~odinw_bench.runs.spec.RunSpec`.
+        protocol, weights, attributes, precision, eval_split, prompt_style: see :class:`~odinw_bench.runs.spec.RunSpec`.
     """
 
     model: Sequence[str]
@@ -42,6 +42,7 @@ class Grid:
     set: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "fp32"
     eval_split: str = "test"
+    prompt_style: PromptStyle | None = None
 
     def listed(self) -> Grid:
         """The same with the names that ``all`` stands for.
@@ -65,6 +66,7 @@ class Grid:
         grid = self.listed()
         same: dict[str, Any] = {"protocol": grid.protocol, "weights": grid.weights, "attributes": grid.attributes}
         same |= {"overrides": grid.set, "precision": grid.precision, "eval_split": grid.eval_split}
+        same |= {"prompt_style": grid.prompt_style}
         specs, notes = expand_grid(
             models=grid.model,
             suite=grid.suite,
@@ -127,7 +129,8 @@ def expand_grid(
         modes: tuning modes.
         shots: images per class.
         seeds: of subset and training.
-        base: other fields of the specs, the same for all; ``attributes`` goes to the ``manual`` cells alone.
+        base: other fields of the specs, the same for all; ``attributes`` goes to the ``manual`` cells alone unless
+            all prompts are written ones.
 
     Raises:
         InputError: an unknown model or mode, or nothing that can be run.
@@ -136,12 +139,13 @@ def expand_grid(
     notes: list[str] = []
     alone = len(models) == len(modes) == len(shots) == 1
     common = dict(base or {})
-    if common.get("attributes") is not None and "manual" not in modes:
-        raise InputError("an attributes file is for the mode 'manual'")
+    written = common.get("prompt_style") == "written"
+    if common.get("attributes") is not None and "manual" not in modes and not written:
+        raise InputError("an attributes file is for the mode 'manual', or for --prompt-style written")
     for model, mode, shot, seed in itertools.product(models, modes, shots, seeds):
         if mode in UNTUNED and seed != seeds[0]:
             continue
-        fields = common | {"attributes": common.get("attributes") if mode == "manual" else None}
+        fields = common | {"attributes": common.get("attributes") if mode == "manual" or written else None}
         try:
             blueprint = RunSpec(dataset="", model=model, suite=suite, mode=mode, shots=shot, seed=seed, **fields)
         except InputError as error:

@@ -13,7 +13,7 @@ from glip_core.errors import InputError
 from glip_core.files import file_sha256
 from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.duplicates import leaked
-from odinw_bench.datasets.prompts import prompt_to_json, task_prompt
+from odinw_bench.datasets.prompts import prompt_style, prompt_to_json, task_prompt
 from odinw_bench.datasets.registry import load_task
 from odinw_bench.datasets.sources import few_shot_subset, open_split
 from odinw_bench.datasets.task import Task
@@ -22,6 +22,9 @@ from odinw_bench.models import Adapter, find_adapter
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.spec import UNTUNED, RunSpec
 from odinw_bench.utils.text import shorten
+
+OFFICIAL_SPLIT = "official"
+"""In place of a split's name: the one that each task's official file evaluates."""
 
 
 class SplitStore:
@@ -98,7 +101,10 @@ def prepare(
     """
     splits = splits or SplitStore(data_root)
     task = splits.task(spec.dataset, spec.suite)
-    prompt = task_prompt(task, spec.mode, spec.attributes)
+    style = spec.prompt_style if spec.facts.has_text else "names"  # a class head reads no prompt
+    prompt = task_prompt(task, spec.mode, spec.attributes, style=style)
+    if spec.eval_split == OFFICIAL_SPLIT:  # the same run as with the name of the split
+        spec = replace(spec, eval_split=task.eval_split)
     train = validation = few_shot = settings = leaks = None
     if spec.mode in UNTUNED:
         check_overrides(spec.protocol_name, spec.overrides)
@@ -137,6 +143,7 @@ def prepare(
         adapter=adapter,
         task=task,
         prompt=prompt,
+        prompt_style=prompt_style(task, spec.mode, style, spec.attributes),
         settings=settings,
         train=train,
         validation=validation,

@@ -198,6 +198,7 @@ def _new_record(cell: Cell, device: str) -> dict[str, Any]:
             "hyperparameters": settings.to_json() if settings else None,
             "validation_split": task.eval_split if settings else None,
             "eval_split": spec.eval_split,
+            "prompt_style": cell.prompt_style,
         },
         "weights_sha256": cell.weights_sha256,
         "environment": environment(device),

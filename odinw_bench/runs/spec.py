@@ -9,6 +9,7 @@ from typing import Any
 
 from glip_core.errors import InputError, nearest
 from odinw_bench.datasets.fewshot import Shots
+from odinw_bench.datasets.task import PROMPT_STYLES, PromptStyle
 from odinw_bench.engine.recipes import PROTOCOLS, newest_protocol
 from odinw_bench.models import MODES, TEXT_MODES, UNTUNED, ModelFacts, model_facts
 from odinw_bench.utils.io import canonical_json, sha256_bytes
@@ -46,10 +47,13 @@ class RunSpec:
         protocol: named hyper-parameters; None: ``mini-1`` for the nano models, else ``odinw-glip-1``, the official;
             without its version a name means the newest.
         weights: a file or another preset's name; None: the model's own.
-        attributes: a file with prompt parts for the ``manual`` mode; None: those of the task.
+        attributes: a file with prompt parts for the ``manual`` mode, or any mode with written prompts; None: those
+            of the task.
         overrides: hyper-parameters that differ from the protocol's.
         precision: ``fp32``, or autocast to ``bf16`` or ``fp16``.
-        eval_split: the split that is reported.
+        eval_split: the split that is reported; ``official``: the one that each task's official file evaluates.
+        prompt_style: ``names`` or ``written`` (hand-written attributes where a task has them) in any mode of a model
+            that reads text; None: what the suite's official task file uses. ``manual`` is always written.
     """
 
     dataset: str
@@ -64,6 +68,7 @@ class RunSpec:
     overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)
     precision: str = "fp32"
     eval_split: str = "test"
+    prompt_style: PromptStyle | None = None
 
     def __post_init__(self) -> None:
         facts = self.facts  # first of all: a slip in the model's name is reported before any other
@@ -86,8 +91,12 @@ class RunSpec:
             raise InputError(f"'{self.model}' is tuned elsewhere; here it can be run as {' and '.join(facts.modes)}")
         if self.precision not in PRECISIONS:
             raise InputError(f"unknown precision {shorten(self.precision)}; known: {', '.join(PRECISIONS)}")
-        if self.attributes is not None and self.mode != "manual":
-            raise InputError("an attributes file is for the mode 'manual'")
+        if self.prompt_style not in (None, *PROMPT_STYLES):
+            raise InputError(f"unknown prompt style {shorten(self.prompt_style)}; known: {', '.join(PROMPT_STYLES)}")
+        if self.prompt_style == "names" and self.mode == "manual":
+            raise InputError("the mode 'manual' is with hand-written prompts; plain names are the mode 'zero-shot'")
+        if self.attributes is not None and self.mode != "manual" and self.prompt_style != "written":
+            raise InputError("an attributes file is for the mode 'manual', or for --prompt-style written")
 
     @cached_property
     def facts(self) -> ModelFacts:
@@ -101,11 +110,14 @@ class RunSpec:
 
     def to_json(self) -> dict[str, Any]:
         """The spec as a record holds it."""
-        return asdict(self) | {
+        fields = asdict(self) | {
             "model": self.facts.name,
             "protocol": self.protocol_name,
             "overrides": dict(self.overrides),
         }
+        if self.prompt_style is None:  # as before there was a choice
+            del fields["prompt_style"]
+        return fields
 
     def digest(self, identities: Mapping[str, Any]) -> str:
         """Hex digest of everything that can change the numbers, and of nothing else.
@@ -116,7 +128,7 @@ class RunSpec:
         Args:
             identities: what the names stand for: suite, dataset, data hashes, weights, prompt, hyper-parameters.
         """
-        named = {"dataset", "suite", "weights", "attributes", "overrides"}
+        named = {"dataset", "suite", "weights", "attributes", "overrides", "prompt_style"}
         facts = {name: value for name, value in self.to_json().items() if name not in named}
         return sha256_bytes(canonical_json([facts, dict(identities)]))
 

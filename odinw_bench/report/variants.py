@@ -1,0 +1,89 @@
+"""What sets a run apart from the usual one of its model, in words."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import PurePath
+from typing import Any
+
+import pandas as pd
+
+from glip_core.config import PRESETS
+from odinw_bench.datasets.registry import load_suite
+from odinw_bench.runs.record import RunRecord
+from odinw_bench.runs.spec import UNTUNED
+
+BODY_ALONE = "its body under a new class layer"
+"""How a class-head detector that starts from a GLIP's weights is called: it is not the paper's DyHead."""
+WRITTEN, PLAIN = "written prompts", "plain names"
+"""How a run is called whose prompt is of another style than the official task file's."""
+ON_OFFICIAL = "on the official split"
+REAL_SUITES = ("odinw13", "odinw35")
+
+
+def variant_of(record: RunRecord) -> str:
+    """What sets a run apart from the usual one of its model, mode and shots; empty for a usual run."""
+    spec, protocol, parts = record.spec, record.protocol_name, []
+    if spec.mode not in UNTUNED:  # whatever tunes nothing knows no protocol
+        config = PRESETS.get(spec.model)
+        usual = None if config is None else "mini-1" if config.family == "nano" else "odinw-glip-1"
+        if protocol and usual and protocol != usual:
+            parts.append(protocol)
+        parts += [f"{key}={value}" for key, value in sorted(spec.overrides.items())]
+    for key, value in (("weights", spec.weights), ("attributes", spec.attributes)):
+        if value:
+            body = key == "weights" and spec.model in PRESETS and not _has_text(spec.model)
+            told = f": {BODY_ALONE}" if body and _has_text(value) else ""
+            parts.append(f"{key} {PurePath(value).name}{told}")
+    if spec.mode != "manual":
+        parts += _unusual_prompt(record)
+    if spec.precision != "fp32":
+        parts.append(spec.precision)
+    if spec.eval_split != "test":
+        parts.append(f"on {spec.eval_split}")
+    return ", ".join(parts)
+
+
+def _has_text(preset: Any) -> bool:
+    return preset in PRESETS and PRESETS[preset].has_text
+
+
+def _unusual_prompt(record: RunRecord) -> list[str]:
+    """The style of the prompt where the official task file has another."""
+    if not _has_text(record.spec.model):
+        return []
+    usual = _official("prompt_style", record.spec.suite).get(record.spec.dataset, "names")
+    style = record.protocol.get("prompt_style") or "names"  # before there was a choice it was names
+    return [] if style == usual else [WRITTEN if style == "written" else PLAIN]
+
+
+@cache
+def _official(fact: str, suite: str) -> dict[str, str]:
+    """A fact of each task of a real suite, by name; of other suites none."""
+    return {task.name: getattr(task, fact) for task in load_suite(suite)} if suite in REAL_SUITES else {}
+
+
+def tell_official_splits(frame: pd.DataFrame) -> list[str]:
+    """The variants; runs that were tested on each task's official split are one row, though some use another's name.
+
+    Runs on ``val`` alone stay that: ``minival``, the official split of some tasks, says that the official ones
+    were meant.
+    """
+    columns = ("suite", "model", "mode", "shots", "variant", "eval_split", "dataset")
+    rows = list(zip(*(frame[name] for name in columns), strict=True))
+    keys = [(*row[:4], row[4].removesuffix(f"on {row[5]}").removesuffix(", ")) for row in rows]
+    meant = {key for key, row in zip(keys, rows, strict=True) if row[5] == "minival"}
+    variants = []
+    for key, row in zip(keys, rows, strict=True):
+        official = row[5] == _official("eval_split", row[0]).get(row[6]) and key in meant
+        variants.append(f"{key[4]}, {ON_OFFICIAL}".removeprefix(", ") if official else row[4])
+    return variants
+
+
+def tell_weights_apart(frame: pd.DataFrame) -> pd.Series:
+    """The variants, with the hash of the weights where runs of one name were made with different ones."""
+    kinds = frame.groupby(["suite", "model", "variant"])["weights_sha256"].transform("nunique")
+    several = (kinds > 1) & (frame["weights_sha256"] != "")
+    hashes = "weights " + frame["weights_sha256"].str[:8]
+    joined = frame["variant"].where(frame["variant"] == "", frame["variant"] + ", ") + hashes
+    return frame["variant"].where(~several, joined)
