@@ -16,10 +16,13 @@ ROW = {"image_id": 1, "category_id": 1, "bbox": [1.0, 2.0, 3.0, 4.0], "score": 0
 def put(results, tasks, seed=3, rows=(ROW,), **said):
     for task in tasks:
         one = made.spec(dataset=task, suite="odinw35", model="glip-t", seed=seed, **said)
-        made.write(results, made.record(one, made.metrics(50.0)), list(rows))
+        record = made.record(one, made.metrics(50.0))
+        record["protocol"]["prompt_style"] = STYLES[task]
+        made.write(results, record, list(rows))
 
 
-ALL = [task.name for task in load_suite("odinw35")]
+STYLES = {task.name: task.prompt_style for task in load_suite("odinw35")}
+ALL = list(STYLES)
 
 
 def test_data_sets_are_called_by_their_official_folders():
