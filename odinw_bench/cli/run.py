@@ -177,9 +177,9 @@ def run(
 
 def _run_grid(grid: Grid, options: RunOptions, *, dry_run: bool, as_json: bool, debug: bool) -> int:
     """Do the grid; returns the exit code."""
+    from odinw_bench.datasets.store import SplitStore
     from odinw_bench.runs.launchers import choose_engine
     from odinw_bench.runs.plan import plan
-    from odinw_bench.runs.prepare import SplitStore
 
     splits = SplitStore(options.data_root)
     specs, notes = grid.expand(splits.task)

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
+from odinw_bench.datasets.store import SplitStore
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.options import RunOptions
-from odinw_bench.runs.prepare import SplitStore, prepare
+from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.record import find_records, is_done
 from odinw_bench.runs.spec import RunSpec
 

@@ -11,74 +11,15 @@ from glip_core.checkpoint import find_weights
 from glip_core.config import get_config
 from glip_core.errors import InputError
 from glip_core.files import file_sha256
-from odinw_bench.datasets.coco import Split
-from odinw_bench.datasets.duplicates import leaked
 from odinw_bench.datasets.prompts import prompt_style, prompt_to_json, task_prompt
-from odinw_bench.datasets.registry import load_task
-from odinw_bench.datasets.sources import few_shot_subset, open_split
-from odinw_bench.datasets.task import Task
+from odinw_bench.datasets.store import SplitStore
 from odinw_bench.engine.recipes import check_overrides, hyperparameters
 from odinw_bench.models import Adapter, find_adapter
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.spec import UNTUNED, RunSpec
-from odinw_bench.utils.text import shorten
 
 OFFICIAL_SPLIT = "official"
 """In place of a split's name: the one that each task's official file evaluates."""
-
-
-class SplitStore:
-    """Finds tasks and opens splits; cells of one dataset that follow each other share its splits.
-
-    Args:
-        data_root: see :func:`odinw_bench.datasets.sources.open_split`.
-    """
-
-    def __init__(self, data_root: Path | str | None = None) -> None:
-        self.data_root = data_root
-        self._tasks: dict[tuple[str, str], Task] = {}
-        self._task: tuple[str, str, Path | None] | None = None
-        self._splits: dict[str, Split] = {}
-        self._leaks: dict[str, int] = {}
-
-    def task(self, dataset: str, suite: str) -> Task:
-        """A task, found once; see :func:`odinw_bench.datasets.registry.load_task`."""
-        key = (dataset, suite)
-        if key not in self._tasks:
-            self._tasks[key] = load_task(dataset, suite)
-        return self._tasks[key]
-
-    def open(self, task: Task, name: str) -> Split:
-        """A whole split; see :func:`odinw_bench.datasets.sources.open_split`."""
-        key = (task.suite, task.name, task.root)
-        if key != self._task:
-            self._task, self._splits, self._leaks = key, {}, {}
-        if name not in self._splits:
-            self._splits[name] = open_split(task, name, self.data_root)
-        return self._splits[name]
-
-    def leaks(self, task: Task, tested: str) -> int:
-        """How many pictures of the training split are in another, byte for byte.
-
-        Official data are taken as they are, and the record says so; one's own can be mended.
-
-        Raises:
-            InputError: there are any, and the data are the user's own.
-        """
-        if tested not in self._leaks:
-            pairs = leaked(self.open(task, "train"), self.open(task, tested))
-            if pairs and task.root is not None:
-                first, second = pairs[0]
-                raise InputError(
-                    f"'{task.name}': {len(pairs)} pictures of 'train' are in '{tested}' too, such as {shorten(first)} "
-                    f"(there {shorten(second)}); tuning on them would make the numbers worthless: take them out of one"
-                )
-            self._leaks[tested] = len(pairs)
-        return self._leaks[tested]
-
-    def subset(self, task: Task, name: str, spec: RunSpec) -> tuple[Split, str]:
-        """The k-shot subset that a spec asks for, and how it was made."""
-        return few_shot_subset(task, name, self.open(task, name), spec.shots, spec.seed, self.data_root)
 
 
 def prepare(
@@ -112,10 +53,10 @@ def prepare(
         settings = hyperparameters(spec.protocol_name, spec.mode, spec.shots, spec.overrides)
         if spec.facts.has_text:  # no layer of theirs starts from nothing
             settings = replace(settings, fresh_factor=1.0)
-        train, few_shot = splits.subset(task, "train", spec)
+        train, few_shot = splits.subset(task, "train", spec.shots, spec.seed)
         leaks = splits.leaks(task, spec.eval_split)
         if settings.few_shot_validation:
-            validation, _ = splits.subset(task, task.eval_split, spec)
+            validation, _ = splits.subset(task, task.eval_split, spec.shots, spec.seed)
         else:
             validation = splits.open(task, task.eval_split)
         if not train.trainable_ids():

@@ -12,9 +12,11 @@ import pytest
 from glip_core import InputError
 from glip_core.checkpoint import EMBEDDED
 from odinw_bench import RunSpec
+from odinw_bench.datasets import store
+from odinw_bench.datasets.store import SplitStore
 from odinw_bench.runs import prepare as preparation
 from odinw_bench.runs import spec as specs
-from odinw_bench.runs.prepare import SplitStore, prepare
+from odinw_bench.runs.prepare import prepare
 
 
 def digest(**changes) -> str:
@@ -117,7 +119,9 @@ def test_names_are_looked_up_once(cli, tmp_path, monkeypatch):
 
         monkeypatch.setattr(module, name, count)
 
-    for name in ("load_task", "open_split", "few_shot_subset", "find_adapter", "find_weights", "hyperparameters"):
+    for name in ("load_task", "open_split", "few_shot_subset"):
+        counted(store, name)
+    for name in ("find_adapter", "find_weights", "hyperparameters"):
         counted(preparation, name)
     counted(specs, "model_facts")
     options = ("--mode", "prompt", "--shots", "1", "--set", "epochs=1,copies=1")

@@ -1,0 +1,68 @@
+"""Tasks found and splits opened once for many runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from glip_core.errors import InputError
+from odinw_bench.datasets.coco import Split
+from odinw_bench.datasets.duplicates import leaked
+from odinw_bench.datasets.fewshot import Shots
+from odinw_bench.datasets.registry import load_task
+from odinw_bench.datasets.sources import few_shot_subset, open_split
+from odinw_bench.datasets.task import Task
+from odinw_bench.utils.text import shorten
+
+
+class SplitStore:
+    """Finds tasks and opens splits; cells of one dataset that follow each other share its splits.
+
+    Args:
+        data_root: see :func:`odinw_bench.datasets.sources.open_split`.
+    """
+
+    def __init__(self, data_root: Path | str | None = None) -> None:
+        self.data_root = data_root
+        self._tasks: dict[tuple[str, str], Task] = {}
+        self._task: tuple[str, str, Path | None] | None = None
+        self._splits: dict[str, Split] = {}
+        self._leaks: dict[str, int] = {}
+
+    def task(self, dataset: str, suite: str) -> Task:
+        """A task, found once; see :func:`odinw_bench.datasets.registry.load_task`."""
+        key = (dataset, suite)
+        if key not in self._tasks:
+            self._tasks[key] = load_task(dataset, suite)
+        return self._tasks[key]
+
+    def open(self, task: Task, name: str) -> Split:
+        """A whole split; see :func:`odinw_bench.datasets.sources.open_split`."""
+        key = (task.suite, task.name, task.root)
+        if key != self._task:
+            self._task, self._splits, self._leaks = key, {}, {}
+        if name not in self._splits:
+            self._splits[name] = open_split(task, name, self.data_root)
+        return self._splits[name]
+
+    def leaks(self, task: Task, tested: str) -> int:
+        """How many pictures of the training split are in another, byte for byte.
+
+        Official data are taken as they are, and the record says so; one's own can be mended.
+
+        Raises:
+            InputError: there are any, and the data are the user's own.
+        """
+        if tested not in self._leaks:
+            pairs = leaked(self.open(task, "train"), self.open(task, tested))
+            if pairs and task.root is not None:
+                first, second = pairs[0]
+                raise InputError(
+                    f"'{task.name}': {len(pairs)} pictures of 'train' are in '{tested}' too, such as {shorten(first)} "
+                    f"(there {shorten(second)}); tuning on them would make the numbers worthless: take them out of one"
+                )
+            self._leaks[tested] = len(pairs)
+        return self._leaks[tested]
+
+    def subset(self, task: Task, name: str, shots: Shots, seed: int) -> tuple[Split, str]:
+        """A k-shot subset, and how it was made; see :func:`odinw_bench.datasets.sources.few_shot_subset`."""
+        return few_shot_subset(task, name, self.open(task, name), shots, seed, self.data_root)
