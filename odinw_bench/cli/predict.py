@@ -123,14 +123,17 @@ def load_run(folder: Path, device: str) -> tuple[Detector, Prompt]:
     """The detector that a run tuned, and its prompt.
 
     Raises:
-        InputError: the folder holds no finished run, or the base weights are others than the run's.
+        InputError: the folder holds no finished run, its files are missing or were changed, or the base weights are
+            others than the run's.
     """
     import glip_core
     from glip_core import tuning
     from glip_core.checkpoint import read_state_dict
     from glip_core.config import get_config
     from odinw_bench.datasets.prompts import prompt_from_json
+    from odinw_bench.models import UNTUNED
     from odinw_bench.runs.record import read_record
+    from odinw_bench.runs.seal import open_sealed
     from odinw_bench.utils.io import read_json
 
     record = read_record(folder)
@@ -138,13 +141,13 @@ def load_run(folder: Path, device: str) -> tuple[Detector, Prompt]:
     if not record.is_done:
         raise InputError(f"the run in '{folder}' failed: {record.error}")
     spec = record.spec
-    words = prompt_from_json(read_json(folder / "prompt.json", what="prompt"))
+    words = prompt_from_json(read_json(open_sealed(record, "prompt.json"), what="prompt"))
     classes = None if get_config(spec.model).has_text else len(words)
     detector = glip_core.load(spec.model, spec.weights, num_classes=classes, device=device)
     if detector.weights_sha256 != record.get("weights_sha256"):
         raise InputError(f"the weights of '{spec.model}' here are not those that '{folder}' was tuned from")
-    tuned = folder / "tuned.safetensors"
-    if tuned.is_file():
+    if spec.mode not in UNTUNED:
+        tuned = open_sealed(record, "tuned.safetensors")
         tuning.apply_tuned(detector, read_state_dict(tuned), source=str(tuned))
     return detector, words
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from odinw_bench.cli._console import console, number, print_json, table
 from odinw_bench.cli._options import Debug, Json
+
+if TYPE_CHECKING:
+    from odinw_bench.runs.record import RunRecord
 
 app = typer.Typer()
 
@@ -34,8 +37,18 @@ def show(
     for title, rows in (("Metrics, percent", _metrics(record.metrics)), ("Cost", _plain(record.cost))):
         if rows:
             console().print(table(title, ["", ""], rows))
+    print(f"files: {_files(record)}")
     console().print(table("Data", ["", ""], _plain(record.data)))
     console().print(table("Environment", ["", ""], _plain(record.environment)))
+
+
+def _files(record: RunRecord) -> str:
+    from odinw_bench.runs.seal import find_damage
+
+    if not record.is_sealed:
+        return "not sealed (a record of schema 1 does not list them)"
+    damage = find_damage(record)
+    return f"{len(record.files)}, of the sizes that the run wrote" if damage is None else f"damaged: {damage}"
 
 
 def _metrics(metrics: Mapping[str, Any]) -> list[list[str]]:

@@ -14,6 +14,7 @@ from glip_core.errors import InputError
 from odinw_bench.metrics.extra import COCO
 from odinw_bench.report.variants import tell_official_splits, tell_weights_apart, variant_of
 from odinw_bench.runs.record import RunRecord, Unreadable, find_records
+from odinw_bench.runs.seal import find_damage
 from odinw_bench.runs.spec import UNTUNED
 from odinw_bench.utils.io import parse_json, read_bytes
 
@@ -70,6 +71,8 @@ def load_runs(results: Path) -> Runs:
     for folder, record in find_records(results, unreadable):
         per_class = record.metrics.get("per_class") or {}
         classes += [(len(rows), name, _number(ap)) for name, ap in per_class.items()]
+        if (damage := find_damage(record)) is not None:
+            notes.append(f"{folder.relative_to(results)} has lost files of its run: {damage}")
         rows.append(_row(str(folder.relative_to(results)), record))
     notes += [f"passed over {one.folder.relative_to(results)}: {one.reason}" for one in unreadable]
     if not rows and unreadable:

@@ -15,6 +15,8 @@ from odinw_bench.datasets.sources import open_split
 from odinw_bench.datasets.sources.files import known_root
 from odinw_bench.datasets.task import Task
 from odinw_bench.metrics.coco import Predictions
+from odinw_bench.runs.record import read_record
+from odinw_bench.runs.seal import open_sealed
 from odinw_bench.utils.io import read_json
 
 if TYPE_CHECKING:
@@ -92,9 +94,10 @@ def read_predictions(folder: Path) -> Predictions:
     """The detections of a record.
 
     Raises:
-        InputError: it has none.
+        InputError: it has none, or others than the run made.
     """
-    found: list[Mapping[str, Any]] = read_json(folder / PREDICTIONS, what="predictions")
+    path = open_sealed(read_record(folder), PREDICTIONS)
+    found: list[Mapping[str, Any]] = read_json(path, what="predictions")
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from glip_core.errors import InputError
 from odinw_bench.runs.archive import ARCHIVE, archived_record, archived_records, record_of
 from odinw_bench.runs.schema import SCHEMA, RecordedSpec, RunRecord
+from odinw_bench.runs.seal import RECORD, find_damage, list_files
 from odinw_bench.utils.io import read_json, write_json
 
 __all__ = [
@@ -26,7 +28,7 @@ __all__ = [
     "write_record",
 ]
 
-RECORD = "run.json"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -91,16 +93,26 @@ def find_records(results: Path | str, unreadable: list[Unreadable] | None = None
 
 
 def is_done(folder: Path) -> bool:
-    """Whether a folder holds a finished run."""
+    """Whether a folder holds a finished run, with all of the files that belong to it.
+
+    Of one that lacks files, or has others, a warning is logged.
+    """
     try:
-        return read_record(folder).is_done
+        record = read_record(folder)
     except InputError:
         return False
+    damage = find_damage(record) if record.is_done else None
+    if damage is not None:
+        _log.warning("the run in '%s' counts as not done: %s", folder, damage)
+    return record.is_done and damage is None
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write ``run.json``."""
-    write_json(folder / RECORD, dict(record))
+    """Write ``run.json``, after all other files of the run: it lists them with their hashes (but not in schema 1)."""
+    content = dict(record)
+    if content.get("schema") != 1:
+        content["files"] = list_files(folder)
+    write_json(folder / RECORD, content)
 
 
 def write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:

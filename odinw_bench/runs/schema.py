@@ -12,11 +12,11 @@ from odinw_bench.datasets.fewshot import Shots
 from odinw_bench.runs import record_fields as fields
 from odinw_bench.utils.text import shorten
 
-SCHEMA = 1
+SCHEMA = 2
 """Of the records that are written."""
 
-SCHEMAS = (1,)
-"""Of those that are read."""
+SCHEMAS = (1, 2)
+"""Of those that are read. Schema 1 has no ``files``: whether those are whole is not known."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ class RunRecord(Mapping[str, Any]):
         protocol: name of the recipe and its hyper-parameters.
         environment: versions and hardware.
         digest: of everything that can change the numbers.
+        files: the other files of the run by name, with ``size`` in bytes and ``sha256``; empty in schema 1.
         error: one line; None where the run did not fail.
     """
 
@@ -100,6 +101,7 @@ class RunRecord(Mapping[str, Any]):
     protocol: Mapping[str, Any]
     environment: Mapping[str, Any]
     digest: str
+    files: Mapping[str, Any]
     error: str | None
 
     @classmethod
@@ -129,6 +131,13 @@ class RunRecord(Mapping[str, Any]):
         for name in hashes:
             fields.optional_text(hashes, name, "data.annotations_sha256.")
         fields.mapping(protocol, "hyperparameters", "protocol.")
+        files = fields.mapping(content, "files")
+        if schema > 1 and "files" not in content:
+            raise InputError("files is missing")
+        for name in files:
+            entry = fields.mapping(files, name, "files.")
+            fields.count(entry, "size", f"files.{name}.")
+            fields.text(entry, "sha256", f"files.{name}.")
         return cls(
             content=content,
             folder=folder,
@@ -140,6 +149,7 @@ class RunRecord(Mapping[str, Any]):
             protocol=protocol,
             environment=fields.mapping(content, "environment"),
             digest=fields.optional_text(content, "digest") or "",
+            files=files,
             error=fields.optional_text(content, "error"),
         )
 
@@ -152,6 +162,11 @@ class RunRecord(Mapping[str, Any]):
     def is_done(self) -> bool:
         """Whether the run came to its end."""
         return self.status == "done"
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether it says what files belong to it."""
+        return "files" in self.content
 
     @property
     def protocol_name(self) -> str:
