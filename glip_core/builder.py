@@ -86,6 +86,7 @@ def load(
     vocab: str | Path | None = None,
     num_classes: int | None = None,
     device: str | torch.device = "cpu",
+    lenient: bool = False,
 ) -> Detector:
     """A detector with trained weights.
 
@@ -98,6 +99,8 @@ def load(
         vocab: see :func:`build`.
         num_classes: classes of a DyHead; where the file has another number the class layer starts fresh.
         device: where to put the detector.
+        lenient: ignore weights in the file that the model has no use for, by default an error; their names are then
+            in ``Detector.ignored_weights``.
 
     Raises:
         InputError: no such model or file, no network for a download, or a checkpoint of another model.
@@ -108,7 +111,9 @@ def load(
     path = checkpoint.find_weights(detector.config, weights)
     state = checkpoint.read_state_dict(path)
     fresh = (CLASS_LAYER,) if isinstance(detector, DyHead) else ()
-    checkpoint.load_official_state_dict(detector, state, source=str(path), may_differ=fresh)
+    detector.ignored_weights = checkpoint.load_official_state_dict(
+        detector, state, source=str(path), may_differ=fresh, lenient=lenient
+    )
     detector.weights_sha256 = checkpoint.file_sha256(path)
     return detector.to(device).eval()
 

@@ -104,7 +104,7 @@ _IGNORED = (
     (r"language_backbone\.body\.model\.embeddings\.(position_ids|token_type_ids)", None),
     (r"language_backbone\.body\.model\.pooler\..*", None),
     (r"language_backbone\.body\.(mlm_head|resizer)\..*", None),
-    (r"(rpn\.head\.)?(mlm_head|resizer)\..*", None),
+    (r"(rpn\.(head\.)?)?(mlm_head|resizer)\..*", None),
 )
 
 

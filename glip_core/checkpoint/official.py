@@ -1,71 +1,18 @@
-"""Reading and writing weights: official ``.pth`` files, safetensors, the hub; never a pickle that can run code."""
+"""Official names and a detector's weights: listing them, filling them."""
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from glip_core.checkpoint.names import is_ignored, official_name
-from glip_core.config import PRESETS, DetectorConfig
+from glip_core.checkpoint.reading import strip_prefix
+from glip_core.config import DetectorConfig
 from glip_core.errors import InputError
 
-HUB_REPOSITORY = "GLIPModel/GLIP"
-EMBEDDED = Path(__file__).parents[1] / "data"
 _SHOWN = 5  # names listed per kind of mismatch
-
-
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint file under official names.
-
-    Args:
-        path: ``.safetensors``, or a ``.pth``/``.pt``/``.bin`` file of torch, loaded with ``weights_only=True``.
-            Official files keep the tensors under ``"model"``; other entries are left alone. A ``module.`` prefix
-            is dropped where all names have it.
-
-    Raises:
-        InputError: the file is missing, damaged, of another kind, or needs code to be run.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"checkpoint '{path}' not found")
-    content: Any
-    try:
-        if path.suffix == ".safetensors":
-            content = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"checkpoint '{path}' holds more than tensors and is not loaded, since that could run code in it; "
-            "save its state_dict alone, or as .safetensors"
-        ) from error
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise InputError(
-            f"checkpoint '{path}' cannot be read ({reason}); is the download complete? Expected .pth or .safetensors"
-        ) from error
-    if isinstance(content, Mapping):
-        content = content.get("model", content)
-    if not isinstance(content, Mapping) or not content:
-        raise InputError(f"checkpoint '{path}' holds no state dict (a mapping of names to tensors)")
-    stray = [k for k, v in content.items() if not isinstance(k, str) or not isinstance(v, Tensor)]
-    if stray:
-        raise InputError(f"checkpoint '{path}' holds '{stray[0]}', which is no tensor; expected a state dict")
-    return strip_prefix(dict(content))
-
-
-def strip_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Without the ``module.`` that data-parallel training puts before every name, if all names have it."""
-    if state and all(k.startswith("module.") for k in state):
-        return {k.removeprefix("module."): v for k, v in state.items()}
-    return dict(state)
 
 
 def named_tensors(detector: nn.Module, config: DetectorConfig) -> dict[str, Tensor]:
@@ -79,7 +26,8 @@ def load_official_state_dict(
     *,
     source: str = "state dict",
     may_differ: Sequence[str] = (),
-) -> None:
+    lenient: bool = False,
+) -> list[str]:
     """Fill a detector from official names; strict.
 
     Args:
@@ -88,10 +36,15 @@ def load_official_state_dict(
         source: where the tensors come from, for the message.
         may_differ: beginnings of names that may be absent or of another shape and then stay as they are (a fresh
             class layer).
+        lenient: ignore names that the detector has no use for.
+
+    Returns:
+        the names that were ignored because of ``lenient``; names that every official checkpoint may hold in vain
+        are not listed.
 
     Raises:
-        InputError: names are missing, left over or of another shape, or values are no finite numbers; the message
-            lists them. Nothing was loaded.
+        InputError: names are missing, unknown (unless ``lenient``) or of another shape, or values are no finite
+            numbers; the message lists them. Nothing was loaded.
     """
     config: DetectorConfig = detector.config  # type: ignore[assignment]
     state = strip_prefix(state_dict)
@@ -104,9 +57,11 @@ def load_official_state_dict(
         else set()
     )
     missing = [k for k in ours if k not in state and k not in skipped]
-    unused = [k for k in state if k not in ours and not is_ignored(k, config) and not k.startswith("rpn.tunable_")]
+    unused = [k for k in state if k not in ours and not is_ignored(k, config) and not _is_zero_offset(k, state[k])]
     if optional:  # another family's head may stand in the file
         unused = [k for k in unused if not _is_foreign_part(k, config)]
+    ignored = unused if lenient else []
+    unused = [] if lenient else unused
     misshapen = [
         f"{k} {list(state[k].shape)} for {list(v.shape)}"
         for k, v in ours.items()
@@ -118,7 +73,8 @@ def load_official_state_dict(
             for kind, names in (("missing", missing), ("unused", unused), ("of another shape", misshapen))
             if names
         ]
-        raise InputError(f"{source} does not fit the model '{config.name}': " + "; ".join(problems))
+        remedy = "; --lenient-weights (lenient=True) ignores them" if not (missing or misshapen) else ""
+        raise InputError(f"{source} does not fit the model '{config.name}': " + "; ".join(problems) + remedy)
     for name in ours:
         if name not in skipped:
             _check_values(name, state[name], source)
@@ -126,6 +82,7 @@ def load_official_state_dict(
         for name, tensor in ours.items():
             if name not in skipped:
                 tensor.copy_(state[name])
+    return ignored
 
 
 def _check_values(name: str, tensor: Tensor, source: str) -> None:
@@ -133,6 +90,11 @@ def _check_values(name: str, tensor: Tensor, source: str) -> None:
         raise InputError(f"{source}: '{name}' holds {tensor.dtype}, no floating-point numbers")
     if not tensor.isfinite().all():
         raise InputError(f"{source}: '{name}' holds values that are not finite numbers")
+
+
+def _is_zero_offset(name: str, tensor: Tensor) -> bool:
+    """A prompt offset as it is before tuning; a tuned one changes the results and must not be dropped unnoticed."""
+    return name.startswith("rpn.tunable_") and not tensor.any()
 
 
 def _is_foreign_part(name: str, config: DetectorConfig) -> bool:
@@ -146,49 +108,3 @@ def _is_foreign_part(name: str, config: DetectorConfig) -> bool:
             "rpn.head.bias0",
         )
     )
-
-
-def find_weights(config: DetectorConfig, weights: str | Path | None) -> Path:
-    """The file that ``weights`` means: a path, another preset's weights, or the model's own (None).
-
-    Raises:
-        InputError: there is no such file, or it must be downloaded and there is no network.
-    """
-    if weights is not None and str(weights) in PRESETS:
-        config = PRESETS[str(weights)]
-        weights = None
-    if weights is not None:
-        path = Path(weights)
-        if not path.is_file():
-            raise InputError(f"checkpoint '{path}' not found; give a .pth or .safetensors file or a model's name")
-        return path
-    if config.family == "nano":
-        path = EMBEDDED / f"{config.name}.safetensors"
-        if not path.is_file():
-            raise InputError(f"the embedded weights of '{config.name}' are not part of this installation: '{path}'")
-        return path
-    if config.checkpoint is None:
-        raise InputError(
-            f"there are no official weights for '{config.name}': give --weights FILE, "
-            "or --weights glip-t-a for GLIP-T (A)'s backbone and tower with a fresh class layer"
-        )
-    return download(config)
-
-
-def download(config: DetectorConfig) -> Path:
-    """The official checkpoint in the hub's cache, downloaded on first use.
-
-    Raises:
-        InputError: no network; the message says what to download by hand.
-    """
-    from huggingface_hub import hf_hub_download
-
-    assert config.checkpoint is not None
-    try:
-        return Path(hf_hub_download(HUB_REPOSITORY, config.checkpoint))
-    except Exception as error:  # what a lost connection raises depends on huggingface_hub's version
-        raise InputError(
-            f"the weights of '{config.name}' could not be downloaded ({type(error).__name__}): fetch "
-            f"https://huggingface.co/{HUB_REPOSITORY}/resolve/main/{config.checkpoint} by hand "
-            f"and pass --weights PATH/TO/{config.checkpoint}"
-        ) from error

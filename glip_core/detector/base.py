@@ -63,6 +63,7 @@ class Detector(nn.Module, ABC):
         config: sizes and image rules.
         postprocessing: the thresholds of :meth:`detections_from_raw`.
         weights_sha256: identity of the loaded weights, None while they are random.
+        ignored_weights: names in the loaded file that the detector had no use for, where it was read leniently.
         checkpointing: gradient checkpointing: keep only the inputs of the tower's blocks and the backbone's stages and
             recompute the rest in the backward pass: less memory, the same gradients, more time.
     """
@@ -74,6 +75,7 @@ class Detector(nn.Module, ABC):
         self.tower = nn.ModuleList(blocks)
         self.postprocessing = PostprocessConfig()
         self.weights_sha256: str | None = None
+        self.ignored_weights: list[str] = []
         self.checkpointing = False
 
     @property

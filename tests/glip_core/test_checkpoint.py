@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -81,6 +82,78 @@ class Malice:
 
     def __reduce__(self):
         return os.mkdir, (str(self.path),)
+
+
+def official_fine_tuned(state: dict[str, torch.Tensor]) -> dict[str, object]:
+    """What the official trainer writes: weights, optimizer, scheduler, iteration, and results as numpy numbers."""
+    parameters = [torch.nn.Parameter(torch.zeros(3))]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4)
+    parameters[0].sum().backward()
+    optimizer.step()
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[2, 4])
+    return {
+        "model": {f"module.{name}": tensor for name, tensor in state.items()},
+        "optimizer": optimizer.state_dict(),
+        "scheduler": scheduler.state_dict(),
+        "iteration": 240,
+        "epoch": np.int64(12),
+        "eval_result": np.float64(0.613),
+        "others": {"best": np.float32(0.5), "done": np.bool_(True)},
+    }
+
+
+@pytest.mark.parametrize("kind", ["torch 2", "older torch", "older torch and numpy 1"])
+def test_an_official_fine_tuned_file_is_read(tmp_path, dyhead, kind):
+    """Older torch writes no zip archive, numpy 1 another name for the same function."""
+    state, path = state_of(dyhead), tmp_path / "model_best.pth"
+    torch.save(official_fine_tuned(state), path, _use_new_zipfile_serialization=kind == "torch 2")
+    if "numpy 1" in kind:
+        written = path.read_bytes()
+        assert b"numpy._core.multiarray" in written
+        path.write_bytes(written.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    found = read_state_dict(path)
+    assert set(found) == set(state) and all(found[name].equal(state[name]) for name in state)
+    assert glip_core.load("dyhead-nano", path, num_classes=4).ignored_weights == []
+
+
+def test_a_numpy_array_of_objects_is_refused(tmp_path):
+    """Numbers are allowed, numpy as a whole is not."""
+    torch.save({"model": {"a": torch.zeros(1)}, "extra": np.array([{}], dtype=object)}, tmp_path / "objects.pth")
+    with pytest.raises(InputError, match="holds more than tensors"):
+        read_state_dict(tmp_path / "objects.pth")
+
+
+def test_heads_of_pre_training_are_ignored_like_the_official_loader_does():
+    detector = glip_core.build("glip-nano")
+    extra = {
+        f"{name}.fc.weight": torch.zeros(2, 2)
+        for name in ("rpn.resizer", "rpn.head.resizer", "resizer", "rpn.head.mlm_head", "rpn.mlm_head")
+    }
+    ignored = glip_core.load_official_state_dict(detector, state_of(detector) | extra)
+    assert ignored == []
+
+
+def test_a_tuned_offset_in_a_checkpoint_is_not_lost_in_silence():
+    """An official prompt-tuned file; its offset belongs to one prompt. Zeros, as before tuning, mean nothing."""
+    detector = glip_core.build("glip-nano")
+    state = state_of(detector) | {"rpn.tunable_linear.weight": torch.zeros(1000, 80)}
+    assert glip_core.load_official_state_dict(detector, state) == []
+    state["rpn.tunable_linear.weight"][3] = 0.1
+    with pytest.raises(InputError, match=r"1 unused \(rpn.tunable_linear.weight\)"):
+        glip_core.load_official_state_dict(detector, state)
+    assert glip_core.load_official_state_dict(detector, state, lenient=True) == ["rpn.tunable_linear.weight"]
+
+
+def test_unknown_names_are_an_error_unless_lenient(tmp_path, dyhead):
+    path = tmp_path / "weights.safetensors"
+    save_file(state_of(dyhead) | {"rpn.head.novelty.weight": torch.zeros(2)}, path)
+    with pytest.raises(InputError, match=r"1 unused \(rpn.head.novelty.weight\); --lenient-weights"):
+        glip_core.load("dyhead-nano", path, num_classes=4)
+    loaded = glip_core.load("dyhead-nano", path, num_classes=4, lenient=True)
+    assert loaded.ignored_weights == ["rpn.head.novelty.weight"]
+    with pytest.raises(InputError, match="missing") as error:
+        glip_core.load("glip-nano", path, lenient=True)
+    assert "lenient" not in str(error.value)
 
 
 def test_a_malicious_pickle_does_not_run(tmp_path):
