@@ -84,4 +84,4 @@ def test_what_cannot_be_compared_is_refused(cli, tmp_path, two):
     foreign = made.record(made.spec(dataset="aquarium", mode="full"), evaluate(split.annotations, []), sha256="0" * 64)
     assert "tested on different data" in cli("compare", good, made.write(tmp_path, foreign, [])).refused()
     (poor / "predictions.json").unlink()
-    assert "predictions.json' not found" in cli("compare", good, poor).refused()
+    assert "'predictions.json' is missing" in cli("compare", good, poor).refused()
