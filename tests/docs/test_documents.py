@@ -50,8 +50,10 @@ def test_files_that_are_named_exist(document):
             assert (ROOT / code).exists(), f"{document.name} names {code}"
 
 
-def test_commands_parse(document):
+def test_commands_parse(document, tmp_path, monkeypatch):
     """Every call of the program in a document has options and values of the right kind; nothing is run."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "grid.yaml").write_text("model: glip-nano\n")  # read while the options are
     text = document.read_text()
     for arguments in commands(text):
         _parse(arguments)
