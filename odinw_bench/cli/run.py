@@ -114,6 +114,13 @@ def run(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Do finished runs again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    profile_official: Annotated[
+        bool,
+        typer.Option(
+            "--profile-official",
+            help="Only print caption, files, sizes, thresholds and recipe of every task of odinw13 and odinw35.",
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the table.")] = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -159,6 +166,11 @@ def run(
         eval_split=eval_split,
         prompt_style=cast("PromptStyle | None", prompt_style),
     )
+    if profile_official:
+        from odinw_bench.cli._official import print_official
+
+        print_official(grid, as_json=as_json)
+        return
     options = RunOptions(
         results=results,
         data_root=data_root,
