@@ -82,10 +82,9 @@ def _row(config: DetectorConfig) -> dict[str, str]:
 
 
 def _adapter_row(name: str) -> dict[str, str]:
-    from odinw_bench.models import find_adapter
+    from odinw_bench.models import find_model
 
-    adapter = find_adapter(name)
-    assert adapter is not None
+    adapter = find_model(name)
     repository = getattr(adapter, "repository", "")
     here = "yes" if repository and _cached("config.json", repository) else "no"
     row = {"name": name, "title": adapter.title, "fusion": "-", "classes": "prompt", "image": "its own"}

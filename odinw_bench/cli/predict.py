@@ -14,8 +14,8 @@ from odinw_bench.cli._console import print_json
 from odinw_bench.cli._options import Debug, Device, Json, Listed
 
 if TYPE_CHECKING:
-    from glip_core import Detections, Detector, Prompt
-    from odinw_bench.models import Adapter
+    from glip_core import Detections, Prompt
+    from odinw_bench.models import Model
 
 app = typer.Typer()
 
@@ -59,7 +59,6 @@ def predict(
         --run results/odinw13/glip-nano/raccoon/full-5shot-seed3-1a2b3c4d
     ```
     """
-    from glip_core import Detector
     from glip_core.detection.drawing import draw_detections
     from glip_core.images import load_image
     from odinw_bench.utils.hardware import pick_device
@@ -72,16 +71,15 @@ def predict(
     if run_folder is not None:
         if prompt is not None or classes:
             raise InputError("--run brings the prompt that was tuned: leave --prompt and --class out")
-        detector: Detector | Adapter
         detector, words = load_run(run_folder, where)
     else:
         words = _typed(prompt, classes)
         detector = _load(model, weights, where)
-    encoded = detector.encode(words) if isinstance(detector, Detector) else words  # once for all photos
+    encoded = detector.encode(words)  # once for all photos
     written = []
     for image, name in zip(images, _names(images), strict=True):
         photo = load_image(image)
-        found = detector.predict(photo, encoded) if isinstance(detector, Detector) else detector.detect(photo, words)
+        found = detector.predict(photo, encoded)
         picture, data = out / f"{name}.boxes.png", out / f"{name}.boxes.json"
         shown = _over(found, threshold)
         with replacing(picture) as temporary:
@@ -94,17 +92,13 @@ def predict(
         print_json(written)
 
 
-def _load(model: str, weights: str | None, device: str) -> Detector | Adapter:
-    import glip_core
-    from glip_core.config import get_config
-    from odinw_bench.models import find_adapter
+def _load(model: str, weights: str | None, device: str) -> Model:
+    from odinw_bench.models import find_model
 
-    adapter = find_adapter(model)
-    if adapter is not None:
-        return adapter(weights, device)
-    if not get_config(model).has_text:
+    found = find_model(model)
+    if not found.facts().has_text:
         raise InputError(f"'{model}' reads no prompts; give --run FOLDER of a run that tuned it")
-    return glip_core.load(model, weights, device=device)
+    return found.load(weights, device)
 
 
 def _typed(prompt: str | None, classes: Sequence[str]) -> Prompt:
@@ -119,19 +113,17 @@ def _typed(prompt: str | None, classes: Sequence[str]) -> Prompt:
     return Prompt.parse(prompt)
 
 
-def load_run(folder: Path, device: str) -> tuple[Detector, Prompt]:
-    """The detector that a run tuned, and its prompt.
+def load_run(folder: Path, device: str) -> tuple[Model, Prompt]:
+    """The model that a run tuned, and its prompt.
 
     Raises:
         InputError: the folder holds no finished run, its files are missing or were changed, or the base weights are
             others than the run's.
     """
-    import glip_core
     from glip_core import tuning
     from glip_core.checkpoint import read_state_dict
-    from glip_core.config import get_config
     from odinw_bench.datasets.prompts import prompt_from_json
-    from odinw_bench.models import UNTUNED
+    from odinw_bench.models import UNTUNED, TunableModel, find_model
     from odinw_bench.runs.record import read_record
     from odinw_bench.runs.seal import open_sealed
     from odinw_bench.utils.io import read_json
@@ -142,14 +134,14 @@ def load_run(folder: Path, device: str) -> tuple[Detector, Prompt]:
         raise InputError(f"the run in '{folder}' failed: {record.error}")
     spec = record.spec
     words = prompt_from_json(read_json(open_sealed(record, "prompt.json"), what="prompt"))
-    classes = None if get_config(spec.model).has_text else len(words)
-    detector = glip_core.load(spec.model, spec.weights, num_classes=classes, device=device)
-    if detector.weights_sha256 != record.get("weights_sha256"):
+    found = find_model(spec.model)
+    if found.identify(spec.weights) != record.get("weights_sha256"):
         raise InputError(f"the weights of '{spec.model}' here are not those that '{folder}' was tuned from")
-    if spec.mode not in UNTUNED:
+    model = found.load(spec.weights, device, classes=len(words), seed=spec.seed)
+    if spec.mode not in UNTUNED and isinstance(model, TunableModel):
         tuned = open_sealed(record, "tuned.safetensors")
-        tuning.apply_tuned(detector, read_state_dict(tuned), source=str(tuned))
-    return detector, words
+        model.apply_tuned(tuning.get_mode(spec.mode), words, read_state_dict(tuned), source=str(tuned))
+    return model, words
 
 
 def _names(images: Sequence[Path]) -> list[str]:

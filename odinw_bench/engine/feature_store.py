@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,9 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from glip_core import TextFeatures
 from odinw_bench.engine.cache_settings import CacheSettings
-from odinw_bench.engine.features import FeatureCache, Features
+from odinw_bench.engine.features import FeatureCache
+from odinw_bench.models import Features, Packed
 
 _ENDING = ".safetensors"
 _log = logging.getLogger(__name__)
@@ -52,8 +53,13 @@ class FeatureStore:
         self.hits = 0
         self._held: int | None = None  # counted when first needed
 
-    def get(self, digest: str) -> Features | None:
-        """The features of a digest, or None."""
+    def get(self, digest: str, unpack: Callable[[Packed], Features]) -> Features | None:
+        """The features of a digest, or None.
+
+        Args:
+            digest: of all that they were computed from.
+            unpack: see :meth:`odinw_bench.models.TunableModel.unpack`.
+        """
         path = self._path(digest)
         try:
             with safe_open(str(path), framework="pt") as file:
@@ -61,7 +67,7 @@ class FeatureStore:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if metadata["sha256"] != _checksum(tensors, metadata["features"]):
                 raise ValueError("its checksum is another")
-            facts = json.loads(metadata["features"])
+            found = unpack((tensors, json.loads(metadata["features"])))
         except FileNotFoundError:
             return None
         except (OSError, SafetensorError, KeyError, ValueError) as error:
@@ -70,7 +76,7 @@ class FeatureStore:
         with contextlib.suppress(OSError):
             os.utime(path)  # used just now
         self.hits += 1
-        return _unpacked(tensors, facts)
+        return found
 
     def put(self, digest: str, features: Features) -> None:
         """Keep features; where the disk is full or closed to us, silently do without."""
@@ -82,7 +88,7 @@ class FeatureStore:
             handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
             os.close(handle)
             try:
-                tensors, facts = _packed(features)
+                tensors, facts = features.pack()
                 stated = json.dumps(facts)
                 metadata = {"features": stated, "sha256": _checksum(tensors, stated)}
                 save_file(tensors, temporary, metadata=metadata)
@@ -124,22 +130,3 @@ def _checksum(tensors: dict[str, Tensor], facts: str) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _packed(features: Features) -> tuple[dict[str, Tensor], dict[str, object]]:
-    tensors = {f"level{i}": level.contiguous() for i, level in enumerate(features.levels)}
-    if features.text is not None:
-        text = {"embedded": features.text.embedded, "hidden": features.text.hidden, "mask": features.text.mask}
-        # One storage for two names is refused by safetensors.
-        tensors |= {name: tensor.contiguous().clone() for name, tensor in text.items()}
-    return {name: tensor.cpu() for name, tensor in tensors.items()}, {"hw": features.hw, "padded": features.padded_hw}
-
-
-def _unpacked(tensors: dict[str, Tensor], facts: dict[str, list[int]]) -> Features:
-    levels = tuple(tensors[f"level{i}"] for i in range(sum(name.startswith("level") for name in tensors)))
-    text = None
-    if "hidden" in tensors:
-        text = TextFeatures(embedded=tensors["embedded"], hidden=tensors["hidden"], mask=tensors["mask"])
-    height, width = facts["hw"]
-    padded_height, padded_width = facts["padded"]
-    return Features(levels, text, (height, width), (padded_height, padded_width))

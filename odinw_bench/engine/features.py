@@ -1,57 +1,26 @@
-"""Frozen features, computed once: what does not move while tuning need not be computed in every epoch."""
+"""Frozen features, computed once: what is not trained need not be computed in every epoch."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Hashable
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
-from glip_core import Detector, EncodedPrompt, Prompt, RawOutputs, TextFeatures
 from glip_core.tuning import TuningMode
 from odinw_bench import __version__
-from odinw_bench.engine.data import PreparedImage
+from odinw_bench.models import AnyPrompt, Features, ModelInput, Packed, TunableModel
 from odinw_bench.utils.io import canonical_json, sha256_bytes
 
 DEFAULT_BUDGET = 2 << 30
 
 
-@dataclass(frozen=True)
-class Features:
-    """What is known of one image before the part that moves.
-
-    Attributes:
-        levels: the pyramid's maps ``[1, C, H, W]``, or those of the tower.
-        text: the fused text, where the tower is done; else None.
-        hw: the image's (height, width) before padding.
-        padded_hw: and after.
-    """
-
-    levels: tuple[Tensor, ...]
-    text: TextFeatures | None
-    hw: tuple[int, int]
-    padded_hw: tuple[int, int]
-
-    @property
-    def nbytes(self) -> int:
-        """Memory held."""
-        total = sum(x.nbytes for x in self.levels)
-        return total + (self.text.hidden.nbytes + self.text.embedded.nbytes if self.text is not None else 0)
-
-    def to(self, device: torch.device) -> Features:
-        """The same features on another device."""
-        text = None if self.text is None else self.text.to(device)
-        return Features(tuple(level.to(device) for level in self.levels), text, self.hw, self.padded_hw)
-
-
 class Store(Protocol):
     """Where features are kept beyond memory, by a digest of all that they were computed from."""
 
-    def get(self, digest: str) -> Features | None:
-        """The features, or None."""
+    def get(self, digest: str, unpack: Callable[[Packed], Features]) -> Features | None:
+        """The features, or None; ``unpack`` is the model's."""
         ...
 
     def put(self, digest: str, features: Features) -> None:
@@ -97,82 +66,41 @@ class FeatureCache:
 
 
 class FrozenPart:
-    """What a mode never changes of a detector, image by image, and how to go on from there.
+    """What a mode never changes of a model, image by image.
 
     One image at a time, whether features are cached or not: so a run with a cache computes the very same numbers as
     one without.
 
     Args:
-        detector: prepared for the mode.
-        mode: with at least a frozen vision side.
-        prompt: of the task; encoded already where the language backbone is frozen, so that it runs once.
+        model: prepared for the mode.
+        mode: one whose features :meth:`~odinw_bench.models.TunableModel.can_cache`.
+        prompt: of the task; encoded already where its encoding is frozen, so that it is computed once.
         cache: where results are kept.
     """
 
-    def __init__(
-        self, detector: Detector, mode: TuningMode, prompt: Prompt | EncodedPrompt, cache: FeatureCache
-    ) -> None:
-        assert mode.frozen_vision, mode.name
-        self.detector, self.prompt, self.cache = detector, prompt, cache
-        self.tower_done = mode.frozen_tower
-        self._caption = (prompt.prompt if isinstance(prompt, EncodedPrompt) else prompt).caption
+    def __init__(self, model: TunableModel, mode: TuningMode, prompt: AnyPrompt, cache: FeatureCache) -> None:
+        assert model.can_cache(mode), mode.name
+        self.model, self.mode, self.prompt, self.cache = model, mode, prompt, cache
 
-    def of(self, key: Hashable, load: Callable[[], PreparedImage]) -> Features:
+    def of(self, key: Hashable, load: Callable[[], ModelInput]) -> Features:
         """The features of an image, which is loaded only when they are not cached."""
         return self.cache.get(key, lambda: self._stored(load()))
 
-    def _stored(self, image: PreparedImage) -> Features:
-        """From the store where there is one; random weights have no identity and are not kept."""
+    def _stored(self, image: ModelInput) -> Features:
+        """From the store where there is one; features without an identity are not kept."""
         store = self.cache.store
-        if store is None or self.detector.weights_sha256 is None:
-            return self._compute(image)
-        digest = self._digest(image)
-        found = store.get(digest)
+        identity = None if store is None else self.model.features_identity(self.mode, image, self.prompt)
+        if store is None or identity is None:
+            return self.model.features(self.mode, image, self.prompt)
+        digest = sha256_bytes(canonical_json(identity | self._circumstances()))
+        found = store.get(digest, self.model.unpack)
         if found is None:
-            found = self._compute(image)
+            found = self.model.features(self.mode, image, self.prompt)
             store.put(digest, found)
-        return found.to(self.detector.device)
+        return found.to(torch.device(self.model.device))
 
-    def _digest(self, image: PreparedImage) -> str:
-        """Of the network's very input (so of image, preprocessing and augmentation alike), weights and arithmetic."""
-        device = self.detector.device.type
-        facts = {
-            "program": [__version__, torch.__version__],
-            "model": self.detector.config.name,
-            "weights": self.detector.weights_sha256,
-            "arithmetic": [device, str(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else ""],
-            "prompt": self._caption if self.tower_done and self.detector.config.has_text else None,
-            "tower": self.tower_done,
-            "hw": [*image.hw, *image.padded_hw],
-            "pixels": sha256_bytes(image.pixels.numpy().tobytes()),
-        }
-        return sha256_bytes(canonical_json(facts))
-
-    @torch.no_grad()
-    def _compute(self, image: PreparedImage) -> Features:
-        levels = self.detector.encode_image(image.on(self.detector.device))
-        text = None
-        if self.tower_done:
-            levels, text = self.detector.run_tower(levels, self.detector.encode_text(self.prompt))
-        return Features(tuple(levels), text, image.hw, image.padded_hw)
-
-    def outputs(self, features: Sequence[Features], prompt: EncodedPrompt | None = None) -> RawOutputs:
-        """The network's outputs for images of one padded size; ``prompt`` is the same prompt, if encoded meanwhile."""
-        levels = [torch.cat(level) for level in zip(*(f.levels for f in features), strict=True)]
-        if not self.tower_done:
-            text = self.detector.encode_text(self.prompt if prompt is None else prompt)
-            return self.detector.run_heads(*self.detector.run_tower(levels, text))
-        texts = [f.text for f in features if f.text is not None]
-        if not texts:
-            return self.detector.run_heads(levels, None)
-        text = TextFeatures(
-            embedded=_join([t.embedded for t in texts]),
-            hidden=_join([t.hidden for t in texts]),
-            mask=texts[0].mask,
-        )
-        return self.detector.run_heads(levels, text)
-
-
-def _join(parts: Sequence[Tensor]) -> Tensor:
-    """One row per image, or the one row that all share."""
-    return parts[0] if all(part is parts[0] for part in parts) else torch.cat(list(parts))
+    def _circumstances(self) -> dict[str, Any]:
+        """What else the values depend on: versions and arithmetic."""
+        device = torch.device(self.model.device).type
+        arithmetic = [device, str(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else ""]
+        return {"program": [__version__, torch.__version__], "arithmetic": arithmetic}

@@ -10,21 +10,19 @@ from typing import Any, TypeVar
 
 import torch
 
-from glip_core import Detections, Detector, EncodedPrompt, Prompt
+from glip_core import Detections, Prompt
 from glip_core.preprocess import scale_boxes
 from odinw_bench.datasets.annotations import ImageId
 from odinw_bench.datasets.coco import Split
-from odinw_bench.engine.data import ImageRequest, PreparedImage
+from odinw_bench.engine.data import ImageRequest
 from odinw_bench.engine.distributed import SINGLE_PROCESS, DistributedContext
-from odinw_bench.engine.features import Features, FrozenPart
+from odinw_bench.engine.features import FrozenPart
 from odinw_bench.engine.micro_batch import MicroBatching
 from odinw_bench.engine.reading import read
 from odinw_bench.metrics.coco import detections_to_coco
-from odinw_bench.models import Adapter
+from odinw_bench.models import AnyPrompt, Model, ModelInput
 
 _Item = TypeVar("_Item")
-BATCH = 8
-"""Images of one padded size that are run together."""
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
@@ -36,8 +34,8 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
 
 @torch.no_grad()
 def detect_split(
-    detector: Detector | Adapter,
-    prompt: Prompt | EncodedPrompt,
+    model: Model,
+    prompt: AnyPrompt,
     split: Split,
     *,
     precision: str = "fp32",
@@ -50,7 +48,7 @@ def detect_split(
     """Detections in every image of a split, as COCO results in the pixels of the annotations.
 
     Args:
-        detector: in any state; it is put into evaluation mode. Or a detector of others.
+        model: in any state; it is put into evaluation mode.
         prompt: the task's classes, in the order of ``split.category_ids``; encoded already where it is used for
             several splits, else it is encoded once here.
         split: the images.
@@ -58,8 +56,8 @@ def detect_split(
         frozen: remembers what stays the same from call to call.
         distributed: the processes that share the work; each gets all detections.
         micro_batching: how many images go through together where memory is short.
-        on_images: told the number of images after every batch.
-        on_wait: told the seconds for which the model waited for a batch's images.
+        on_images: called with the number of images after every batch.
+        on_wait: called with the seconds for which the model waited for a batch's images.
 
     Raises:
         InputError: an image cannot be read.
@@ -68,22 +66,19 @@ def detect_split(
     micro_batching = micro_batching or MicroBatching()
     if distributed.size > 1:
         return _detect_together(
-            detector, prompt, split, precision, frozen, distributed, micro_batching, on_images, on_wait
+            model, prompt, split, precision, frozen, distributed, micro_batching, on_images, on_wait
         )
-    if isinstance(detector, Adapter):
-        assert isinstance(prompt, Prompt)  # only our own detectors encode prompts
-        return _detect_by_adapter(detector, prompt, split, precision, on_images, on_wait)
-    detector.eval()
+    model.eval()
     results: list[dict[str, Any]] = []
-    with autocast(detector.device, precision):
+    with autocast(torch.device(model.device), precision):
         if isinstance(prompt, Prompt):
-            prompt = detector.encode(prompt)
-        for batch in _timed(_batches(detector, split, frozen), on_wait):
-            items = [item for _, item in batch]
-            found = micro_batching.run(len(items), partial(_detect, detector, prompt, items, frozen, micro_batching))
-            for (image_id, item), detections in zip(batch, found, strict=True):
+            prompt = model.encode(prompt)
+        for batch in _timed(_batches(model, split, frozen), on_wait):
+            inputs = [one for _, one in batch]
+            found = micro_batching.run(len(inputs), partial(_detect, model, prompt, inputs, micro_batching))
+            for (image_id, one), detections in zip(batch, found, strict=True):
                 width, height = split.size(image_id)
-                boxes = scale_boxes(detections.boxes, item.hw, (height, width))
+                boxes = scale_boxes(detections.boxes, one.hw, (height, width))
                 results += detections_to_coco(image_id, boxes, detections.scores, detections.labels, split.category_ids)
             if on_images:
                 on_images(len(batch))
@@ -91,50 +86,15 @@ def detect_split(
 
 
 def _detect(
-    detector: Detector,
-    prompt: EncodedPrompt,
-    items: Sequence[PreparedImage | Features],
-    frozen: FrozenPart | None,
-    micro_batching: MicroBatching,
+    model: Model, prompt: AnyPrompt, inputs: Sequence[ModelInput], micro_batching: MicroBatching
 ) -> list[Detections]:
-    """Detections of images of one padded size."""
-    found: list[Detections] = []
-    for part in micro_batching.split(items):
-        sizes = [item.hw for item in part]
-        if frozen is None:
-            pixels = torch.cat([item.on(detector.device) for item in part if isinstance(item, PreparedImage)])
-            found += detector.detect(pixels, sizes, prompt)
-        else:
-            raw = frozen.outputs([item for item in part if isinstance(item, Features)], prompt)
-            found += detector.detections_from_raw(raw, sizes, prompt)
-    return found
-
-
-def _detect_by_adapter(
-    detector: Adapter,
-    prompt: Prompt,
-    split: Split,
-    precision: str,
-    on_images: Callable[[int], None] | None,
-    on_wait: Callable[[float], None] | None,
-) -> list[dict[str, Any]]:
-    """Image by image, from the photo's own pixels to those of the annotations."""
-    results: list[dict[str, Any]] = []
-    photos = ((image_id, split.image(image_id)) for image_id in split.image_ids)
-    for image_id, photo in _timed(photos, on_wait):
-        width, height = split.size(image_id)
-        with autocast(torch.device(detector.device), precision):
-            found = detector.detect(photo, prompt)
-        boxes = scale_boxes(found.boxes, (photo.height, photo.width), (height, width))
-        results += detections_to_coco(image_id, boxes, found.scores, found.labels, split.category_ids)
-        if on_images:
-            on_images(1)
-    return results
+    """Detections of images that may share a pass."""
+    return [one for part in micro_batching.split(inputs) for one in model.detect_batch(part, prompt)]
 
 
 def _detect_together(
-    detector: Detector | Adapter,
-    prompt: Prompt | EncodedPrompt,
+    model: Model,
+    prompt: AnyPrompt,
     split: Split,
     precision: str,
     frozen: FrozenPart | None,
@@ -146,7 +106,7 @@ def _detect_together(
     """Each process takes its share of the images; the order afterwards is that of one process."""
     share = split.subset(distributed.shard(split.image_ids))
     found = detect_split(
-        detector,
+        model,
         prompt,
         share,
         precision=precision,
@@ -159,22 +119,20 @@ def _detect_together(
     return sorted(distributed.all_gather(found), key=lambda entry: place[entry["image_id"]])
 
 
-def _batches(
-    detector: Detector, split: Split, frozen: FrozenPart | None
-) -> Iterator[list[tuple[ImageId, PreparedImage | Features]]]:
-    """Neighbouring images of one padded size, at most :data:`BATCH` together."""
-    batch: list[tuple[ImageId, PreparedImage | Features]] = []
-    for view, item in read(split, map(ImageRequest, split.image_ids), detector, frozen):
-        if batch and (batch[0][1].padded_hw != item.padded_hw or len(batch) == BATCH):
+def _batches(model: Model, split: Split, frozen: FrozenPart | None) -> Iterator[list[tuple[ImageId, ModelInput]]]:
+    """Neighbouring images that may share a pass, at most the model's ``batch_size`` together."""
+    batch: list[tuple[ImageId, ModelInput]] = []
+    for request, one in read(split, map(ImageRequest, split.image_ids), model, frozen):
+        if batch and (batch[0][1].batch_key != one.batch_key or len(batch) == model.batch_size):
             yield batch
             batch = []
-        batch.append((view.image_id, item))
+        batch.append((request.image_id, one))
     if batch:
         yield batch
 
 
 def _timed(items: Iterator[_Item], on_wait: Callable[[float], None] | None) -> Iterator[_Item]:
-    """The same items; ``on_wait`` is told how long each was waited for."""
+    """The same items; ``on_wait`` is called with the seconds that each was waited for."""
     while True:
         started = time.perf_counter()
         try:

@@ -12,10 +12,10 @@ from typing import TypeVar
 
 import torch
 
-from glip_core import Detector
 from odinw_bench.datasets.coco import Split
-from odinw_bench.engine.data import ImageRequest, PreparedImage, prepare_image
-from odinw_bench.engine.features import Features, FrozenPart
+from odinw_bench.engine.data import ImageRequest, prepare_image
+from odinw_bench.engine.features import FrozenPart
+from odinw_bench.models import Model, ModelInput
 from odinw_bench.utils.hardware import cores
 
 _MOST_THREADS = 8
@@ -67,9 +67,9 @@ def read_ahead(
 
 
 def read(
-    split: Split, views: Iterable[ImageRequest], detector: Detector, frozen: FrozenPart | None = None
-) -> Generator[tuple[ImageRequest, PreparedImage | Features]]:
-    """Views in order, each as the network takes it: its pixels, or with a frozen part that part's features.
+    split: Split, requests: Iterable[ImageRequest], model: Model, frozen: FrozenPart | None = None
+) -> Generator[tuple[ImageRequest, ModelInput]]:
+    """Requests in order, each with what the model takes: the prepared image, or with a frozen part its features.
 
     Features are computed when they are taken, under the caller's autocast.
 
@@ -77,15 +77,15 @@ def read(
         InputError: an image cannot be read.
     """
 
-    def key(view: ImageRequest) -> tuple[str, ImageRequest]:
-        return split.sha256, view
+    def key(request: ImageRequest) -> tuple[str, ImageRequest]:
+        return split.sha256, request
 
     images = read_ahead(
-        views,
-        lambda view: prepare_image(split, view, detector),
-        threads=reading_threads(detector.device),
-        wanted=lambda view: frozen is None or key(view) not in frozen.cache,
+        requests,
+        lambda request: prepare_image(split, request, model),
+        threads=reading_threads(torch.device(model.device)),
+        wanted=lambda request: frozen is None or key(request) not in frozen.cache,
     )
     with closing(images):
-        for view, image in images:
-            yield view, (image() if frozen is None else frozen.of(key(view), image))
+        for request, image in images:
+            yield request, (image() if frozen is None else frozen.of(key(request), image))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -14,21 +14,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from glip_core import Detector, EncodedPrompt, Prompt, Targets
-from glip_core.checkpoint.names import CLASS_LAYER
-from glip_core.detection.losses import LOSSES, Normalisers
-from glip_core.tuning import PROMPT_OFFSET, TuningMode, parameter_groups
+from glip_core import Prompt, Targets
+from glip_core.tuning import TuningMode
 from odinw_bench.datasets.coco import Split
 from odinw_bench.engine.checkpoint import Resume
-from odinw_bench.engine.data import ImageRequest, PreparedImage, request_targets
+from odinw_bench.engine.data import ImageRequest, request_targets
 from odinw_bench.engine.distributed import SINGLE_PROCESS, DistributedContext
-from odinw_bench.engine.features import FeatureCache, Features, FrozenPart
+from odinw_bench.engine.features import FeatureCache, FrozenPart
 from odinw_bench.engine.micro_batch import MicroBatching
 from odinw_bench.engine.predict import autocast, detect_split
 from odinw_bench.engine.reading import read
 from odinw_bench.engine.recipes import Hyperparameters
 from odinw_bench.engine.schedule import DataOrder, Patience
 from odinw_bench.metrics.coco import evaluate
+from odinw_bench.models import ModelInput, TunableModel
 
 
 class DivergedError(RuntimeError):
@@ -40,7 +39,7 @@ class Tuned:
     """What came out of tuning.
 
     Attributes:
-        parameters: values that moved.
+        parameters: number of trained parameters.
         best_ap: AP on the validation split, in percent, of the weights that were kept.
         best_epoch: from 1.
         images_per_pass: where memory was too short for a whole batch at once; else None.
@@ -59,7 +58,7 @@ class Tuned:
 
 
 def tune(
-    detector: Detector,
+    model: TunableModel,
     mode: TuningMode,
     prompt: Prompt,
     train: Split,
@@ -73,14 +72,14 @@ def tune(
     distributed: DistributedContext = SINGLE_PROCESS,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> Tuned:
-    """Tune a detector in place; it ends with the weights of the best validation AP, in evaluation mode.
+    """Tune a model in place; it ends with the weights of the best validation AP, in evaluation mode.
 
     Every image is padded on its own. Images of one padded size share a pass; the losses of a batch are normalised
     over the whole batch either way. Torch's own random state is the same afterwards as before.
 
     Args:
-        detector: the model to tune.
-        mode: what moves.
+        model: the model to tune.
+        mode: what is trained.
         prompt: the task's classes.
         train: images to learn from; those without a usable box are left out.
         validation: images to select on.
@@ -90,7 +89,7 @@ def tune(
         cache: for frozen features.
         resume: where the state is kept; a run that was interrupted goes on from there, with the same numbers.
         distributed: the processes that share this run; all call with the same arguments.
-        on_epoch: told each new line of the history.
+        on_epoch: called with each new line of the history.
 
     Raises:
         DivergedError: a loss became infinite or not a number.
@@ -98,11 +97,12 @@ def tune(
         MemoryExhaustedError: not even one image at a time fits into memory.
     """
     resume = resume or Resume()
-    gpus = [detector.device] if detector.device.type == "cuda" else []
+    device = torch.device(model.device)
+    gpus = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):
         torch.manual_seed(seed)
         cache = cache or FeatureCache()
-        loop = _Loop(detector, mode, prompt, train, validation, settings, seed, precision, cache, distributed)
+        loop = _Loop(model, mode, prompt, train, validation, settings, seed, precision, cache, distributed)
         if (state := resume.load()) is not None:
             loop.restore(state)
         while not loop.finished:
@@ -119,7 +119,7 @@ class _Loop:
 
     def __init__(
         self,
-        detector: Detector,
+        model: TunableModel,
         mode: TuningMode,
         prompt: Prompt,
         train: Split,
@@ -131,17 +131,15 @@ class _Loop:
         distributed: DistributedContext = SINGLE_PROCESS,
     ) -> None:
         self.seed, self.distributed = seed, distributed
-        self.detector, self.mode, self.prompt = detector, mode, prompt
+        self.model, self.device = model, torch.device(model.device)
         self.train, self.validation = train, validation
         self.settings, self.precision = settings, precision
-        self.trainable = mode.prepare(detector, prompt)
-        self.optimiser = torch.optim.AdamW(_groups(self.trainable, settings), fused=True)
-        self.scaler = torch.amp.GradScaler(detector.device.type, enabled=precision == "fp16")
-        self.words: Prompt | EncodedPrompt = prompt
-        if mode.frozen_text:  # the same for all steps and evaluations; a tuned offset comes after it
-            with autocast(detector.device, precision):
-                self.words = detector.encode(prompt)
-        self.frozen = FrozenPart(detector, mode, self.words, cache) if mode.frozen_vision else None
+        self.trainable = model.trainable(mode, prompt)
+        self.optimiser = torch.optim.AdamW(model.parameter_groups(settings), fused=True)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
+        with autocast(self.device, precision):
+            self.prompt = model.encode_frozen(mode, prompt)  # the same for all steps and evaluations
+        self.frozen = FrozenPart(model, mode, self.prompt, cache) if model.can_cache(mode) else None
         self.order = DataOrder(train.trainable_ids(), settings, seed)
         self.patience = Patience(settings.step_patience, settings.stop_patience)
         self.tuned = Tuned(parameters=sum(p.numel() for p in self.trainable.values()))
@@ -187,21 +185,22 @@ class _Loop:
         self.tuned.history.append(line)
         return line
 
-    def images(self, views: Iterable[ImageRequest]) -> Generator[tuple[ImageRequest, PreparedImage | Features]]:
-        """What the network takes of some views."""
-        return read(self.train, views, self.detector, self.frozen)
+    def images(self, requests: Iterable[ImageRequest]) -> Generator[tuple[ImageRequest, ModelInput]]:
+        """What the model takes of some requests."""
+        return read(self.train, requests, self.model, self.frozen)
 
-    def step(self, images: Iterable[tuple[ImageRequest, PreparedImage | Features]]) -> dict[str, float]:
+    def step(self, images: Iterable[tuple[ImageRequest, ModelInput]]) -> dict[str, float]:
         """One optimiser step over this process's share of a batch; returns the whole batch's losses."""
-        self.mode.train(self.detector)
-        groups: dict[tuple[int, int], list[tuple[PreparedImage | Features, Targets]]] = {}
-        total = Normalisers(0.0, 0.0)
-        with autocast(self.detector.device, self.precision):
-            for view, item in images:
-                targets = request_targets(self.train, view, item.hw, self.detector.device)
-                groups.setdefault(item.padded_hw, []).append((item, targets))
-                total = total + self.detector.normalisers(item.padded_hw, targets)
-        total = Normalisers(**self.distributed.all_reduce(asdict(total)))
+        self.model.train()
+        groups: dict[Hashable, list[tuple[ModelInput, Targets]]] = {}
+        total = dict.fromkeys(self.model.normaliser_names, 0.0)
+        with autocast(self.device, self.precision):
+            for request, one in images:
+                targets = request_targets(self.train, request, one.hw, self.device)
+                groups.setdefault(one.batch_key, []).append((one, targets))
+                for name, value in self.model.normalisers(one, targets).items():
+                    total[name] += value
+        total = self.distributed.all_reduce(total)
         largest = max(map(len, groups.values()), default=1)
         sums = self.distributed.all_reduce(
             self.micro_batching.run(largest, partial(self.backward, list(groups.values()), total))
@@ -218,20 +217,15 @@ class _Loop:
         return sums
 
     def backward(
-        self, groups: Sequence[Sequence[tuple[PreparedImage | Features, Targets]]], total: Normalisers
+        self, groups: Sequence[Sequence[tuple[ModelInput, Targets]]], total: Mapping[str, float]
     ) -> dict[str, float]:
-        """Gradients of the losses of some images, each group of one padded size; returns the losses."""
+        """Gradients of the losses of some images, each group of one ``batch_key``; returns the losses."""
         self.optimiser.zero_grad(set_to_none=True)
-        sums = dict.fromkeys(LOSSES, 0.0)
+        sums = dict.fromkeys(self.model.loss_names, 0.0)
         for members in (part for group in groups for part in self.micro_batching.split(group)):
-            with autocast(self.detector.device, self.precision):
-                if self.frozen is None:
-                    loaded = [item.on(self.detector.device) for item, _ in members if isinstance(item, PreparedImage)]
-                    raw = self.detector.forward_raw(torch.cat(loaded), self.words)
-                else:
-                    raw = self.frozen.outputs([item for item, _ in members if isinstance(item, Features)])
-            targets = [one for _, one in members]
-            losses = self.detector.losses_from_raw(raw, targets, self.prompt, normalisers=total)
+            inputs, targets = [one for one, _ in members], [one for _, one in members]
+            with autocast(self.device, self.precision):
+                losses = self.model.losses(inputs, targets, self.prompt, total)
             self.scaler.scale(torch.stack(list(losses.values())).sum()).backward()
             for name, value in losses.items():
                 sums[name] += float(value.detach())
@@ -240,8 +234,8 @@ class _Loop:
     def evaluate(self) -> float:
         """AP on the validation split in percent; 0 where it has nothing to find."""
         predictions = detect_split(
-            self.detector,
-            self.words,
+            self.model,
+            self.prompt,
             self.validation,
             precision=self.precision,
             frozen=self.frozen,
@@ -260,11 +254,11 @@ class _Loop:
         with torch.no_grad():
             for name, kept in self.best.items():
                 self.trainable[name].copy_(kept)
-        self.detector.eval()
+        self.model.eval()
 
     def state(self) -> dict[str, Any]:
         """Everything that changes while tuning."""
-        cuda = self.detector.device.type == "cuda"
+        cuda = self.device.type == "cuda"
         return {
             "trainable": {name: p.detach() for name, p in self.trainable.items()},
             "best": self.best,
@@ -275,7 +269,7 @@ class _Loop:
             "tuned": asdict(self.tuned),
             "stopped": self.stopped,
             "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state(self.detector.device) if cuda else None,
+            "random_cuda": torch.cuda.get_rng_state(self.device) if cuda else None,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -283,7 +277,7 @@ class _Loop:
         with torch.no_grad():
             for name, kept in state["trainable"].items():
                 self.trainable[name].copy_(kept)
-        self.best = {name: kept.to(self.detector.device) for name, kept in state["best"].items()}
+        self.best = {name: kept.to(self.device) for name, kept in state["best"].items()}
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
         self.order.restore(state["order"])
@@ -291,18 +285,5 @@ class _Loop:
         self.tuned = Tuned(**state["tuned"])
         self.stopped = state["stopped"]
         torch.set_rng_state(state["random"])
-        if state["random_cuda"] is not None and self.detector.device.type == "cuda":
-            torch.cuda.set_rng_state(state["random_cuda"], self.detector.device)
-
-
-def _groups(trainable: dict[str, nn.Parameter], settings: Hyperparameters) -> list[dict[str, Any]]:
-    """The optimiser's groups; a tuned offset and a class layer that starts from nothing have rates of their own."""
-    factors = dict.fromkeys(trainable, 1.0)
-    factors |= {name: settings.offset_factor for name in trainable if name == PROMPT_OFFSET}
-    factors |= {name: settings.fresh_factor for name in trainable if name.startswith(CLASS_LAYER)}
-    groups: list[dict[str, Any]] = []
-    for factor in dict.fromkeys(factors.values()):
-        some = {name: p for name, p in trainable.items() if factors[name] == factor}
-        rates = {"language_lr": settings.language_lr, "weight_decay": settings.weight_decay}
-        groups += parameter_groups(some, lr=settings.lr * factor, **rates)
-    return [{name: value for name, value in group.items() if name != "names"} for group in groups]
+        if state["random_cuda"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random_cuda"], self.device)

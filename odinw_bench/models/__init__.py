@@ -1,14 +1,23 @@
-"""What looks at the images: the detectors that can be run, tuned and compared."""
+"""The detectors that can be run, tuned and compared."""
 
-from odinw_bench.models.base import Adapter
-from odinw_bench.models.registry import (
-    BUILT_IN,
-    MODES,
-    TEXT_MODES,
-    UNTUNED,
-    ModelFacts,
-    find_adapter,
-    model_facts,
-)
+from odinw_bench.models.adapter import Adapter
+from odinw_bench.models.base import AnyPrompt, Model, ModelFacts, ModelInput
+from odinw_bench.models.registry import BUILT_IN, MODES, TEXT_MODES, UNTUNED, find_model, model_facts
+from odinw_bench.models.tunable import Features, Packed, TunableModel
 
-__all__ = ["BUILT_IN", "MODES", "TEXT_MODES", "UNTUNED", "Adapter", "ModelFacts", "find_adapter", "model_facts"]
+__all__ = [
+    "BUILT_IN",
+    "MODES",
+    "TEXT_MODES",
+    "UNTUNED",
+    "Adapter",
+    "AnyPrompt",
+    "Features",
+    "Model",
+    "ModelFacts",
+    "ModelInput",
+    "Packed",
+    "TunableModel",
+    "find_model",
+    "model_facts",
+]

@@ -1,34 +1,76 @@
-"""What a detector of others must be able to do to take part: one class."""
+"""What a detector must be able to do to be run."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    import torch
     from PIL.Image import Image
 
     from glip_core import Detections, Prompt
 
 
-class Adapter(ABC):
-    """A detector that is asked by a prompt and tuned elsewhere, if at all.
+AnyPrompt = Any
+"""A :class:`glip_core.Prompt`, or what :meth:`Model.encode` made of one."""
 
-    A subclass says how to identify its weights, load them and detect. It is used by ``--model PACKAGE.MODULE:CLASS``,
-    or by its name where its package declares it as an entry point of the group ``odinw_bench.models``.
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a grid must know of a detector before it is loaded.
 
     Attributes:
-        name: in tables and folders; lower-case letters, digits and hyphens.
+        name: in tables and folders.
+        has_text: its classes are a prompt.
+        nano: one of the embedded models.
+        modes: what can be done with it.
+    """
+
+    name: str
+    has_text: bool
+    nano: bool
+    modes: Sequence[str]
+
+
+@runtime_checkable
+class ModelInput(Protocol):
+    """An image in the form that a model takes, or the frozen features of one."""
+
+    @property
+    def hw(self) -> tuple[int, int]:
+        """(height, width) of the image in the pixels that its targets and detections are given in."""
+        ...
+
+    @property
+    def batch_key(self) -> Hashable:
+        """Inputs with equal keys may go through the model in one pass."""
+        ...
+
+
+class Model(ABC):
+    """A detector that looks for the classes of a prompt.
+
+    Attributes:
+        name: in tables and folders; lower-case letters, digits, hyphens and dots.
         title: in words.
+        modes: what can be done with it, by name (see :mod:`glip_core.tuning`).
+        batch_size: images that go through together when a split is evaluated, at most.
         device: where it was loaded to.
-        modes: which of ``zero-shot`` (class names alone) and ``manual`` (with attributes) it can do.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     modes: ClassVar[Sequence[str]] = ("zero-shot", "manual")
-    device: str = "cpu"
+    batch_size: ClassVar[int] = 1
+    device: torch.device | str = "cpu"
+
+    @classmethod
+    def facts(cls) -> ModelFacts:
+        """What is known before it is loaded."""
+        return ModelFacts(cls.name, has_text=True, nano=False, modes=cls.modes)
 
     @classmethod
     @abstractmethod
@@ -42,29 +84,70 @@ class Adapter(ABC):
             InputError: there are no such weights.
         """
 
+    @classmethod
     @abstractmethod
-    def __init__(self, weights: str | None, device: str) -> None:
-        """Load it.
+    def load(cls, weights: str | None, device: str, *, classes: int = 0, seed: int = 0) -> Model:
+        """The detector with its weights, in evaluation mode.
 
         Args:
             weights: see :meth:`identify`.
             device: ``cpu`` or ``cuda[:N]``.
+            classes: number of classes of the task, for a class layer that starts from random values.
+            seed: of such random values.
+
+        Raises:
+            InputError: there are no such weights, or they are another model's.
         """
 
     @abstractmethod
-    def detect(self, image: Image, prompt: Prompt) -> Detections:
-        """Detect.
+    def prepare(self, photo: Image, *, scale: float = 1.0, flip: bool = False) -> ModelInput:
+        """Bring a photo into the form that the model takes, on the CPU.
 
         Args:
-            image: RGB, any size.
-            prompt: the classes, with the place of each in the caption.
+            photo: RGB, any size.
+            scale: length of the shorter side, in parts of the model's own.
+            flip: mirrored left to right.
+        """
+
+    def encode(self, prompt: Prompt) -> AnyPrompt:
+        """The prompt with what can be computed of it once for all images; by default nothing is."""
+        return prompt
+
+    @abstractmethod
+    def detect_batch(self, inputs: Sequence[ModelInput], prompt: AnyPrompt) -> list[Detections]:
+        """Detect in images of one ``batch_key``.
+
+        Args:
+            inputs: what :meth:`prepare` made; of a tunable model also all of them features.
+            prompt: the classes, with the place of each in the caption; encoded or not.
 
         Returns:
-            boxes as inclusive corners in the image's pixels, best first, 300 at most; labels are positions in the
-            prompt.
+            one per image: inclusive corners in pixels of the input's ``hw``, best first, 300 at most; labels are
+            positions in the prompt.
         """
 
     @property
     def parameters(self) -> int:
-        """Number of its parameters; 0: not told."""
+        """Number of its parameters; 0: not reported."""
         return 0
+
+    def eval(self) -> None:  # noqa: B027  nothing to do for most
+        """Switch dropout and the like off."""
+
+    def use_checkpointing(self, on: bool) -> None:  # noqa: B027  not every model can
+        """While training recompute activations rather than keep them, where the model can: the same gradients."""
+
+    def predict(self, photo: Image, prompt: AnyPrompt) -> Detections:
+        """Detections in one photo, on the CPU, in the photo's own pixels.
+
+        Args:
+            photo: RGB, any size.
+            prompt: the classes; encode it first where there are several photos.
+        """
+        from glip_core.preprocess import scale_boxes
+
+        self.eval()
+        one = self.prepare(photo)
+        found = self.detect_batch([one], prompt)[0].to("cpu")
+        boxes = scale_boxes(found.boxes, one.hw, (photo.height, photo.width))
+        return replace(found, boxes=boxes)

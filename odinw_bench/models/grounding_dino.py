@@ -11,7 +11,7 @@ from torch import Tensor
 
 from glip_core import Detections, InputError, Prompt
 from glip_core.files import file_sha256
-from odinw_bench.models.base import Adapter
+from odinw_bench.models.adapter import Adapter
 
 MOST = 300
 """Detections of an image, as in the published evaluation."""

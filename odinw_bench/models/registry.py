@@ -1,22 +1,21 @@
-"""Which detectors there are: our own presets, and those of others, each behind one class."""
+"""Which detectors there are: the presets of this project and third-party ones, each behind one class."""
 
 from __future__ import annotations
 
 import importlib
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from glip_core.config import PRESETS, get_config
+from glip_core.config import PRESETS, DetectorConfig, get_config
 from glip_core.errors import InputError, nearest
-from odinw_bench.models.base import Adapter
+from odinw_bench.models.base import Model, ModelFacts
 from odinw_bench.utils.text import shorten
 
-__all__ = ["BUILT_IN", "MODES", "TEXT_MODES", "UNTUNED", "Adapter", "ModelFacts", "find_adapter", "model_facts"]
+__all__ = ["BUILT_IN", "MODES", "TEXT_MODES", "UNTUNED", "ModelFacts", "find_model", "model_facts", "preset_facts"]
 
 MODES = ("zero-shot", "manual", "prompt", "linear", "prompt+linear", "language", "language+linear", "full")
 UNTUNED = ("zero-shot", "manual")
@@ -28,51 +27,39 @@ BUILT_IN: Mapping[str, str] = {
     "grounding-dino-t": "odinw_bench.models.grounding_dino:GroundingDinoT",
     "grounding-dino-b": "odinw_bench.models.grounding_dino:GroundingDinoB",
 }
-"""Adapters that come with the program."""
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """What a grid must know of a detector before it is loaded.
-
-    Attributes:
-        name: in tables and folders.
-        has_text: its classes are a prompt.
-        nano: one of the embedded models.
-        modes: what can be done with it.
-    """
-
-    name: str
-    has_text: bool
-    nano: bool
-    modes: Sequence[str]
+"""Third-party detectors that come with the program."""
 
 
 def model_facts(model: str) -> ModelFacts:
-    """The facts of a preset, or of an adapter by name or as ``PACKAGE.MODULE:CLASS``.
+    """The facts of a preset, or of a detector by name or as ``PACKAGE.MODULE:CLASS``; a preset does not import torch.
 
     Raises:
         InputError: there is no such detector.
     """
-    adapter = find_adapter(model)
-    if adapter is not None:
-        return ModelFacts(adapter.name, has_text=True, nano=False, modes=adapter.modes)
-    config = get_config(model)
+    return preset_facts(get_config(model)) if model in PRESETS else _import(model).facts()
+
+
+def preset_facts(config: DetectorConfig) -> ModelFacts:
+    """The facts of one of our presets."""
     modes = MODES if config.has_text else CLASS_MODES
     return ModelFacts(config.name, has_text=config.has_text, nano=config.family == "nano", modes=modes)
 
 
-def find_adapter(model: str) -> type[Adapter] | None:
-    """The class behind a name; None for a preset of ours.
+def find_model(model: str) -> type[Model]:
+    """The class behind a name or ``PACKAGE.MODULE:CLASS``.
 
     Raises:
-        InputError: neither, or the class cannot be imported or is no adapter.
+        InputError: there is none, or it cannot be imported or is no model.
     """
-    return None if model in PRESETS else _import(model)
+    if model not in PRESETS:
+        return _import(model)
+    from odinw_bench.models.glip import preset  # brings torch: seconds that a listing need not pay
+
+    return preset(model)
 
 
 @lru_cache(maxsize=64)
-def _import(model: str) -> type[Adapter]:
+def _import(model: str) -> type[Model]:
     target = BUILT_IN.get(model) or _declared().get(model) or model
     module, colon, name = target.partition(":")
     if not colon:
@@ -85,7 +72,7 @@ def _import(model: str) -> type[Adapter]:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"the detector '{target}' cannot be imported: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, Adapter)):
+    if not (isinstance(found, type) and issubclass(found, Model)):
         raise InputError(f"'{target}' is no subclass of odinw_bench.Adapter")
     if not re.fullmatch(r"[a-z0-9]+([.-][a-z0-9]+)*", getattr(found, "name", "")):
         raise InputError(f"'{target}'.name must be lower-case letters, digits, hyphens and dots")

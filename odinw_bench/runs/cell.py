@@ -9,7 +9,7 @@ from glip_core.prompt import Prompt
 from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.task import PromptStyle, Task
 from odinw_bench.engine.recipes import Hyperparameters
-from odinw_bench.models import Adapter, ModelFacts
+from odinw_bench.models import Model, ModelFacts, find_model
 from odinw_bench.runs.spec import RunSpec
 
 
@@ -22,7 +22,6 @@ class Cell:
     Attributes:
         spec: what the user asked for.
         facts: of the model.
-        adapter: class of a third-party detector; None for a preset of ours.
         task: the dataset.
         prompt: its classes as the model is given them.
         prompt_style: ``names`` or ``written``, as in force.
@@ -32,15 +31,14 @@ class Cell:
         test: images to report on.
         leaks: pictures of the training split that are in the test split too; None where nothing is tuned.
         few_shot: how the training subset was made, ``official-file`` or ``rule``; None where nothing is tuned.
-        weights: the weights' file; None for a third-party detector.
-        weights_sha256: its hash.
+        weights: what the model loads; None: its own weights.
+        weights_sha256: their hash.
         digest: of everything that can change the numbers.
         folder: of the record.
     """
 
     spec: RunSpec
     facts: ModelFacts
-    adapter: type[Adapter] | None
     task: Task
     prompt: Prompt
     prompt_style: PromptStyle
@@ -50,10 +48,15 @@ class Cell:
     test: Split
     few_shot: str | None
     leaks: int | None
-    weights: Path | None
+    weights: str | None
     weights_sha256: str
     digest: str
     folder: Path
+
+    @property
+    def model(self) -> type[Model]:
+        """The class of the model, imported already; a class made from a preset cannot be pickled with the cell."""
+        return find_model(self.spec.model)
 
     @property
     def name(self) -> str:

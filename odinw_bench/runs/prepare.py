@@ -7,14 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from glip_core.checkpoint import find_weights
-from glip_core.config import get_config
 from glip_core.errors import InputError
-from glip_core.files import file_sha256
 from odinw_bench.datasets.prompts import prompt_style, prompt_to_json, task_prompt
 from odinw_bench.datasets.store import SplitStore
 from odinw_bench.engine.recipes import check_overrides, hyperparameters
-from odinw_bench.models import Adapter, find_adapter
+from odinw_bench.models import find_model
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.spec import UNTUNED, RunSpec
 
@@ -62,12 +59,7 @@ def prepare(
         if not train.trainable_ids():
             raise InputError(f"the training split of '{task.name}' has no image with a usable box")
     test = splits.open(task, spec.eval_split)
-    adapter = find_adapter(spec.model)
-    if adapter is not None:
-        weights, weights_sha256 = None, _identify(adapter, spec.weights)
-    else:
-        weights = find_weights(get_config(spec.model), spec.weights)
-        weights_sha256 = _hash(weights)
+    weights_sha256 = _identify(spec.model, spec.weights, _version(spec.weights))
     used = {"train": train, "validation": validation, "test": test}
     identities: dict[str, Any] = {
         "suite": task.suite,
@@ -81,7 +73,6 @@ def prepare(
     return Cell(
         spec=spec,
         facts=spec.facts,
-        adapter=adapter,
         task=task,
         prompt=prompt,
         prompt_style=prompt_style(task, spec.mode, style, spec.attributes),
@@ -91,25 +82,22 @@ def prepare(
         test=test,
         few_shot=few_shot,
         leaks=leaks,
-        weights=weights,
+        weights=spec.weights,
         weights_sha256=weights_sha256,
         digest=digest,
         folder=Path(results) / spec.folder_name(task.suite, task.name, digest),
     )
 
 
-def _hash(path: Path) -> str:
-    """Of the file as it is now: weights of gigabytes are not read again for every cell."""
-    facts = path.stat()
-    return _hash_of_version(path, facts.st_mtime_ns, facts.st_size)
-
-
 @lru_cache(maxsize=64)
-def _identify(adapter: type[Adapter], weights: str | None) -> str:
-    """Of a third-party detector; asked once, since it may read gigabytes."""
-    return adapter.identify(weights)
+def _identify(model: str, weights: str | None, _version: tuple[int, int] | None) -> str:
+    """The hash of a model's weights; not computed for every cell, since it may take reading gigabytes."""
+    return find_model(model).identify(weights)
 
 
-@lru_cache(maxsize=64)
-def _hash_of_version(path: Path, _mtime: int, _size: int) -> str:
-    return file_sha256(path)
+def _version(weights: str | None) -> tuple[int, int] | None:
+    """Time of change and size of a file, which tell whether it is still the same one."""
+    if weights is None or not Path(weights).is_file():
+        return None
+    facts = Path(weights).stat()
+    return facts.st_mtime_ns, facts.st_size

@@ -8,12 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from glip_core import Detector, InputError
+from glip_core import InputError
 from odinw_bench.datasets.coco import annotation_notes
 from odinw_bench.engine.cache_settings import MEMORY_ONLY, CacheSettings
 from odinw_bench.engine.checkpoint import Resume
 from odinw_bench.engine.distributed import SINGLE_PROCESS, DistributedContext
-from odinw_bench.models import Adapter
+from odinw_bench.models import Model
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.claims import BusyError, Claim, LockLostError, claim, is_full, resume_path, tidy
 from odinw_bench.runs.environment import environment, now, reset_peak_memory, threads_for
@@ -21,7 +21,7 @@ from odinw_bench.runs.options import DEFAULTS, RunOptions
 from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.record import SCHEMA, RunRecord, is_done, read_record, write_record
 from odinw_bench.runs.spec import RunSpec
-from odinw_bench.runs.work import Say, Work, load_detector
+from odinw_bench.runs.work import Say, Work, load_model, load_tunable
 
 _GO, _DONE = "go", "done"
 
@@ -148,12 +148,12 @@ def _follow(cell: Cell, options: RunOptions, distributed: DistributedContext, sa
         work.tune_and_test(_begin(cell, options))
 
 
-def _begin(cell: Cell, options: RunOptions) -> Detector | Adapter:
+def _begin(cell: Cell, options: RunOptions) -> Model:
     reset_peak_memory(options.device)
-    detector = load_detector(cell, options.device)
-    if isinstance(detector, Detector):
-        detector.checkpointing = options.checkpointing
-    return detector
+    load = load_tunable if cell.settings else load_model
+    model = load(cell, options.device)
+    model.use_checkpointing(options.checkpointing)
+    return model
 
 
 def record_failure(cell: Cell, device: str, error: str) -> None:

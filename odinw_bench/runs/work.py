@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 
-import glip_core
-from glip_core import Detector, tuning
+from glip_core import InputError, tuning
 from odinw_bench.datasets.prompts import prompt_to_json
 from odinw_bench.engine.checkpoint import Resume
 from odinw_bench.engine.distributed import DistributedContext
@@ -21,7 +19,7 @@ from odinw_bench.engine.micro_batch import MicroBatching
 from odinw_bench.engine.predict import detect_split
 from odinw_bench.engine.train import Tuned, tune
 from odinw_bench.metrics.extra import evaluate_all
-from odinw_bench.models import Adapter
+from odinw_bench.models import Model, TunableModel
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.environment import peak_memory
 from odinw_bench.runs.options import RunOptions
@@ -31,22 +29,26 @@ from odinw_bench.utils.io import write_json
 Say = Callable[[str], None]
 
 
-def load_detector(cell: Cell, device: str) -> Detector | Adapter:
+def load_model(cell: Cell, device: str) -> Model:
     """The base model of a run.
 
     Raises:
-        InputError: the weights are of another model, or the prompt is longer than it reads.
+        InputError: the weights are of another model.
     """
     spec = cell.spec
-    if cell.adapter is not None:
-        return cell.adapter(spec.weights, device)
-    classes = None if cell.facts.has_text else len(cell.task.classes)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(spec.seed)  # a fresh class layer is part of the run
-        detector = glip_core.load(spec.model, cell.weights, num_classes=classes, device=device)
-    if cell.settings is not None and detector.config.has_text:
-        detector.token_map(cell.prompt)  # tuning wants the whole prompt at once: a longer one ends the run here
-    return detector
+    return cell.model.load(cell.weights, device, classes=len(cell.task.classes), seed=spec.seed)
+
+
+def load_tunable(cell: Cell, device: str) -> TunableModel:
+    """The base model of a run that tunes it.
+
+    Raises:
+        InputError: see :func:`load_model`; or the model cannot be tuned.
+    """
+    model = load_model(cell, device)
+    if not isinstance(model, TunableModel):
+        raise InputError(f"'{cell.spec.model}' cannot be tuned here: --mode {' or '.join(model.modes)}")
+    return model
 
 
 @dataclass
@@ -69,15 +71,11 @@ class Work:
     distributed: DistributedContext
     say: Say
 
-    def tune_and_test(self, detector: Detector | Adapter) -> dict[str, Any]:
+    def tune_and_test(self, model: Model) -> dict[str, Any]:
         """Tune, test; returns the record's ``metrics`` and ``cost``."""
         cell = self.cell
-        tuned = None
-        if isinstance(detector, Adapter):
-            total = detector.parameters
-        else:
-            total = sum(p.numel() for p in detector.parameters())
-            tuned = self.tune(detector) if cell.settings else None
+        total = model.parameters
+        tuned = self.tune(model) if isinstance(model, TunableModel) and cell.settings else None
         write_json(self.folder / "prompt.json", prompt_to_json(cell.prompt))
         started = time.perf_counter()
         seen = 0
@@ -90,7 +88,7 @@ class Work:
 
         micro_batching = MicroBatching()
         predictions = detect_split(
-            detector,
+            model,
             cell.prompt,
             cell.test,
             precision=cell.spec.precision,
@@ -117,13 +115,13 @@ class Work:
                 "tuning": tuned.images_per_pass if tuned else None,
                 "testing": micro_batching.max_images,
             },
-            "peak_memory_bytes": peak_memory(str(detector.device)),
+            "peak_memory_bytes": peak_memory(str(model.device)),
             "tuned_parameters": tuned.parameters if tuned else 0,
             "total_parameters": total,
         }
         return {"metrics": metrics, "cost": cost}
 
-    def tune(self, detector: Detector) -> Tuned:
+    def tune(self, model: TunableModel) -> Tuned:
         """Tune, and write what came of it."""
         cell, settings = self.cell, self.cell.settings
         assert settings is not None
@@ -137,7 +135,7 @@ class Work:
             self.say(f"epoch {line['epoch']}/{settings.epochs}: {found}")
 
         tuned = tune(
-            detector,
+            model,
             mode,
             cell.prompt,
             cell.train,
@@ -151,5 +149,5 @@ class Work:
             on_epoch=report,
         )
         write_lines(self.folder / "history.jsonl", tuned.history)
-        save_file(tuning.tuned_state(detector, mode), self.folder / "tuned.safetensors")
+        save_file(model.tuned_state(), self.folder / "tuned.safetensors")
         return tuned

@@ -11,10 +11,10 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-import glip_core
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.environment import threads_for
 from odinw_bench.runs.prepare import prepare
+from odinw_bench.runs.work import load_tunable
 from odinw_bench.search.sampler import ByClassSampler
 from odinw_bench.search.scorer import Scorer
 from odinw_bench.search.settings import SearchSettings
@@ -59,8 +59,8 @@ class Search:
         prepared = self.prepared
         assert prepared.train is not None
         assert prepared.validation is not None
-        detector = glip_core.load(self.settings.model, prepared.weights, device=self.settings.device).eval()
-        return Scorer(detector, [prepared.train, prepared.validation])
+        model = load_tunable(prepared, self.settings.device)
+        return Scorer(model, [prepared.train, prepared.validation])
 
 
 def set_up(settings: SearchSettings) -> Search:

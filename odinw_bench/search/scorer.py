@@ -8,12 +8,15 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from glip_core import Detector, Prompt, tuning
+import torch
+
+from glip_core import Prompt, tuning
 from odinw_bench.datasets.annotations import Annotations, ImageId
 from odinw_bench.datasets.coco import Split
 from odinw_bench.engine.features import FeatureCache, FrozenPart
 from odinw_bench.engine.predict import autocast, detect_split
 from odinw_bench.metrics.coco import evaluate
+from odinw_bench.models import TunableModel
 
 FIRST_SHARE = 3
 """A bad prompt is given up after one image in so many."""
@@ -39,7 +42,7 @@ class Scorer:
         annotations: of all images, numbered from 1.
 
     Args:
-        detector: a GLIP.
+        model: one that reads prompts.
         splits: the labelled images: the k-shot training subset and the validation images.
         precision: see :func:`odinw_bench.engine.predict.autocast`.
         budget: bytes of vision features held at most.
@@ -47,13 +50,13 @@ class Scorer:
 
     def __init__(
         self,
-        detector: Detector,
+        model: TunableModel,
         splits: Sequence[Split],
         *,
         precision: str = "fp32",
         budget: int = 2 << 30,
     ) -> None:
-        self.detector, self.precision = detector, precision
+        self.model, self.precision = model, precision
         self.cache = FeatureCache(budget)
         self.mode = tuning.get_mode("prompt")
         first: list[_Part] = []
@@ -104,12 +107,12 @@ class Scorer:
         return self._detect(prompt, self._first) + self._detect(prompt, self._rest)
 
     def _detect(self, prompt: Prompt, parts: Sequence[_Part]) -> list[dict[str, Any]]:
-        with autocast(self.detector.device, self.precision):
-            encoded = self.detector.encode(prompt)
-        frozen = FrozenPart(self.detector, self.mode, encoded, self.cache)
+        with autocast(torch.device(self.model.device), self.precision):
+            encoded = self.model.encode(prompt)
+        frozen = FrozenPart(self.model, self.mode, encoded, self.cache)
         rows: list[dict[str, Any]] = []
         for part in parts:
-            found = detect_split(self.detector, encoded, part.split, precision=self.precision, frozen=frozen)
+            found = detect_split(self.model, encoded, part.split, precision=self.precision, frozen=frozen)
             rows += [{**row, "image_id": part.numbers[row["image_id"]]} for row in found]
         return rows
 

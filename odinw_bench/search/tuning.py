@@ -13,7 +13,7 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.study import MaxTrialsCallback, Study
 from optuna.trial import Trial, TrialState
 
-from glip_core import Detector, tuning
+from glip_core import tuning
 from odinw_bench.engine.cache_settings import CacheSettings
 from odinw_bench.engine.feature_store import make_cache
 from odinw_bench.engine.features import FeatureCache
@@ -23,7 +23,7 @@ from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.environment import threads_for
 from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.run import run
-from odinw_bench.runs.work import load_detector
+from odinw_bench.runs.work import load_tunable
 from odinw_bench.search.recipe import NumberedSampler, RecipeSpace, in_words
 from odinw_bench.search.settings import SearchSettings
 from odinw_bench.search.study import (
@@ -136,8 +136,7 @@ def _tune(search: TuningSearch, overrides: dict[str, Any], trial: Trial) -> floa
     prepared, spec = search.prepared, search.prepared.spec
     assert prepared.train is not None
     assert prepared.validation is not None
-    detector = load_detector(prepared, search.settings.device)
-    assert isinstance(detector, Detector)
+    model = load_tunable(prepared, search.settings.device)
 
     def judge(line: dict[str, Any]) -> None:
         if line["validation_AP"] is not None:
@@ -146,7 +145,7 @@ def _tune(search: TuningSearch, overrides: dict[str, Any], trial: Trial) -> floa
                 raise optuna.TrialPruned
 
     tuned = tune(
-        detector,
+        model,
         tuning.get_mode(spec.mode),
         prepared.prompt,
         prepared.train,

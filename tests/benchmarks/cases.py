@@ -12,12 +12,13 @@ from torch import Tensor
 from torchvision.ops import deform_conv2d
 
 import glip_core
-from glip_core import GLIP, Detector, Prompt, Targets, tuning
+from glip_core import Detector, Prompt, Targets, tuning
 from glip_core.config import get_config
 from glip_core.modeling.deform import Levels, deform_conv
-from odinw_bench.engine.data import PreparedImage
 from odinw_bench.engine.features import FeatureCache, FrozenPart
 from odinw_bench.engine.predict import autocast
+from odinw_bench.models.glip import GlipModel
+from odinw_bench.models.inputs import PreparedImage
 from odinw_bench.profiling.measure import CLASSES
 from tests.glip_core.reference import plain_formulation
 
@@ -102,21 +103,21 @@ def tuning_epoch(name: str, mode_name: str, *, cached: bool, images: int = 2) ->
 
     The first call fills the cache, as the first epoch does.
     """
-    detector, prompt = detector_of(name), Prompt.from_classes(CLASSES)
-    assert isinstance(detector, GLIP)
+    model, prompt = GlipModel(detector_of(name)), Prompt.from_classes(CLASSES)
     mode = tuning.get_mode(mode_name)
-    named = mode.prepare(detector, prompt)
+    named = model.trainable(mode, prompt)
     optimiser = torch.optim.AdamW(tuning.parameter_groups(named, lr=1e-6, language_lr=1e-6, weight_decay=0.05))
-    frozen = FrozenPart(detector, mode, detector.encode(prompt), FeatureCache((4 << 30) if cached else 0))
+    words = model.encode_frozen(mode, prompt)
+    frozen = FrozenPart(model, mode, words, FeatureCache((4 << 30) if cached else 0))
     pixels = image().cpu()
     boxes = torch.tensor([[100.0, 100, 300, 400], [500, 200, 900, 700]])
     targets = [Targets(boxes, torch.tensor([0, 1])).to(DEVICE)]
 
     def work() -> object:
-        mode.train(detector)
+        model.train()
         for number in range(images):
             features = frozen.of(number, lambda: PreparedImage(pixels, SIZE))
-            losses = detector.losses_from_raw(frozen.outputs([features]), targets, prompt)
+            losses = model.losses([features], targets, words, model.normalisers(features, targets[0]))
             optimiser.zero_grad()
             torch.stack(list(losses.values())).sum().backward()
             optimiser.step()

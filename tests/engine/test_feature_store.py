@@ -12,16 +12,19 @@ from glip_core import TextFeatures
 from odinw_bench import RunSpec, run
 from odinw_bench.engine.cache_settings import CacheSettings
 from odinw_bench.engine.feature_store import FeatureStore, default_folder, make_cache
-from odinw_bench.engine.features import FeatureCache, Features
+from odinw_bench.engine.features import FeatureCache
+from odinw_bench.models.inputs import FrozenFeatures
 from odinw_bench.utils.io import sha256_bytes
 
+UNPACK = FrozenFeatures.unpack
 
-def features(number: int, *, text: bool = False) -> Features:
+
+def features(number: int, *, text: bool = False) -> FrozenFeatures:
     """1000 bytes of values that half precision would lose, with or without text."""
     generator = torch.Generator().manual_seed(number)
     words = torch.randn(1, 5, 8, generator=generator)
     fused = TextFeatures(words, words * 2, torch.ones(1, 5, dtype=torch.bool)) if text else None
-    return Features((torch.randn(1, 1, 10, 25, generator=generator),), fused, (10, 24), (10, 25))
+    return FrozenFeatures((torch.randn(1, 1, 10, 25, generator=generator),), fused, (10, 24), (10, 25))
 
 
 def name(number: int) -> str:
@@ -31,9 +34,9 @@ def name(number: int) -> str:
 @pytest.mark.parametrize("text", [True, False])
 def test_what_comes_back_is_what_was_put_in(tmp_path, text):
     store, given = FeatureStore(tmp_path, 10**6), features(1, text=text)
-    assert store.get(name(1)) is None
+    assert store.get(name(1), UNPACK) is None
     store.put(name(1), given)
-    found = FeatureStore(tmp_path, 10**6).get(name(1))  # as another process would
+    found = FeatureStore(tmp_path, 10**6).get(name(1), UNPACK)  # as another process would
     assert found is not None
     assert (found.hw, found.padded_hw) == (given.hw, given.padded_hw)
     assert all(a.equal(b) for a, b in zip(found.levels, given.levels, strict=True))
@@ -47,17 +50,17 @@ def test_the_longest_unused_go_when_the_disk_budget_is_spent(tmp_path):
     for number in range(3):
         store.put(name(number), features(number))
         os.utime(store._path(name(number)), (1000 + number, 1000 + number))
-    assert store.get(name(0)) is not None  # used just now
+    assert store.get(name(0), UNPACK) is not None  # used just now
     store.put(name(3), features(3))
-    assert store.get(name(1)) is None
-    assert store.get(name(0)) is not None and store.get(name(3)) is not None
+    assert store.get(name(1), UNPACK) is None
+    assert store.get(name(0), UNPACK) is not None and store.get(name(3), UNPACK) is not None
     assert sum(path.stat().st_size for path in tmp_path.rglob("*.safetensors")) <= 4000
 
 
 def test_what_is_larger_than_the_budget_is_left_out(tmp_path):
     store = FeatureStore(tmp_path, 500)
     store.put(name(1), features(1))
-    assert store.get(name(1)) is None and not list(tmp_path.rglob("*.safetensors"))
+    assert store.get(name(1), UNPACK) is None and not list(tmp_path.rglob("*.safetensors"))
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x00" * 40, b"half"])
@@ -65,9 +68,9 @@ def test_a_damaged_file_counts_as_absent_and_is_replaced(tmp_path, damage):
     store = FeatureStore(tmp_path, 10**6)
     store.put(name(1), features(1))
     store._path(name(1)).write_bytes(damage)
-    assert store.get(name(1)) is None
+    assert store.get(name(1), UNPACK) is None
     store.put(name(1), features(1))
-    assert store.get(name(1)) is not None
+    assert store.get(name(1), UNPACK) is not None
 
 
 def test_features_with_a_flipped_sign_count_as_absent_and_are_noted(tmp_path, caplog):
@@ -85,7 +88,7 @@ def test_a_folder_that_cannot_be_written_is_done_without(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     store = FeatureStore(tmp_path / "file", 10**6)
     store.put(name(1), features(1))
-    assert store.get(name(1)) is None
+    assert store.get(name(1), UNPACK) is None
 
 
 def test_the_default_folder_follows_the_system(monkeypatch, tmp_path):

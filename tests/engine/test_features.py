@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from odinw_bench.engine.features import FeatureCache, Features
+from odinw_bench.engine.features import FeatureCache
+from odinw_bench.models.inputs import FrozenFeatures
 
 
-def features(number: int) -> Features:
+def features(number: int) -> FrozenFeatures:
     """1000 bytes."""
-    return Features((torch.full((1, 1, 10, 25), float(number)),), None, (10, 25), (10, 25))
+    return FrozenFeatures((torch.full((1, 1, 10, 25), float(number)),), None, (10, 25), (10, 25))
 
 
 def fill(cache: FeatureCache, keys) -> list[float]:
@@ -29,7 +30,7 @@ def test_the_least_recently_used_goes_first():
 def test_what_is_larger_than_the_budget_is_not_kept_and_drives_out_nothing():
     cache = FeatureCache(1500)
     fill(cache, [1])
-    large = Features((torch.zeros(1, 1, 100, 100),), None, (100, 100), (100, 100))
+    large = FrozenFeatures((torch.zeros(1, 1, 100, 100),), None, (100, 100), (100, 100))
     assert cache.get("large", lambda: large) is large
     assert cache.held == 1000
     fill(cache, [1])

@@ -16,6 +16,7 @@ from odinw_bench.engine.predict import detect_split
 from odinw_bench.engine.recipes import hyperparameters
 from odinw_bench.engine.train import tune
 from odinw_bench.metrics.coco import evaluate
+from odinw_bench.models.glip import GlipModel
 from tests.glip_core.reference import sampling_nano
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -72,7 +73,7 @@ def test_detections_of_a_trained_model(precision):
     split, prompt = open_split(task, "test"), Prompt.from_classes(task.class_names)
     ap = []
     for device, how in (("cpu", "fp32"), ("cuda", precision)):
-        model = glip_core.load("glip-nano", device=device)
+        model = GlipModel(glip_core.load("glip-nano", device=device))
         ap.append(evaluate(split.annotations, detect_split(model, prompt, split, precision=how))["AP"])
     assert ap[1] == pytest.approx(ap[0], abs=0.05 if precision == "fp32" else 0.3)
 
@@ -82,7 +83,7 @@ def test_detections_of_a_trained_model(precision):
 def test_tuning_learns(mode, precision):
     task = load_task("vehicles", "mini")
     train, validation = open_split(task, "train"), open_split(task, "val")
-    model = glip_core.load("glip-nano", device="cuda")
+    model = GlipModel(glip_core.load("glip-nano", device="cuda"))
     recipe = replace(hyperparameters("mini-1", mode, 5), epochs=3, eval_every=3)
     subset, few = train.subset(train.image_ids[:12]), validation.subset(validation.image_ids[:6])
     prompt = Prompt.from_classes(task.class_names)

@@ -13,7 +13,7 @@ from glip_core import Prompt, tuning
 from glip_core.detection.losses import Normalisers
 from odinw_bench.datasets.registry import load_task
 from odinw_bench.datasets.sources import open_split
-from odinw_bench.engine import predict, reading
+from odinw_bench.engine import reading
 from odinw_bench.engine import train as training
 from odinw_bench.engine.checkpoint import Resume
 from odinw_bench.engine.data import ImageRequest, prepare_image, request_targets
@@ -22,6 +22,7 @@ from odinw_bench.engine.predict import detect_split
 from odinw_bench.engine.recipes import hyperparameters
 from odinw_bench.engine.schedule import DataOrder, Patience
 from odinw_bench.engine.train import DivergedError, tune
+from odinw_bench.models.glip import GlipModel
 from tests.glip_core.test_detector import SMALL
 
 TINY = dataclasses.replace(
@@ -41,9 +42,9 @@ def data():
     return Prompt.from_classes(task.class_names), train.subset(train.image_ids[:6]), test.subset(test.image_ids[:3])
 
 
-def detector(seed: int = 0) -> glip_core.GLIP:
+def detector(seed: int = 0) -> GlipModel:
     torch.manual_seed(seed)
-    return glip_core.assemble(TINY)
+    return GlipModel(glip_core.assemble(TINY))
 
 
 def settings(**changes):
@@ -62,7 +63,7 @@ def test_reading_in_the_background_changes_no_number(data, mode, monkeypatch):
         model = detector()
         tuned = tune(model, tuning.get_mode(mode), prompt, train, validation, settings(), seed=3)
         losses = [line["losses"] | {"AP": line["validation_AP"]} for line in tuned.history]
-        runs.append((losses, tuning.tuned_state(model, tuning.get_mode(mode))))
+        runs.append((losses, model.tuned_state()))
     (losses, state), (losses_ahead, state_ahead) = runs
     assert losses == losses_ahead
     assert all(state[name].equal(state_ahead[name]) for name in state)
@@ -76,7 +77,7 @@ def test_the_cache_changes_no_number(data, mode):
     for budget in (1 << 30, 0):
         model, cache = detector(), FeatureCache(budget)
         tuned = tune(model, tuning.get_mode(mode), prompt, train, validation, settings(), seed=3, cache=cache)
-        runs.append((tuned, tuning.tuned_state(model, tuning.get_mode(mode)), cache))
+        runs.append((tuned, model.tuned_state(), cache))
     (cached, state, cache), (plain, plain_state, no_cache) = runs
     strip = lambda history: [{k: v for k, v in line.items() if k != "seconds"} for line in history]  # noqa: E731
     assert strip(cached.history) == strip(plain.history)
@@ -125,7 +126,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(data, tmp_path, mode)
 
     def attempt(resume, stop_after=None):
         torch.manual_seed(0)
-        model, lines = glip_core.assemble(dataclasses.replace(SMALL, image_long=128)), []
+        model, lines = GlipModel(glip_core.assemble(dataclasses.replace(SMALL, image_long=128))), []
 
         def on_epoch(line):
             lines.append(line)
@@ -135,7 +136,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(data, tmp_path, mode)
         tuned = None
         with contextlib.suppress(Interruption):
             tuned = tune(model, chosen, prompt, train, validation, recipe, seed=3, resume=resume, on_epoch=on_epoch)
-        return tuned, tuning.tuned_state(model, chosen), [line["epoch"] for line in lines]
+        return tuned, model.tuned_state(), [line["epoch"] for line in lines]
 
     whole, expected, _ = attempt(None)
     path = tmp_path / "state"
@@ -176,11 +177,12 @@ def test_a_batch_is_one_batch_whatever_the_sizes_of_its_images(data):
     loop = training._Loop(model, mode, prompt, train, validation, recipe, 3, "fp32", FeatureCache())
     items = [prepare_image(train, view, model) for view in views]
     assert items[0].padded_hw != items[1].padded_hw
-    mode.train(model)
-    targets = [request_targets(train, v, i.hw, model.device) for v, i in zip(views, items, strict=True)]
-    total = sum((model.normalisers(i.padded_hw, t) for i, t in zip(items, targets, strict=True)), Normalisers(0, 0))
+    model.train()
+    network = model.network
+    targets = [request_targets(train, v, i.hw, network.device) for v, i in zip(views, items, strict=True)]
+    total = sum((network.normalisers(i.padded_hw, t) for i, t in zip(items, targets, strict=True)), Normalisers(0, 0))
     loss = sum(
-        sum(model.losses_from_raw(model.forward_raw(i.pixels, prompt), [t], prompt, normalisers=total).values())
+        sum(network.losses_from_raw(network.forward_raw(i.pixels, prompt), [t], prompt, normalisers=total).values())
         for i, t in zip(items, targets, strict=True)
     )
     loss.backward()
@@ -246,7 +248,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(data):
     prompt, train, validation = data
     model = detector()
     with torch.no_grad():
-        model.head.boxes.bbox_pred.weight.fill_(float("nan"))
+        model.network.head.boxes.bbox_pred.weight.fill_(float("nan"))
     with pytest.raises(DivergedError, match="lower the learning rate"):
         tune(model, tuning.get_mode("full"), prompt, train, validation, settings(), seed=3)
 
@@ -271,7 +273,7 @@ def test_detections_come_back_in_the_annotations_pixels(data):
     prompt, _, test = data
     model = detector()
     with torch.no_grad():
-        model.head.bias0.fill_(1.0)
+        model.network.head.bias0.fill_(1.0)
     found = detect_split(model, prompt, test)
     assert {entry["image_id"] for entry in found} == set(test.image_ids)
     width, height = test.size(test.image_ids[0])
@@ -285,7 +287,7 @@ def test_detections_come_back_in_the_annotations_pixels(data):
 def language_passes(model, work):
     """How often the language backbone runs meanwhile."""
     passes = []
-    hook = model.language.register_forward_hook(lambda *_: passes.append(1))
+    hook = model.network.language.register_forward_hook(lambda *_: passes.append(1))
     work()
     hook.remove()
     return len(passes)
@@ -310,5 +312,5 @@ def test_trained_language_runs_for_each_pass_and_once_for_each_evaluation(data):
 def test_a_split_is_detected_with_one_language_pass(data, monkeypatch):
     prompt, train, _ = data
     model = detector()
-    monkeypatch.setattr(predict, "BATCH", 1)
+    monkeypatch.setattr(GlipModel, "batch_size", 1)
     assert language_passes(model, lambda: detect_split(model, prompt, train)) == 1

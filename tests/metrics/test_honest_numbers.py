@@ -17,6 +17,7 @@ from odinw_bench.datasets.sources import open_split
 from odinw_bench.engine.predict import detect_split
 from odinw_bench.metrics import crowded as matching
 from odinw_bench.metrics.coco import evaluate
+from odinw_bench.models.glip import GlipModel
 from tests.metrics.reference import reference_metrics
 
 
@@ -124,7 +125,7 @@ def fish():
     """The nano model, a drawn test split and its prompt."""
     task = load_task("aquarium", "mini")
     split = open_split(task, "test")
-    return glip_core.load("glip-nano"), split.subset(split.image_ids[:12]), task_prompt(task, "manual")
+    return GlipModel(glip_core.load("glip-nano")), split.subset(split.image_ids[:12]), task_prompt(task, "manual")
 
 
 def test_neither_batches_nor_the_order_of_images_change_the_ap_of_a_model(fish, monkeypatch):
@@ -133,7 +134,7 @@ def test_neither_batches_nor_the_order_of_images_change_the_ap_of_a_model(fish, 
     rows = detect_split(detector, prompt, split)
     expected = evaluate(split.annotations, rows)["AP"]
     assert expected > 10
-    monkeypatch.setattr("odinw_bench.engine.predict.BATCH", 1)
+    monkeypatch.setattr(GlipModel, "batch_size", 1)
     alone = detect_split(detector, prompt, split)
     assert evaluate(split.annotations, alone)["AP"] == pytest.approx(expected, abs=0.1)
     best = [sorted((row["score"] for row in some), reverse=True)[:20] for some in (rows, alone)]
@@ -179,7 +180,7 @@ def test_labels_that_mean_nothing_teach_nothing(fish):
         if labels == "shuffled":
             split = Split(shuffled(train.annotations, 3), train._load_image, sha256="", image_ids=train.image_ids)
         torch.manual_seed(3)
-        detector = glip_core.load("dyhead-nano", num_classes=7)
+        detector = GlipModel(glip_core.load("dyhead-nano", num_classes=7))
         recipe = hyperparameters("mini-1", "linear", 5, {"epochs": 4, "eval_every": 4})
         tune(detector, tuning.get_mode("linear"), prompt, split, split, recipe, seed=3)
         reached[labels] = evaluate(test.annotations, detect_split(detector, prompt, test))["AP"]

@@ -121,7 +121,7 @@ def test_names_are_looked_up_once(cli, tmp_path, monkeypatch):
 
     for name in ("load_task", "open_split", "few_shot_subset"):
         counted(store, name)
-    for name in ("find_adapter", "find_weights", "hyperparameters"):
+    for name in ("find_model", "hyperparameters"):
         counted(preparation, name)
     counted(specs, "model_facts")
     options = ("--mode", "prompt", "--shots", "1", "--set", "epochs=1,copies=1")

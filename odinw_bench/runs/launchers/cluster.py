@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
@@ -130,7 +131,9 @@ def _connect(address: str | None) -> None:
 
 def _everywhere(cell: Cell) -> Cell:
     """A cell whose paths mean the same wherever a process was started."""
-    weights = None if cell.weights is None else cell.weights.resolve()
+    weights = cell.weights
+    if weights is not None and Path(weights).exists():
+        weights = str(Path(weights).resolve())
     return replace(cell, folder=cell.folder.resolve(), weights=weights)
 
 
