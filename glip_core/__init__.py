@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from glip_core.checkpoint import load_official_state_dict
     from glip_core.config import PRESETS, DetectorConfig
     from glip_core.detector import GLIP, Detector, DyHead
+    from glip_core.detector.grounding import GroundedPhrase, ground
     from glip_core.errors import InputError
-    from glip_core.grounding import GroundedPhrase, ground
     from glip_core.prompt import Prompt
     from glip_core.types import Detections, EncodedPrompt, RawOutputs, Targets, TextFeatures
 
@@ -33,8 +33,8 @@ _HOME = {
     "Detector": "detector",
     "DyHead": "detector",
     "InputError": "errors",
-    "GroundedPhrase": "grounding",
-    "ground": "grounding",
+    "GroundedPhrase": "detector.grounding",
+    "ground": "detector.grounding",
     "Prompt": "prompt",
     "Detections": "types",
     "EncodedPrompt": "types",

@@ -7,7 +7,7 @@ import torch
 
 import glip_core
 from glip_core import InputError
-from glip_core.grounding import phrase_spans
+from glip_core.detector.grounding import phrase_spans
 from odinw_bench import load_task
 from odinw_bench.datasets.sources import open_split
 

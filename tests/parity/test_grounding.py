@@ -12,7 +12,7 @@ import torch
 
 from glip_core.config import get_config
 from glip_core.detection.anchors import pyramid_anchors
-from glip_core.grounding import phrase_tokens, rank_phrases
+from glip_core.detector.grounding import phrase_tokens, rank_phrases
 from glip_core.modeling.bert import BERT_VOCABULARY, load_tokenizer
 from glip_core.postprocess import PostprocessConfig
 from glip_core.preprocess import scale_boxes

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glip_core.detector import GLIP
+from glip_core.detector.glip import GLIP
 from glip_core.errors import InputError
 from glip_core.images import load_image
 from glip_core.postprocess import PostprocessConfig, postprocess
