@@ -78,15 +78,15 @@ class GridProgress:
         if outcome.error is not None:
             names = self.errors.setdefault(outcome.error, [])
             names.append(self.names[index])
-            if self.lines and len(names) == 1:  # at once, so that a grid that runs for days can be mended
+            if self.lines and len(names) == 1:  # at once, so that a grid that runs for days can be fixed
                 self._line(f"error: {self.names[index]}: {outcome.error}")
             elif self.lines:
                 self._line(f"[{self.ended}/{len(self.names)}] {self.names[index]}: failed like {names[0]}")
         elif self.lines and outcome.record is not None:
             self._line(f"[{self.ended}/{len(self.names)}] {self.names[index]}: AP {number(outcome.record.ap)}")
 
-    def tell_errors(self) -> None:
-        """Say at the end what was not said at once."""
+    def print_errors(self) -> None:
+        """Print at the end the errors that were not printed at once."""
         if self.lines:
             return
         for error, (first, *others) in self.errors.items():

@@ -69,7 +69,7 @@ for _verb in (
 ):
     app.add_typer(_verb.app)
 
-_MENDABLE = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+_USER_ERRORS = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 
 
 def _version(value: bool) -> None:
@@ -88,7 +88,7 @@ def _root(
 
 
 def main() -> None:
-    """Run the program; what the user can mend is one line and exit code 2."""
+    """Run the program; errors that the user can fix are one line and exit code 2."""
     from odinw_bench.utils.allocator import keep_freed_memory
 
     keep_freed_memory()
@@ -101,6 +101,6 @@ def main() -> None:
             raise
         sys.exit(fail(error))
     except OSError as error:
-        if "--debug" in sys.argv or error.errno not in _MENDABLE:
+        if "--debug" in sys.argv or error.errno not in _USER_ERRORS:
             raise
         sys.exit(fail(InputError(f"cannot write '{error.filename}': {error.strerror}")))

@@ -44,7 +44,7 @@ def pretrain(
     workers: Annotated[int, typer.Option("--workers", min=0, help="Processes that draw scenes.")] = 1,
     debug: Debug = False,
 ) -> None:
-    r"""Train an embedded model again, from nothing. A stopped training goes on with the same command.
+    r"""Train an embedded model again, from nothing. The same command resumes a stopped training.
 
     The whole ladder, in the order in which each needs the one before:
 

@@ -152,8 +152,8 @@ def _title(good: Sequence[Mapping[str, Any]]) -> str:
     for row in good:
         precision = row["settings"]["precision"]
         rates[precision] = max(rates.get(precision, 0.0), row["matmul_gflops_per_second"])
-    told = ", ".join(f"{precision} {rate:,.0f} GFLOP/s" for precision, rate in rates.items())
-    return f"{here['device_name']}, threads: {here['threads']}; matrix product: {told}"
+    measured = ", ".join(f"{precision} {rate:,.0f} GFLOP/s" for precision, rate in rates.items())
+    return f"{here['device_name']}, threads: {here['threads']}; matrix product: {measured}"
 
 
 def _cells(settings: Mapping[str, Any]) -> list[str]:

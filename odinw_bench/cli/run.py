@@ -128,7 +128,7 @@ def run(
     r"""Tune and test: every combination of the given models, datasets, modes, shots and seeds.
 
     Lists are separated by commas, or the option is repeated. A finished run is never done twice; a run that fails is
-    recorded and the others go on. Exit code 0: all done; 1: some run failed; 2: unusable input.
+    recorded and the others continue. Exit code 0: all done; 1: some run failed; 2: unusable input.
 
     For example:
 
@@ -198,7 +198,7 @@ def _run_grid(grid: Grid, options: RunOptions, *, dry_run: bool, as_json: bool, 
     if not as_json:
         for note in notes:
             print(f"left out: {note}", file=sys.stderr)
-    choose_engine(options, [spec.facts for spec in specs])  # a slip is reported before all else
+    choose_engine(options, [spec.facts for spec in specs])  # a wrong name is reported first
     planned = plan(specs, options, splits)
     if dry_run:
         _print_plan(grid, planned, options, as_json=as_json)
@@ -206,7 +206,7 @@ def _run_grid(grid: Grid, options: RunOptions, *, dry_run: bool, as_json: bool, 
     try:
         return _work(grid, planned, options, as_json=as_json, debug=debug)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        print("interrupted; the same command resumes where this one stopped", file=sys.stderr)
         return 130
 
 
@@ -243,7 +243,7 @@ def _work(grid: Grid, planned: Plan, options: RunOptions, *, as_json: bool, debu
     if not is_main:
         return code
     print_results(results, eval_split=grid.eval_split, as_json=as_json)
-    progress.tell_errors()
+    progress.print_errors()
     if not as_json:
         before = f" ({len(planned.kept)} of {len(planned.cells)} were done before)" if planned.kept else ""
         print(f"records: {options.results}{before}")

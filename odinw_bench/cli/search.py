@@ -52,9 +52,16 @@ def search(
     hints: Annotated[
         bool, typer.Option("--hints/--from-scratch", help="Try the task's hand-written prompt first, or never.")
     ] = True,
-    check_luck: Annotated[
-        bool, typer.Option("--luck/--no-luck", help="Prompts: also search with shuffled labels: what luck alone finds.")
+    control: Annotated[
+        bool,
+        typer.Option(
+            "--control/--no-control",
+            help="Prompts: also search with shuffled labels, a control: what chance alone gains.",
+        ),
     ] = True,
+    old_control: Annotated[
+        bool | None, typer.Option("--luck/--no-luck", hidden=True, help="The earlier name of --control.")
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain/--no-explain", help="Prompts: also say which class's words matter.")
     ] = True,
@@ -69,8 +76,8 @@ def search(
 
     Prompts: each class gets words for its colour, texture, shape ... before or after its name, judged on the k
     labelled images per class and the validation images. Hyper-parameters: learning rate, weight decay, epochs and
-    copies of a tuning mode, each tried by tuning with them, judged on the validation images. A killed search goes on
-    with the same command, and several workers (here or elsewhere, with --storage) share one study. For example:
+    copies of a tuning mode, each tried by tuning with them, judged on the validation images. The same command
+    resumes a killed search, and several workers (here or elsewhere, with --storage) share one study. For example:
 
     ```
     odinw-bench search --suite mini --dataset aquarium --shots 5 --trials 60
@@ -84,6 +91,8 @@ def search(
     from odinw_bench.search import SearchSettings
     from odinw_bench.utils.hardware import pick_device
 
+    control = control if old_control is None else old_control
+    arguments = _Arguments(workers, control, explain, hints, quiet, as_json)
     named = split_list(dataset)
     for name in list_tasks(suite) if "all" in named else named:
         settings = SearchSettings(
@@ -103,7 +112,7 @@ def search(
             mode,
             protocol,
         )
-        _search(settings, _Arguments(workers, check_luck, explain, hints, quiet, as_json))
+        _search(settings, arguments)
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,7 @@ class _Arguments:
     """What the command line gives beside the settings."""
 
     workers: int
-    check_luck: bool
+    control: bool
     explain: bool
     hints: bool
     quiet: bool
@@ -143,7 +152,7 @@ def _search(settings: SearchSettings, arguments: _Arguments) -> None:
 
 
 def _search_prompts(settings: SearchSettings, arguments: _Arguments, say: _Sayer) -> tuple[Path, dict[str, Any]]:
-    from odinw_bench.search import begin, luck, set_up, work
+    from odinw_bench.search import begin, set_up, shuffled_control, work
     from odinw_bench.search.outcome import conclude
 
     search = set_up(settings)
@@ -151,11 +160,11 @@ def _search_prompts(settings: SearchSettings, arguments: _Arguments, say: _Sayer
     say.always(f"{search.name}: {settings.trials} prompts on {_images(search)} labelled images; the test split is not")
     with _others(settings, arguments.workers):
         work(search, say)
-    lucky = None
-    if arguments.check_luck:
-        say.always("the same search with shuffled labels: what luck alone would find")
-        lucky = luck(search, say)
-    return search.folder, conclude(search, lucky, explain=arguments.explain, say=say.always)
+    control = None
+    if arguments.control:
+        say.always("shuffled-label control: what the same search gains by chance alone")
+        control = shuffled_control(search, say)
+    return search.folder, conclude(search, control, explain=arguments.explain, say=say.always)
 
 
 def _search_recipes(settings: SearchSettings, arguments: _Arguments, say: _Sayer) -> tuple[Path, dict[str, Any]]:
@@ -172,7 +181,7 @@ def _search_recipes(settings: SearchSettings, arguments: _Arguments, say: _Sayer
 
 @contextmanager
 def _others(settings: SearchSettings, workers: int) -> Iterator[None]:
-    """Processes that do trials beside this one; all are done at the end."""
+    """Run further worker processes beside this one; all have ended when the block ends."""
     context = multiprocessing.get_context("spawn")
     others = [context.Process(target=_help, args=(settings,), daemon=True) for _ in range(workers - 1)]
     for other in others:
@@ -189,7 +198,7 @@ def _others(settings: SearchSettings, workers: int) -> Iterator[None]:
 
 
 def _help(settings: SearchSettings) -> None:
-    """The life of another worker."""
+    """What another worker does."""
     from odinw_bench.search import set_up, work
     from odinw_bench.search.tuning import set_up_tuning, work_tuning
     from odinw_bench.utils.allocator import keep_freed_memory
@@ -215,12 +224,12 @@ def show(content: Mapping[str, Any]) -> None:
     rows = [[what, number(entry["search_AP"]), number(entry["test_AP"])] for what, entry in content["prompts"].items()]
     numbers = ("labelled images", "test split")
     console().print(table("AP in percent", ["prompt", *numbers], rows, numbers=numbers))
-    prompts, lucky = content["prompts"], content["luck"]
-    if lucky is not None:
+    prompts, control = content["prompts"], content["shuffled_control"]
+    if control is not None:
         gain = (prompts[BEST]["search_AP"] or 0) - (prompts[PLAIN]["search_AP"] or 0)
         print(
             f"the search gained {format_number(gain, sign=True)} AP on the images it saw; with shuffled labels, "
-            f"where there is nothing to find, {format_number(lucky['gain'], sign=True)}"
+            f"where there is nothing to find, {format_number(control['gain'], sign=True)}"
         )
     if content["words"]:
         rows = [_word_row(entry) for entry in content["words"]]
@@ -250,7 +259,7 @@ def show_recipes(content: Mapping[str, Any]) -> None:
     print(f"the search gained {seen} AP on the images it saw, and {_difference(recipes, 'test_AP')} on the test split")
     if content["importance"]:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in content["importance"].items())
-        print(f"what moved the AP: {shares}")
+        print(f"what changed the AP most: {shares}")
     found = recipes[BEST]["overrides"]
     print(f"best recipe: run --mode {content['spec']['mode']} --set {in_words(found)}" if found else "none was better")
 

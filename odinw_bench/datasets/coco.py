@@ -72,7 +72,7 @@ class Split:
         return len(self.image_ids)
 
     def image(self, image_id: ImageId) -> Image:
-        """The picture, RGB, decoded anew at each call. A camera's EXIF orientation is not applied.
+        """The picture, RGB, decoded again at each call. A camera's EXIF orientation is not applied.
 
         Raises:
             InputError: the file is missing or not an image; the message names it.

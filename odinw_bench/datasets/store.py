@@ -47,7 +47,7 @@ class SplitStore:
     def leaks(self, task: Task, tested: str) -> int:
         """How many pictures of the training split are in another, byte for byte.
 
-        Official data are taken as they are, and the record says so; one's own can be mended.
+        Official data are taken as they are, and the record says so; one's own can be corrected.
 
         Raises:
             InputError: there are any, and the data are the user's own.

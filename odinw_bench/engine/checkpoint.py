@@ -55,7 +55,7 @@ class Resume:
         try:
             with self.path.open("rb") as stream:
                 if not _is_whole(stream):
-                    _log.warning("'%s' is damaged: the run begins anew", self.path)
+                    _log.warning("'%s' is damaged: the run starts over", self.path)
                     return None
                 stream.seek(0)
                 content = torch.load(stream, map_location="cpu", weights_only=True)

@@ -161,7 +161,7 @@ def hyperparameters(
 
 
 def check_overrides(protocol: str, overrides: Mapping[str, Any]) -> None:
-    """Check a protocol's name and overrides where nothing is tuned, so that a slip is not passed over in silence.
+    """Check a protocol's name and overrides where nothing is tuned, so that a wrong name is not ignored silently.
 
     Raises:
         InputError: see :func:`hyperparameters`.

@@ -87,7 +87,7 @@ def tune(
         seed: of data order and augmentation.
         precision: ``fp32``, ``bf16`` or ``fp16``.
         cache: for frozen features.
-        resume: where the state is kept; a run that was interrupted goes on from there, with the same numbers.
+        resume: where the state is kept; a run that was interrupted resumes from there, with the same numbers.
         distributed: the processes that share this run; all call with the same arguments.
         on_epoch: called with each new line of the history.
 

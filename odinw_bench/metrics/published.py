@@ -138,6 +138,6 @@ def published_cost(model: str, phase: str, *, fusion: bool) -> PublishedCost | N
     for row in cost["rows"]:
         if (row["model"], row["fusion"]) == (size, fusion):
             kind = "train" if phase == "training" else "inference"
-            told = f"published: {row['model']}, {cost['source']}; {cost['conditions'][phase]}"
-            return PublishedCost(float(row[f"{kind}_fps"]), float(row[f"{kind}_gb"]), told)
+            source = f"published: {row['model']}, {cost['source']}; {cost['conditions'][phase]}"
+            return PublishedCost(float(row[f"{kind}_fps"]), float(row[f"{kind}_gb"]), source)
     return None

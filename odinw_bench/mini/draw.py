@@ -73,7 +73,7 @@ _STRIPE_WIDTH = (math.pi - 2 * math.asin(0.15)) / (2 * math.pi)
 
 
 def _stripes(y: Field) -> NDArray[np.bool_]:
-    """Where sin(9.5 y + 0.8) > 0.15, told from the phase."""
+    """Where sin(9.5 y + 0.8) > 0.15, computed from the phase."""
     phase = y * (9.5 / (2 * math.pi)) - _STRIPE_START
     return phase - np.floor(phase) < _STRIPE_WIDTH
 
@@ -177,7 +177,7 @@ def _reach(look: Look) -> float:
     for part in look.parts:
         covered |= SHAPES[part.shape](*_local(part, x, y))
     furthest = float(_radius(x, y)[covered].max(initial=0))
-    return furthest + 4 / cells  # it may go on until the next cell of the grid
+    return furthest + 4 / cells  # it may continue until the next cell of the grid
 
 
 def stamp(look: Look, size: float, angle: float, jitter: NDArray[np.float32]) -> tuple[Field, Field]:

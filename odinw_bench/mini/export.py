@@ -32,7 +32,7 @@ def write_suite(
     Args:
         out: where to.
         tasks: which ones; by default all.
-        progress: told the folder of every finished split.
+        progress: called with the folder of every finished split.
 
     Returns:
         The annotation files. A split's file is written after its pictures, and an older one is removed before them,

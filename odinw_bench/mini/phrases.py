@@ -127,7 +127,7 @@ def plural(noun: str) -> str:
 def _claim(thing: Thing, rng: np.random.Generator, *, colourless: bool, web: bool, sizes: bool) -> Phrase:
     """What a sentence says of a thing: its common name, or its attributes.
 
-    Writers of web captions (``web``) leave attributes out; with ``sizes`` the size is told now and then.
+    Writers of web captions (``web``) leave attributes out; with ``sizes`` the size is mentioned now and then.
     """
     if thing.key is not None:
         return Phrase(thing.key, common=thing.key)
@@ -162,9 +162,9 @@ def caption_of(
     Args:
         scene: what it is about.
         rng: decides what is said.
-        colourless: whether the picture is grey, so that nobody could tell colours.
+        colourless: whether the picture is grey, so that colours cannot be seen.
         web: as found on the web: vaguer, with words around it, and now and then naming what is not there.
-        sizes: whether the size of a thing may be told; on the web it always may.
+        sizes: whether the size of a thing may be mentioned; on the web it always may.
 
     Returns:
         The sentence, the spans of its noun phrases, and per phrase the things it speaks of.

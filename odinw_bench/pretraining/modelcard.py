@@ -125,8 +125,8 @@ def _tests(model: str, sha256: str, records: Iterable[RunRecord]) -> str:
     for (mode, shots), by_task in sorted(scores.items(), key=lambda item: (item[0][0], _order(item[0][1]))):
         mean = summarize([summarize(values).mean for values in by_task.values()]).mean
         seeds = {len(values) for values in by_task.values()}
-        told = str(min(seeds)) if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"
-        lines.append(f"| {mode} | {shots} | {mean:.1f} | {len(by_task)} | {told} |")
+        shown = str(min(seeds)) if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"
+        lines.append(f"| {mode} | {shots} | {mean:.1f} | {len(by_task)} | {shown} |")
     return "\n".join(lines)
 
 

@@ -54,8 +54,8 @@ class PretrainRecipe:
 
 
 # GLIP-T's ladder (paper, table 1) in miniature. The class-head baseline comes first: its backbone is to the others
-# what the ImageNet one is to GLIP. The last model goes on from its teacher rather than from the backbone: it is the one
-# that people use, and two cores have better things to do than to learn the same twice.
+# what the ImageNet one is to GLIP. The last model continues from its teacher rather than from the backbone: it is the
+# one that people use, and two cores have better things to do than to learn the same twice.
 _LADDER: tuple[PretrainRecipe, ...] = (
     PretrainRecipe("dyhead-nano"),
     PretrainRecipe("glip-nano-a", backbone="dyhead-nano"),

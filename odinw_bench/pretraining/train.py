@@ -32,14 +32,14 @@ def pretrain(
     on_step: Callable[[dict[str, float]], None] | None = None,
     until: int | None = None,
 ) -> Detector:
-    """Train a nano model from nothing, or go on where an earlier call with the same recipe stopped.
+    """Train a nano model from nothing, or resume where an earlier call with the same recipe stopped.
 
     Args:
         recipe: what to do.
         out: folder of the checkpoint and the learning curve (a JSON line every 20 steps).
         workers: processes that draw scenes beside the training.
         save_every: steps between checkpoints.
-        on_step: told ``step``, ``steps_done`` in this call, ``loss`` and ``seconds`` after every step.
+        on_step: called with ``step``, ``steps_done`` in this call, ``loss`` and ``seconds`` after every step.
         until: stop after this step of the recipe's; the rate falls as the recipe says all the same.
 
     Returns:

@@ -21,7 +21,7 @@ def profile_all(
 
     Yields:
         What :func:`odinw_bench.profiling.profile` returns, or ``{"settings", "error"}`` for a setting that failed (out
-        of memory, say); the others go on.
+        of memory, say); the others continue.
     """
     for number, one in enumerate(settings, start=1):
         if say:

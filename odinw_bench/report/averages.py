@@ -1,4 +1,4 @@
-"""Means as the paper takes them: first over seeds, then over data sets, always with what they were taken over."""
+"""Averages as the paper takes them: first over seeds, then over data sets, always with what they were taken over."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def _mean_official_ids(scores: Sequence[Score]) -> float | None:
 def common_tasks(scores: Scores, configs: Iterable[Config] | None = None) -> tuple[list[str], list[Config]]:
     """Data sets that configurations can be compared on, and the configurations that have all of them.
 
-    All configurations share few data sets when one of them has hardly begun. Of the ways to choose, the one that
+    All configurations share few data sets when one of them has hardly started. Of the ways to choose, the one that
     keeps the most scores (data sets times configurations) is taken; among equals the one with more data sets.
 
     Returns:

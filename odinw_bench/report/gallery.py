@@ -60,7 +60,7 @@ def gallery(
         count: pictures of each kind, worst and best.
         data_root: folder of the official data.
         data: folders of the user's own data sets.
-        say: told why there is no gallery.
+        say: called with the reason where there is no gallery.
 
     Returns:
         the pictures; where there are none the text says why.
@@ -161,9 +161,9 @@ def _picture(test: TestData, image: ImageId, seen: _Seen, threshold: float, verd
         if box["score"] >= threshold
     ]
     right, wrong, missed = seen.counts(threshold)
-    told = f"{verdict}: F1 {seen.f1(threshold):.2f}, {right} right, {wrong} wrong, {missed} missed"
+    caption = f"{verdict}: F1 {seen.f1(threshold):.2f}, {right} right, {wrong} wrong, {missed} missed"
     return Picture(
-        test.split.file_name(image), told, test.split.size(image), _data_uri(test.picture(image)), truth, found
+        test.split.file_name(image), caption, test.split.size(image), _data_uri(test.picture(image)), truth, found
     )
 
 

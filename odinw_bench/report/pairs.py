@@ -158,7 +158,7 @@ def compare_pairs(
         seed: of the resampling.
         data_root: folder of the official data.
         data: folders of the user's own data sets.
-        say: told in words what happens.
+        say: called with a line of text at each step.
 
     Raises:
         InputError: two runs were tested on different data, these are not here, or predictions are missing.

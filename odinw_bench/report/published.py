@@ -92,8 +92,8 @@ def published_mean(config: Config, tasks: Collection[str]) -> PublishedMean | No
         return PublishedMean(
             float(row["average"]["ap"]), f"published: {row['model']}, {row['source']}", known_of, split
         )
-    told = f"published: {row['model']}, {row['source']}, mean of its {len(known)} columns measured here"
-    return PublishedMean(statistics.fmean(known), told, known_of, split)
+    source = f"published: {row['model']}, {row['source']}, mean of its {len(known)} columns measured here"
+    return PublishedMean(statistics.fmean(known), source, known_of, split)
 
 
 def released_mean(config: Config, tasks: Collection[str]) -> PublishedMean | None:
@@ -106,9 +106,9 @@ def released_mean(config: Config, tasks: Collection[str]) -> PublishedMean | Non
         return None
     row = facts()["glip_readme"]["averages"][name]
     about = "about " if row.get("approximate") else ""
-    told = f"released weights: {about}{row['ap']}, {name}, {facts()['glip_readme']['source']}"
+    source = f"released weights: {about}{row['ap']}, {name}, {facts()['glip_readme']['source']}"
     split = "those of the released weights are likely of 'val', which the README's command evaluates"
-    return PublishedMean(float(row["ap"]), told, _caveats("released", config, tasks), split)
+    return PublishedMean(float(row["ap"]), source, _caveats("released", config, tasks), split)
 
 
 def official_code_mean(config: Config, tasks: Collection[str]) -> PublishedMean | None:
@@ -117,16 +117,16 @@ def official_code_mean(config: Config, tasks: Collection[str]) -> PublishedMean 
     row = official_code()["rows"].get(model)
     if row is None or config.mode != "zero-shot" or WRITTEN in config.variant or not tasks:
         return None
-    told = f"official code: {model}, {official_code()['source']}, split '{official_code()['split']}'"
+    source = f"official code: {model}, {official_code()['source']}, split '{official_code()['split']}'"
     known_of = _caveats("official-code", config, tasks)
     split = f"those of the official code are of '{official_code()['split']}'"
     if set(tasks) == _all_datasets():
-        return PublishedMean(float(row["average"]), told, known_of, split)
+        return PublishedMean(float(row["average"]), source, known_of, split)
     if not set(tasks) <= set(row["per_dataset"]):
         return None
     values = [float(row["per_dataset"][task]) for task in sorted(tasks)]
     columns = "" if len(values) == 1 else f", mean of its {len(values)} rows measured here"
-    return PublishedMean(statistics.fmean(values), told + columns, known_of, split)
+    return PublishedMean(statistics.fmean(values), source + columns, known_of, split)
 
 
 def _caveats(kind: Kind, config: Config, tasks: Collection[str]) -> tuple[str, ...]:

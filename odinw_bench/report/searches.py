@@ -46,7 +46,7 @@ def _prompt_table(searches: Sequence[Mapping[str, Any]]) -> Table:
         Column("tried", numeric=True, hint="prompts"),
         Column("names, seen", numeric=True, hint="AP of the plain names on the labelled images"),
         Column("best, seen", numeric=True, hint="AP of the best prompt on the labelled images: it was chosen on them"),
-        Column("luck", numeric=True, hint="what the same search gains where labels mean nothing"),
+        Column("shuffled labels", numeric=True, hint="what the same search gains with shuffled labels: a control"),
         Column("names", numeric=True, hint="AP of the plain names on the test split"),
         Column("hand-written", numeric=True, hint="AP of the hand-written prompt on the test split"),
         Column("best found", numeric=True, hint="AP of the best prompt on the test split"),
@@ -121,13 +121,14 @@ def _gain(base: Mapping[str, Any], best: Mapping[str, Any]) -> float | None:
 def _row(search: Mapping[str, Any]) -> list[Cell]:
     spec, prompts = search["spec"], search["prompts"]
     plain, best = prompts["plain names"], prompts["best found"]
-    written, luck = prompts.get("hand-written"), search.get("luck")
+    written = prompts.get("hand-written")
+    control = search.get("shuffled_control", search.get("luck"))  # "luck" in records of earlier versions
     return [
         *_what(spec),
         number_cell(len(search["trials"]), 0),
         number_cell(plain["search_AP"]),
         number_cell(best["search_AP"]),
-        number_cell(luck["gain"] if luck else None, sign=True),
+        number_cell(control["gain"] if control else None, sign=True),
         number_cell(plain["test_AP"]),
         number_cell(written["test_AP"] if written else None),
         number_cell(best["test_AP"]),

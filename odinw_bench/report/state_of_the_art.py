@@ -98,15 +98,17 @@ def _released() -> Table:
     for name, row in readme["averages"].items():
         known = code["rows"].get(name, {})
         paper = name.split(" (CC3M")[0]
-        told = [*caveats("released", model=paper, mode="zero-shot", shots="0")]
-        told += [text for text in caveats("official-code", model=paper, mode="zero-shot") if known and text not in told]
+        notes = [*caveats("released", model=paper, mode="zero-shot", shots="0")]
+        notes += [
+            text for text in caveats("official-code", model=paper, mode="zero-shot") if known and text not in notes
+        ]
         rows.append(
             [
                 text_cell(name),
                 printed_cell(f"{'~' if row.get('approximate') else ''}{row['ap']}"),
                 printed_cell(str(known.get("average", ""))),
                 printed_cell(str(known.get("odinw35_average", ""))),
-                text_cell(" ".join(told)),
+                text_cell(" ".join(notes)),
             ]
         )
     notes = [f"Sources: {readme['source']}; {code['source']}.", f"README: {readme['note']}."]

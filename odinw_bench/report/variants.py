@@ -33,8 +33,8 @@ def variant_of(record: RunRecord) -> str:
     for key, value in (("weights", spec.weights), ("attributes", spec.attributes)):
         if value:
             body = key == "weights" and spec.model in PRESETS and not _has_text(spec.model)
-            told = f": {BODY_ALONE}" if body and _has_text(value) else ""
-            parts.append(f"{key} {PurePath(value).name}{told}")
+            note = f": {BODY_ALONE}" if body and _has_text(value) else ""
+            parts.append(f"{key} {PurePath(value).name}{note}")
     if spec.mode != "manual":
         parts += _unusual_prompt(record)
     if spec.precision != "fp32":

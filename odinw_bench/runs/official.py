@@ -1,4 +1,4 @@
-"""What a run would use on each task of the real suites, to hold against the official configuration; no data needed."""
+"""What a run would use on each task of the real suites, to compare with the official configuration; no data needed."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Plan:
 
 
 def plan(specs: Sequence[RunSpec], options: RunOptions, splits: SplitStore | None = None) -> Plan:
-    """Look up every cell, so that a slip is reported at once and not after hours.
+    """Look up every cell, so that a wrong name is reported at once and not after hours.
 
     Args:
         specs: what was asked for.

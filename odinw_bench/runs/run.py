@@ -53,7 +53,7 @@ def run(
 
     Returns:
         The record, which also is a mapping of what ``run.json`` holds. A run that fails leaves one with status
-        ``failed``, and the error is raised; one that is killed goes on from its last epoch when it is asked for again.
+        ``failed``, and the error is raised; one that is killed resumes from its last epoch when it is asked for again.
 
     Raises:
         InputError: something the user gave cannot be used.

@@ -71,7 +71,7 @@ class RunSpec:
     prompt_style: PromptStyle | None = None
 
     def __post_init__(self) -> None:
-        facts = self.facts  # first of all: a slip in the model's name is reported before any other
+        facts = self.facts  # first of all: an error in the model's name is reported before any other
         object.__setattr__(self, "overrides", dict(self.overrides))
         if self.protocol is not None:
             object.__setattr__(self, "protocol", newest_protocol(self.protocol))

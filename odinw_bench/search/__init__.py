@@ -6,8 +6,8 @@ from odinw_bench.search.prompt_search import (
     Search,
     begin,
     best_candidate,
-    luck,
     set_up,
+    shuffled_control,
     work,
     written_params,
 )
@@ -22,8 +22,8 @@ __all__ = [
     "begin",
     "best_candidate",
     "given_trial",
-    "luck",
     "set_up",
+    "shuffled_control",
     "work",
     "written_params",
 ]

@@ -21,18 +21,18 @@ from odinw_bench.utils.io import write_json, write_text
 Say = Callable[[str], None]
 
 
-def conclude(search: Search, luck: Mapping[str, float] | None, *, explain: bool, say: Say) -> dict[str, Any]:
+def conclude(search: Search, control: Mapping[str, float] | None, *, explain: bool, say: Say) -> dict[str, Any]:
     """Write ``best.yaml``, run the three prompts on the test split, write ``search.json``.
 
     Args:
         search: whose trials are done.
-        luck: what :func:`odinw_bench.search.luck` found; None: not asked.
+        control: what :func:`odinw_bench.search.shuffled_control` found; None: not asked for.
         explain: also say which class's words matter.
-        say: told in words what happens.
+        say: called with a line of text at each step.
 
     Returns:
         the content of ``search.json``: ``prompts`` (per prompt its caption, AP on the labelled images and on the test
-        split, and the folder of its record), ``trials``, ``luck`` and ``words``.
+        split, and the folder of its record), ``trials``, ``shuffled_control`` and ``words``.
     """
     settings, study = search.settings, search.study()
     best, candidate = best_candidate(search)
@@ -62,7 +62,7 @@ def conclude(search: Search, luck: Mapping[str, float] | None, *, explain: bool,
         "images": {"searched_on": len(search.prepared.train or ()) + len(search.prepared.validation or ())},
         "prompts": prompts,
         "best_parts": [dict(part) for part in candidate.parts],
-        "luck": None if luck is None else dict(luck),
+        "shuffled_control": None if control is None else dict(control),
         "words": explain_words(search, candidate) if explain else None,
         "trials": trial_rows(study, per_class=BY_GROUP),
     }

@@ -88,7 +88,7 @@ def begin(search: Search, *, hints: bool = True) -> None:
 
 
 def work(search: Search, say: Say = lambda _: None) -> None:
-    """Try prompts until the study is complete, beside whoever else is at it."""
+    """Try prompts until the study is complete, together with all other workers of the study."""
     settings = search.settings
     with threads_for(search.prepared.facts, settings.device):
         optimise(
@@ -102,21 +102,27 @@ def work(search: Search, say: Say = lambda _: None) -> None:
         )
 
 
-def luck(search: Search, say: Say = lambda _: None) -> dict[str, float]:
-    """The same search where there is nothing to find: with labels that were dealt out anew.
+def shuffled_control(search: Search, say: Say = lambda _: None) -> dict[str, float]:
+    """A control: the same search with shuffled labels, where there is nothing to find.
 
     Returns:
         ``plain``: AP of the plain names on those labels; ``best``: of the best prompt found; ``gain``: what a search
-        of this size finds by luck alone.
+        of this size gains by chance alone, AP in percent.
     """
     settings, space = search.settings, search.space
-    storage = open_storage(None, search.folder / "luck")
-    study = open_study(storage, f"{search.name} luck", ByClassSampler(space, settings.seed))
+    storage = open_storage(None, search.folder / "shuffled_control")
+    study = open_study(storage, f"{search.name} shuffled_control", ByClassSampler(space, settings.seed))
     enqueue(study, space.plain(), PLAIN)
     with threads_for(search.prepared.facts, settings.device):
         scorer = search.scorer.shuffled(settings.seed)
         optimise(
-            study, search.folder / "luck", space, scorer, trials=settings.trials, timeout=settings.timeout, say=say
+            study,
+            search.folder / "shuffled_control",
+            space,
+            scorer,
+            trials=settings.trials,
+            timeout=settings.timeout,
+            say=say,
         )
     plain, best = given_trial(study, PLAIN), study.best_trial
     plain_value = float(plain.value or 0.0) if plain is not None else 0.0
@@ -158,8 +164,8 @@ __all__ = [
     "begin",
     "best_candidate",
     "given_trial",
-    "luck",
     "set_up",
+    "shuffled_control",
     "work",
     "written_params",
 ]

@@ -69,7 +69,7 @@ def in_words(overrides: Mapping[str, Any]) -> str:
 class NumberedSampler(BaseSampler):
     """Optuna's multivariate TPE with draws that depend on the trial's number.
 
-    A study that is gone on with, and workers that share one, so never repeat each other's draws.
+    So neither a resumed study nor workers that share one repeat each other's draws.
 
     Args:
         space: the parameters.

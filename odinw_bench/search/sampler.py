@@ -33,7 +33,7 @@ STARTUP = 8
 class ByClassSampler(BaseSampler):
     """Suggests all parameters of a trial at once, group by group.
 
-    Everything it knows it reads from the study's finished trials, so a study can be gone on with, and shared by
+    Everything it knows it reads from the study's finished trials, so a study can be resumed, and shared by
     several workers.
 
     Args:

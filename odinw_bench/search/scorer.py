@@ -83,7 +83,7 @@ class Scorer:
         self._first_annotations = _only(self.annotations, self._first_numbers)
 
     def shuffled(self, seed: int) -> Scorer:
-        """The same images and features with labels that were dealt out anew: there is nothing to find."""
+        """The same images and features with shuffled labels: there is nothing to find."""
         other = copy.copy(self)
         other.annotations = shuffled(self.annotations, seed)
         other._first_annotations = _only(other.annotations, self._first_numbers)
@@ -120,7 +120,7 @@ class Scorer:
 def shuffled(annotations: Annotations, seed: int) -> Annotations:
     """The same images and boxes with labels that mean nothing.
 
-    With several classes they are dealt out anew among the boxes; with one, the images' boxes among the images.
+    With several classes the labels are shuffled among the boxes; with one, the images' boxes among the images.
     """
     draw = random.Random(seed)
     boxes = [dict(box) for box in annotations["annotations"]]

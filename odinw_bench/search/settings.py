@@ -23,7 +23,7 @@ class SearchSettings:
         space: ``prompt``: words; ``tuning``: hyper-parameters of a tuning mode.
         mode: the tuning mode whose hyper-parameters are sought; without meaning for prompts.
         trials: prompts or recipes to try, those that are given included.
-        timeout: seconds after which no new trial is begun; None: none.
+        timeout: seconds after which no new trial begins; None: no limit.
         storage: URL of a database for the study; None: a journal file in the search's folder.
         results: folder of the records; searches lie in its ``search/``.
         data_root: folder of the official data.

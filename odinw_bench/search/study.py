@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 
 
 def open_storage(storage: str | None, folder: Path) -> BaseStorage:
-    """Where trials are kept, so that a search goes on after a kill and workers can share it.
+    """Where trials are kept, so that a killed search can be resumed and workers can share it.
 
     Args:
         storage: a database's URL (``sqlite:///file``, ``postgresql://...``); None: a journal file in the folder.
@@ -61,7 +61,7 @@ def open_study(storage: BaseStorage, name: str, sampler: optuna.samplers.BaseSam
 
 
 def enqueue(study: Study, params: dict[str, Any], what: str) -> None:
-    """Have some parameters tried first, once, however often a search is begun."""
+    """Have some parameters tried first, once, however often a search is started."""
     if not any(trial.user_attrs.get(GIVEN) == what for trial in study.get_trials(deepcopy=False)):
         study.enqueue_trial(params, user_attrs={GIVEN: what})
 
@@ -90,13 +90,13 @@ def optimise(
     """Try prompts until the study has so many finished trials, whoever did them.
 
     Args:
-        study: to go on with.
+        study: to continue.
         folder: of the search, where its workers see each other.
         space: of the prompts.
         scorer: rates them.
         trials: in all.
-        timeout: seconds after which no new trial is begun; None: none.
-        say: told each result.
+        timeout: seconds after which no new trial begins; None: no limit.
+        say: called with each result.
     """
 
     def objective(trial: Trial, worker: str) -> float:

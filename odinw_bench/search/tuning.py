@@ -97,7 +97,7 @@ def begin_tuning(search: TuningSearch) -> None:
 
 
 def work_tuning(search: TuningSearch, say: Say = lambda _: None) -> None:
-    """Try recipes until the study is complete, beside whoever else is at it.
+    """Try recipes until the study is complete, together with all other workers of the study.
 
     A recipe is given up when its validation AP after some epoch is below the median of the others' by then; one
     whose loss diverges counts as failed.

@@ -1,6 +1,6 @@
 """The workers of a study: a trial whose worker died is tried again under its own number.
 
-Samplers draw by a trial's number and by what is finished, so a search that was killed and gone on with makes the same
+Samplers draw by a trial's number and by what is finished, so a search that was killed and resumed makes the same
 trials as one that was left in peace.
 """
 

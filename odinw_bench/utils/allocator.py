@@ -12,7 +12,7 @@ _NEVER = 2**31 - 1  # bytes
 def keep_freed_memory(keep: bool = True) -> bool:
     """Let this process keep the memory of freed arrays for the next ones.
 
-    By default glibc maps every block beyond 32 MiB anew and unmaps it when it is freed, so that each image pays for
+    By default glibc maps every block beyond 32 MiB again and unmaps it when it is freed, so that each image pays for
     a quarter of a million page faults: a seventh of the time of GLIP-T on a CPU. The process then stays as large as
     it once was. That peak is the same: within 3 % for GLIP-T's detection and full tuning on images of changing size.
 

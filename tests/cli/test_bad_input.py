@@ -1,4 +1,4 @@
-"""What the user got wrong: one line that says what and how to mend it, and exit code 2."""
+"""What the user got wrong: one line that says what and how to fix it, and exit code 2."""
 
 from __future__ import annotations
 

@@ -85,14 +85,14 @@ def test_a_failed_run_is_exit_code_one_and_the_others_run(cli, tmp_path, monkeyp
 
     def moody(detector, prompt, split, **options):
         if split.class_names == ["pothole"]:
-            raise RuntimeError("out of luck")
+            raise RuntimeError("out of paper")
         return real(detector, prompt, split, **options)
 
     monkeypatch.setattr(work, "detect_split", moody)
     grid = ("run", "--mode", "zero-shot", "--dataset", "pothole,packages", "--results", tmp_path)
     answer = cli(*grid)
     assert answer.code == 1
-    assert "error: glip-nano pothole zero-shot: RuntimeError: out of luck" in answer.err
+    assert "error: glip-nano pothole zero-shot: RuntimeError: out of paper" in answer.err
     assert "failed" in answer.out
     assert {record["status"] for _, record in find_records(tmp_path)} == {"done", "failed"}
     assert "Traceback" in cli(*grid, "--debug").err

@@ -50,3 +50,12 @@ def test_no_verb_brings_heavy_packages_with_its_help():
     code = "import sys, odinw_bench.cli\nprint(sorted({'torch', 'numpy', 'pandas', 'rich.table'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_earlier_name_of_an_option_is_read_but_not_shown(cli):
+    search = typer.main.get_command(app).commands["search"]
+    for arguments, value in ((["--no-luck"], False), (["--luck"], True), ([], None)):
+        assert search.make_context("search", ["--dataset", "pothole", *arguments]).params["old_control"] is value
+    shown = cli("search", "--help").out
+    assert "--no-control" in shown
+    assert "--luck" not in shown

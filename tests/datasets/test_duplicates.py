@@ -1,4 +1,4 @@
-"""Pictures of the training split that are in the test split too: found by content, refused where they can be mended."""
+"""Pictures in both the training and the test split: found by content, refused where they can be corrected."""
 
 from __future__ import annotations
 

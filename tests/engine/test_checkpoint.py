@@ -86,7 +86,7 @@ def test_a_damaged_state_counts_as_absent_and_is_noted(tmp_path, caplog):
         damaged[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
         path.write_bytes(damaged)
         assert Resume(path, "run").load() is None
-    assert f"'{path}' is damaged: the run begins anew" in caplog.text
+    assert f"'{path}' is damaged: the run starts over" in caplog.text
     path.write_bytes(whole)
     assert Resume(path, "run").load() is not None
 

@@ -234,7 +234,7 @@ def test_who_wakes_between_its_look_and_its_rename_finds_nothing_to_rename(tmp_p
 
 
 def test_the_old_record_is_there_until_the_new_one_is(tmp_path, monkeypatch):
-    """Where two folders cannot be exchanged in one step, a kill between two renames is mended by the next claim."""
+    """Where two folders cannot be exchanged in one step, a kill between two renames is repaired by the next claim."""
     folder = tmp_path / "record"
     write(folder, "old")
     monkeypatch.setattr(claims, "exchange", lambda *_: False)

@@ -1,4 +1,4 @@
-"""A full disk, a closed one, data that vanish: one line that says so, and the same command goes on afterwards."""
+"""A full disk, a closed one, data that vanish: one line that says so, and the same command resumes afterwards."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_other_commands_on_a_full_disk(finished, tried, disk):
     ordinary = finished / "results"
     commands = [
         ("report", "--results", ordinary, "--out", "disk/report"),
-        ("search", "--dataset", "packages", "--shots", "1", "--trials", "2", "--results", "disk", "--no-luck"),
+        ("search", "--dataset", "packages", "--shots", "1", "--trials", "2", "--results", "disk", "--no-control"),
         ("score", "--dataset", data, "--predictions", "p.json", "--model-name", "m", "--results", "disk"),
         ("predict", data / "test/0.jpg", "--prompt", "cat", "--out", "disk/out"),
         ("export", "coco", ordinary, "--out", "disk/coco"),

@@ -1,4 +1,4 @@
-"""SIGKILL: in an epoch, at each change of a file, in a download, to one worker of several, to one process of a team."""
+"""SIGKILL: in an epoch, at each change of a file, in a download, to one worker of several, to one of torchrun's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHORT = ("--set", "epochs=4,copies=1,eval_every=1", "--engine", "local")
 
 
 def test_in_an_epoch(tmp_path, tried):
-    """It goes on from the last epoch, and ends with the numbers of a run that was left in peace."""
+    """It resumes from the last epoch and ends with the numbers of a run that was left in peace."""
     peace, war = tmp_path / "peace", tmp_path / "war"
     peace.mkdir()
     war.mkdir()
@@ -146,13 +146,13 @@ def test_one_process_of_a_team(tmp_path, tried):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = [*launcher, "-m", "odinw_bench", *TUNED[:-2], *SHORT[:2], "--results", "results"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    team = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **pipes)
-    lock = when(lambda: next((tmp_path / "results").rglob("*.lock"), None), team)
-    os.kill(when(lambda: _owner(lock), team), signal.SIGKILL)
-    team.communicate(timeout=120)
-    assert team.returncode != 0
+    group = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **pipes)
+    lock = when(lambda: next((tmp_path / "results").rglob("*.lock"), None), group)
+    os.kill(when(lambda: _owner(lock), group), signal.SIGKILL)
+    group.communicate(timeout=120)
+    assert group.returncode != 0
     assert records(tmp_path / "results") == {}
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=180)
     assert again.returncode == 0, again.stderr[-2000:]
     assert len(numbers(records(tmp_path / "results"))) == 1
-    tried("fault: a process of a team killed")
+    tried("fault: a process under torchrun killed")

@@ -58,11 +58,11 @@ def test_two_grids_in_one_folder(tmp_path, tried):
     grid = ("run", "--dataset", ",".join(map(str, data)), "--mode", "zero-shot,linear", "--shots", "1")
     grid += ("--set", "epochs=2,copies=2", "--results", "results", "--json")
     both = [start(tmp_path, *grid, "--engine", "local"), start(tmp_path, *grid, "--workers", "2")]
-    told = [json.loads(end(program)[0]) for program in both]
+    reported = [json.loads(end(program)[0]) for program in both]
     found = records(tmp_path / "results")
     assert len(numbers(found)) == 10
     assert leftovers(tmp_path / "results") == []
-    for results in told:  # neither did a cell over that the other had done: start and end are those of the record
+    for results in reported:  # neither did a cell over that the other had done: start and end are those of the record
         assert len(results) == 10
         for result in results:
             whole = found[result["folder"].removeprefix("results/")]

@@ -22,7 +22,7 @@ def share_of_error(found: list[torch.Tensor], expected: list[torch.Tensor]) -> f
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_windows_a_few_at_a_time_equal_all_at_once(masked, monkeypatch):
-    """In float64, so only the order of operations differs: 1e-12. Portions end within an image, and at its end."""
+    """In float64, so only the order of operations differs: 1e-12. Micro-batches end within an image, and at its end."""
     torch.manual_seed(0)
     layer = WindowAttention(24, heads=3, window=4).double().eval()
     torch.nn.init.normal_(layer.relative_position_bias_table)

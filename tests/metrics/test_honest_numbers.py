@@ -159,7 +159,7 @@ def test_how_classes_are_numbered_does_not_change_the_ap_of_a_model(fish):
 
 
 def test_labels_that_mean_nothing_teach_nothing(fish):
-    """The control: tuned on labels that were dealt out anew, a model scores what chance gives.
+    """The control: tuned on shuffled labels, a model scores what chance gives.
 
     The class layer of DyHead starts from nothing, so all it knows of classes it learns here.
     """

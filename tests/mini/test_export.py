@@ -16,9 +16,9 @@ from odinw_bench.mini import contact_sheet, load_recipe, write_suite
 
 
 def test_a_folder_gives_what_the_embedded_task_gives(tmp_path: Path) -> None:
-    told: list[str] = []
-    written = write_suite(tmp_path / "out", ["packages", "raccoon"], progress=told.append)
-    assert [path.parent for path in written] == [Path(folder) for folder in told]
+    reported: list[str] = []
+    written = write_suite(tmp_path / "out", ["packages", "raccoon"], progress=reported.append)
+    assert [path.parent for path in written] == [Path(folder) for folder in reported]
     assert [path.parent.name for path in written] == ["train", "valid", "test"] * 2
     for name in ("packages", "raccoon"):
         embedded, folder = load_task(name, "mini"), load_task(tmp_path / "out" / name)

@@ -21,7 +21,7 @@ from odinw_bench.mini.recipes import SPLITS
 from odinw_bench.mini.suite import draw_scene
 
 SUITE = "1c7db7cec244448281c9f9c5c39d23c0ebec1c243d36a3ec783d5e6012c393af"
-"""Hash of all annotations. A change means another suite: raise ``VERSION``, and measure every published number anew."""
+"""Hash of all annotations. A change means another suite: raise ``VERSION``, and measure all published numbers again."""
 
 FINGERPRINT = """
 import zlib, numpy as np

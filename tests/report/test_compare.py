@@ -33,10 +33,10 @@ def test_words_and_json_are_those_of_the_bootstrap(cli, two):
     )
     assert words in answer.out
     assert "100 resamples of 40 test images of mini/aquarium" in answer.out
-    told = json.loads(cli("compare", poor, good, *FAST, "--json").out)
-    assert told["words"].startswith(f"B is better than A by {want.difference:.1f} AP (95 % interval {want.low:.1f} to")
-    assert told["pairs"][0]["difference"] == pytest.approx(-want.difference)
-    assert told["pairs"][0]["AP_b"] - told["pairs"][0]["AP_a"] == pytest.approx(want.difference, abs=1e-6)
+    shown = json.loads(cli("compare", poor, good, *FAST, "--json").out)
+    assert shown["words"].startswith(f"B is better than A by {want.difference:.1f} AP (95 % interval {want.low:.1f} to")
+    assert shown["pairs"][0]["difference"] == pytest.approx(-want.difference)
+    assert shown["pairs"][0]["AP_b"] - shown["pairs"][0]["AP_a"] == pytest.approx(want.difference, abs=1e-6)
 
 
 def test_no_clear_difference_is_called_that(cli, tmp_path):
@@ -53,17 +53,17 @@ def test_groups_are_paired_by_task_and_seed(cli, tmp_path):
             made.write_drawn(tmp_path, 0.9, dataset=dataset, seed=seed)
     made.write_drawn(tmp_path, 0.9, dataset="pothole")
     tuned, names = tmp_path / "mini/glip-nano/*/prompt-5shot-*", tmp_path / "mini/glip-nano/*/zero-shot-*"
-    told = json.loads(cli("compare", tuned, names, *FAST, "--json").out)
-    assert [(pair["dataset"], "seed30" in pair["a"]) for pair in told["pairs"]] == [
+    shown = json.loads(cli("compare", tuned, names, *FAST, "--json").out)
+    assert [(pair["dataset"], "seed30" in pair["a"]) for pair in shown["pairs"]] == [
         ("aquarium", False),
         ("aquarium", True),
         ("packages", False),
         ("packages", True),
     ]
-    means = [sum(pair["difference"] for pair in told["pairs"][i : i + 2]) / 2 for i in (0, 2)]
-    assert told["over_tasks"]["mean"] == pytest.approx(sum(means) / 2)
-    assert told["over_tasks"]["count"] == 2
-    assert told["unpaired"] == ["mini/pothole: seeds 3 are on one side only"]
+    means = [sum(pair["difference"] for pair in shown["pairs"][i : i + 2]) / 2 for i in (0, 2)]
+    assert shown["over_tasks"]["mean"] == pytest.approx(sum(means) / 2)
+    assert shown["over_tasks"]["count"] == 2
+    assert shown["unpaired"] == ["mini/pothole: seeds 3 are on one side only"]
     answer = cli("compare", tuned, names, *FAST)
     assert "over 2" in answer.out
     assert "of 4 pairs A is clearly better in 4, B in 0" in answer.out
@@ -77,8 +77,8 @@ def test_what_cannot_be_compared_is_refused(cli, tmp_path, two):
     assert "no run at" in cli("compare", good, tmp_path / "nothing-*").refused()
     assert "two runs of mini/aquarium" in cli("compare", tmp_path, good).refused()
 
-    failed = made.write(tmp_path, made.record(made.spec(mode="full"), error="RuntimeError: no luck"))
-    assert "no luck" in cli("compare", failed, good).refused()
+    failed = made.write(tmp_path, made.record(made.spec(mode="full"), error="RuntimeError: no paper"))
+    assert "no paper" in cli("compare", failed, good).refused()
 
     split = made.drawn("aquarium")
     foreign = made.record(made.spec(dataset="aquarium", mode="full"), evaluate(split.annotations, []), sha256="0" * 64)

@@ -133,14 +133,14 @@ def test_what_is_missing_and_what_failed_is_said(reported):
     assert "Every mean is over the same" not in text
     assert "Only means over the same tasks are comparable" in text
     missing = rows(reported, "mini-missing")
-    told = {(one["model"], one["mode"], one["shots"]): one for one in missing}
-    lost = told["glip-nano-a", "linear", "5"]
+    listed = {(one["model"], one["mode"], one["shots"]): one for one in missing}
+    lost = listed["glip-nano-a", "linear", "5"]
     assert (lost["missing"], lost["tasks"], lost["seeds"]) == ("2", "packages", "3, 30")
     assert lost["to do them"] == (
         "odinw-bench run --model glip-nano-a --suite mini --dataset packages --mode linear --shots 5 --seed 3,30"
     )
-    assert told["glip-nano", "prompt", "5"]["seeds"] == "30"
-    assert told["glip-nano", "full", "5"]["missing"] == "4"  # failed once, never done
+    assert listed["glip-nano", "prompt", "5"]["seeds"] == "30"
+    assert listed["glip-nano", "full", "5"]["missing"] == "4"  # failed once, never done
     assert len(missing) == 3
     assert "Tasks without any run: aerial, egohands" in text
     assert "dyhead-nano full (1, 5 shots)" in text

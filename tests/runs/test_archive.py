@@ -94,9 +94,9 @@ def test_comparing_archived_runs_says_what_is_missing(both):
 )
 def test_a_damaged_archive_is_named_in_one_line(content, why, tmp_path, cli):
     (tmp_path / ARCHIVE).write_bytes(content)
-    told = cli("report", "--results", tmp_path, "--out", tmp_path / "out").refused()
-    assert str(tmp_path / ARCHIVE) in told
-    assert why in told
+    line = cli("report", "--results", tmp_path, "--out", tmp_path / "out").refused()
+    assert str(tmp_path / ARCHIVE) in line
+    assert why in line
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):

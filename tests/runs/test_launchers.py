@@ -33,7 +33,7 @@ def cells(specs, results):
 
 
 class Log:
-    """Writes down what it is told."""
+    """Writes down what it is called with."""
 
     def __init__(self, on_begin=None):
         self.began, self.said, self.ended, self.on_begin = [], [], [], on_begin

@@ -89,7 +89,7 @@ def test_a_failed_run_is_recorded_and_tried_again(tmp_path, monkeypatch):
     prepared = prepare(spec, tmp_path)
 
     def explode(*_, **__):
-        raise RuntimeError("out of luck")
+        raise RuntimeError("out of paper")
 
     with monkeypatch.context() as patch:
         patch.setattr("odinw_bench.runs.work.detect_split", explode)
@@ -97,7 +97,7 @@ def test_a_failed_run_is_recorded_and_tried_again(tmp_path, monkeypatch):
             execute(prepared)
     record = json.loads((prepared.folder / "run.json").read_text())
     assert record["status"] == "failed"
-    assert record["error"] == "RuntimeError: out of luck"
+    assert record["error"] == "RuntimeError: out of paper"
     assert record["metrics"] is None
     assert odinw_bench.run(spec, tmp_path)["status"] == "done"
 

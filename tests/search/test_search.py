@@ -1,4 +1,4 @@
-"""The prompt search through the program: it finds, goes on, shares, and never looks at the test split."""
+"""The prompt search through the program: it finds, resumes, shares, and never looks at the test split."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from odinw_bench.runs.record import find_records
 from odinw_bench.search import SearchSettings, begin, set_up, work, written_params
 from odinw_bench.search.scorer import shuffled
 
-SMALL = ("search", "--dataset", "packages", "--shots", "1", "--no-luck", "--no-explain")
+SMALL = ("search", "--dataset", "packages", "--shots", "1", "--no-control", "--no-explain")
 
 
 def search_json(results):
@@ -35,11 +35,11 @@ def test_it_finds_a_prompt_that_run_takes(cli, tmp_path):
     assert prompts["best found"]["test_AP"] > prompts["plain names"]["test_AP"] + 10
     assert prompts["hand-written"]["search_AP"] is not None  # tried first
     assert content["trials"][0]["given"] == "plain names"
-    assert content["luck"]["gain"] < prompts["best found"]["search_AP"]
+    assert content["shuffled_control"]["gain"] < prompts["best found"]["search_AP"]
     assert content["words"][0]["class"] == "package"
     assert content["words"][0]["low"] <= content["words"][0]["difference"] <= content["words"][0]["high"]
     assert (folder / "history.png").stat().st_size > 5000
-    assert "what luck alone would find" in answer.err and "AP on the labelled images" in answer.out
+    assert "shuffled-label control" in answer.err and "AP on the labelled images" in answer.out
     again = cli(
         *("run", "--dataset", "packages", "--mode", "manual", "--attributes", folder / "best.yaml"),
         *("--results", results, "--json"),

@@ -59,7 +59,7 @@ def test_recipes_lie_around_the_protocols():
 
 
 def test_two_studies_that_go_on_do_not_repeat_draws():
-    """Workers share a seed, so a sampler that began anew in each would try the same recipes twice."""
+    """Workers share a seed, so a sampler that started over in each would try the same recipes twice."""
     space = RecipeSpace(hyperparameters("mini-1", "full", 5))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = optuna.storages.InMemoryStorage()

@@ -61,8 +61,8 @@ def check_content(data: Any, split: str, findings: Findings) -> tuple[Counts, li
     for box in boxes:
         used[str(box.get("image_id"))] += 1
         if str(box.get("image_id")) not in sizes:
-            told = f"annotation {shorten(box.get('id'))}: image {shorten(box.get('image_id'))}"
-            findings.add(split, "annotation of an image that is not listed", told)
+            text = f"annotation {shorten(box.get('id'))}: image {shorten(box.get('image_id'))}"
+            findings.add(split, "annotation of an image that is not listed", text)
         if box.get("id") == 0 and not isinstance(box.get("id"), bool):
             findings.add(split, "annotation with id 0", "pycocotools never counts it as found")
         _check_box(box, sizes.get(str(box.get("image_id"))), split, findings)
@@ -75,18 +75,18 @@ def check_content(data: Any, split: str, findings: Findings) -> tuple[Counts, li
 
 
 def _check_box(box: Mapping[str, Any], image: Mapping[str, Any] | None, split: str, findings: Findings) -> None:
-    corners, told = box.get("bbox"), f"annotation {shorten(box.get('id'))}"
+    corners, text = box.get("bbox"), f"annotation {shorten(box.get('id'))}"
     if not isinstance(corners, Sequence) or len(corners) != 4 or not all(map(is_number, corners)):
         return  # whoever opens the split names it
     x, y, width, height = corners
-    told += f": {[round(value, 1) for value in corners]}"
+    text += f": {[round(value, 1) for value in corners]}"
     if width <= 0 or height <= 0:
-        findings.add(split, "box without area", told)
+        findings.add(split, "box without area", text)
     if image is None or not is_number(image.get("width")) or not is_number(image.get("height")):
         return
     right, bottom = image["width"] + SLACK, image["height"] + SLACK
     if x < -SLACK or y < -SLACK or x + width > right or y + height > bottom:
-        findings.add(split, "box outside the image", f"{told} in {image['width']}x{image['height']}")
+        findings.add(split, "box outside the image", f"{text} in {image['width']}x{image['height']}")
 
 
 def _repeated(entries: Iterable[Mapping[str, Any]], split: str, kind: str, findings: Findings) -> None:

@@ -78,7 +78,7 @@ def check_task(
         data_root: see :func:`odinw_bench.datasets.sources.open_split`.
         subsets: (shots, seed) of few-shot subsets of the training split to count.
         pictures: decode every picture and hash its file; else only the annotations are read.
-        tick: told (split, pictures done, pictures in all).
+        tick: called with (split, pictures done, pictures in all).
 
     Raises:
         InputError: the data are not here, or (with ``subsets``) the training split cannot be used.

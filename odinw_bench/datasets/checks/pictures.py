@@ -30,7 +30,7 @@ def check_pictures(
         images: entries of the annotation file.
         findings: what is found is added.
         seen: from a file's hash to the (split, name) that had it first; carried from split to split.
-        tick: told (split, pictures done, pictures in all).
+        tick: called with (split, pictures done, pictures in all).
     """
     for number, image in enumerate(images, start=1):
         name = image.get("file_name")

@@ -38,14 +38,14 @@ class Downloaded:
 def download_task(task: Task, data_root: Path, source: SourceName = "auto", say: Say = lambda _: None) -> Downloaded:
     """Bring the data of a task below the data root.
 
-    What is half finished lies in ``.odinw-bench/`` there and is never taken for data; the same call goes on with
+    What is half finished lies in ``.odinw-bench/`` there and is never taken for data; the same call resumes with
     it. Data sets that share a zip are installed together.
 
     Args:
         task: a task of the official suites.
         data_root: the folder that the tasks' paths are relative to; made where it is missing.
         source: ``hub``, ``roboflow``, or ``auto``: the hub where the task has a zip there.
-        say: told in words what happens.
+        say: called with a line of text at each step.
 
     Raises:
         InputError: the task names no such source, its folder is there but incomplete or damaged, another process

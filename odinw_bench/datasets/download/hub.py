@@ -1,4 +1,4 @@
-"""Official zips from the Hugging Face hub: resumed where a download was cut off, held against the hub's hash."""
+"""Official zips from the Hugging Face hub: resumed where a download was cut off, compared with the hub's hash."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Fetched:
 
 
 def fetch(file: HubFile, folder: Path) -> Fetched:
-    """Download a file, or go on with what an earlier try left in the same folder.
+    """Download a file, or resume what an earlier try left in the same folder.
 
     The server is the hub's, or that of the environment variable ``HF_ENDPOINT``; a token for it is found where
     huggingface_hub looks for one.
@@ -40,7 +40,7 @@ def fetch(file: HubFile, folder: Path) -> Fetched:
 
     Raises:
         InputError: there is no network, no such file, or what came is not what the hub says it holds; the message
-            says how to go on.
+            says how to continue.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, RepositoryNotFoundError
@@ -50,14 +50,14 @@ def fetch(file: HubFile, folder: Path) -> Fetched:
     try:
         facts = get_hf_file_metadata(url)
         wanted = _sha256_of(facts.etag)
-        part = path.with_name(f"{path.name}.{(facts.etag or 'unknown')[:16]}.part")  # another version begins anew
+        part = path.with_name(f"{path.name}.{(facts.etag or 'unknown')[:16]}.part")  # another version starts over
         _fetch_rest(facts.location, url, part, facts.size)
     except (EntryNotFoundError, RepositoryNotFoundError, GatedRepoError) as error:
         raise InputError(f"{url} is not there, or not open to you ({type(error).__name__})") from error
     except Exception as error:  # what a lost connection raises depends on huggingface_hub's version
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"could not download {url}: {reason[:300]}; the same command goes on where it stopped"
+            f"could not download {url}: {reason[:300]}; the same command resumes where it stopped"
         ) from error
     found = file_sha256(part)
     if wanted is not None and found != wanted:
@@ -68,7 +68,7 @@ def fetch(file: HubFile, folder: Path) -> Fetched:
 
 
 def _fetch_rest(location: str, url: str, part: Path, size: int | None) -> None:
-    """What of a file is not here yet. huggingface_hub's own downloads begin anew after a kill; these are large."""
+    """What of a file is not here yet. huggingface_hub's own downloads start over after a kill; these are large."""
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers
 

@@ -82,7 +82,7 @@ class RayEngine:
                 for reference in done:
                     _receive(reference, running.pop(reference), queue, options, watch)
         finally:
-            for reference in running:  # interrupted: what was begun goes on from its last epoch next time
+            for reference in running:  # interrupted: what was begun resumes from its last epoch next time
                 with suppress(Exception):
                     ray.cancel(reference, force=True)
 

@@ -56,7 +56,7 @@ class TorchrunEngine(LocalEngine):
 
     For runs that are too large or too long for one GPU: the batch is split among the processes, and the numbers are
     those of one process with the whole batch, up to rounding. An error in one process ends the command, which may
-    then be given again: what is done is done, and a run that was begun goes on from its last epoch.
+    then be given again: what is done is done, and a run that was begun resumes from its last epoch.
     """
 
     def run(self, cells: Sequence[Cell], options: RunOptions, watch: Watcher) -> list[Outcome]:

@@ -141,7 +141,7 @@ def packed(files: dict[str, bytes]) -> bytes:
 
 def serve_roboflow(server: StandIn, workspace: str, project: str, version: int, export: bytes) -> None:
     """Answer as Roboflow does for one version of one project."""
-    told = {
+    reported = {
         "id": f"{workspace}/{project}/{version}",
         "name": "v",
         "created": 1,
@@ -159,8 +159,8 @@ def serve_roboflow(server: StandIn, workspace: str, project: str, version: int, 
     about |= {"unannotated": 0}
     server.json |= {
         f"/{workspace}": {"workspace": {"name": workspace, "url": workspace, "members": [], "projects": []}},
-        f"/{workspace}/{project}": {"workspace": {}, "project": about, "versions": [told]},
-        f"/{workspace}/{project}/{version}": {"version": told},
+        f"/{workspace}/{project}": {"workspace": {}, "project": about, "versions": [reported]},
+        f"/{workspace}/{project}/{version}": {"version": reported},
         f"/{workspace}/{project}/{version}/coco": {"export": {"link": f"{server.url}/export.zip?key={KEY}"}},
     }
     server.files["/export.zip"] = export

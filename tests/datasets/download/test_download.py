@@ -106,7 +106,7 @@ def test_a_broken_download_goes_on_where_it_stopped(download, server, tmp_path):
     chunk = 10 << 20  # what huggingface_hub writes at once
     server.files[ZIP] = standin.packed(official() | {"Raccoon/noise": os.urandom(2 * chunk)})
     server.cut_after = chunk + 1000
-    line = refused(download(), "could not download", "goes on where it stopped")
+    line = refused(download(), "could not download", "resumes where it stopped")
     assert ZIP in line
     assert not (tmp_path / "data/Raccoon").exists()
     server.cut_after, server.out_of_order = None, False
