@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing.process
 import os
 import subprocess
 import sys
@@ -36,14 +37,19 @@ def _no_interpreters(request, monkeypatch) -> None:
     """The default suite stays fast: a test that starts another Python is marked ``integration``."""
     if any(request.node.get_closest_marker(mark) for mark in ("integration", "slow")):
         return
+    told = "this test starts an interpreter: mark it with pytest.mark.integration"
     start = subprocess.Popen.__init__
 
-    def checked(self, arguments, *rest, **options) -> None:
-        command = arguments if isinstance(arguments, (list, tuple)) else [arguments]
-        assert str(command[0]) != sys.executable, "starts an interpreter: mark it with pytest.mark.integration"
+    def start_program(self, arguments, *rest, **options) -> None:
+        command = arguments if isinstance(arguments, list | tuple) else [arguments]
+        assert str(command[0]) != sys.executable, told
         start(self, arguments, *rest, **options)
 
-    monkeypatch.setattr(subprocess.Popen, "__init__", checked)
+    def start_worker(self) -> None:
+        raise AssertionError(told)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", start_program)
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", start_worker)
 
 
 _TRIED = "tried: "

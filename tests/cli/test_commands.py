@@ -39,6 +39,7 @@ def test_help_is_instant_and_teaches():
 def test_a_grid_from_plan_to_table(cli, results):
     """One after the other on one folder: plan, run, plan again, run again."""
     grid = (*TUNE, "--mode", "zero-shot", "--dataset", "packages,pothole", "--dataset", "raccoon", "--results", results)
+    grid += ("--engine", "local")
     planned = cli(*grid, "--dry-run")
     assert planned.code == 0
     assert "6 runs: 0 done, 6 to do; nothing was run" in planned.out

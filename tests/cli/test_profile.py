@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 
+@pytest.mark.integration
 def test_the_table_the_json_and_the_picture(cli, tmp_path):
     done = cli("profile", "--model", "glip-nano", "--repeats", "1", "--out", tmp_path, "--photo", "64x48")
     assert done.code == 0, done.err
