@@ -80,7 +80,7 @@ def test_features_with_a_flipped_sign_count_as_absent_and_are_noted(tmp_path, ca
     data = bytearray(path.read_bytes())
     data[-1] ^= 0x80
     path.write_bytes(data)
-    assert store.get(name(1)) is None
+    assert store.get(name(1), UNPACK) is None
     assert f"'{path}' are damaged and are computed again" in caplog.text
 
 
