@@ -7,7 +7,7 @@ from pathlib import Path
 from glip_core.errors import InputError
 from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.duplicates import leaked
-from odinw_bench.datasets.fewshot import Shots
+from odinw_bench.datasets.fewshot import Shots, pick_shots
 from odinw_bench.datasets.registry import load_task
 from odinw_bench.datasets.sources import few_shot_subset, open_split
 from odinw_bench.datasets.task import Task
@@ -63,6 +63,12 @@ class SplitStore:
             self._leaks[tested] = len(pairs)
         return self._leaks[tested]
 
-    def subset(self, task: Task, name: str, shots: Shots, seed: int) -> tuple[Split, str]:
-        """A k-shot subset, and how it was made; see :func:`odinw_bench.datasets.sources.few_shot_subset`."""
-        return few_shot_subset(task, name, self.open(task, name), shots, seed, self.data_root)
+    def subset(self, task: Task, name: str, shots: Shots, seed: int, *, shuffled: bool = True) -> tuple[Split, str]:
+        """A k-shot subset, and how it was made; see :func:`odinw_bench.datasets.sources.few_shot_subset`.
+
+        Not ``shuffled`` it is ``unshuffled``: images in the order of their ids, whatever the seed and the files.
+        """
+        split = self.open(task, name)
+        if not shuffled:
+            return split.subset(pick_shots(split.annotations, shots, 0)), "unshuffled"
+        return few_shot_subset(task, name, split, shots, seed, self.data_root)

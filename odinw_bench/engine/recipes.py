@@ -12,7 +12,9 @@ from odinw_bench.datasets.fewshot import Shots
 from odinw_bench.utils.text import shorten
 
 PROTOCOLS: Mapping[str, str] = {
+    "odinw-glip-readme-1": "the official README's command: k shots not shuffled, selection on all of validation",
     "odinw-glip-1": "the official recipe: up to 200 epochs, early stop, multi-scale and flip",
+    "odinw-glip-2": "the same with the official prepared data: k shots of training and of validation",
     "quick-1": "the official recipe cut to what a laptop does: few epochs, small images while tuning",
     "mini-1": "for the nano models: few epochs, one scale and flip",
 }
@@ -22,6 +24,11 @@ PROTOCOLS: Mapping[str, str] = {
 def newest_protocol(name: str) -> str:
     """A protocol's full name: ``quick`` is ``quick-1``; unknown names stay as they are."""
     return {full.rpartition("-")[0]: full for full in PROTOCOLS}.get(name, name)
+
+
+def official_protocol(shots: Shots) -> str:
+    """The official recipe for a number of shots: that of the prepared k-shot data, where there are shots to prepare."""
+    return "odinw-glip-1" if shots in (0, "all") else "odinw-glip-2"
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,8 @@ class Hyperparameters:
         min_lr: rates do not fall below this.
         eval_every: epochs between evaluations on the validation split.
         few_shot_validation: select on k shots of the validation split rather than on all of it.
+        shuffled_subset: take the ready-made k-shot file, or shuffle by the seed; else images in the order of their
+            ids, whatever the seed and whichever files there are.
     """
 
     lr: float
@@ -65,12 +74,15 @@ class Hyperparameters:
     eval_every: int = 1
     few_shot_validation: bool = False
     fresh_factor: float = 1.0
+    shuffled_subset: bool = True
 
     def to_json(self) -> dict[str, Any]:
-        """As a record holds it; without a ``fresh_factor`` of 1, so that runs older than it keep their digest."""
+        """As a record holds it; newer fields only where they change something, so that older runs keep their digest."""
         found = asdict(self) | {"scales": list(self.scales)}
         if self.fresh_factor == 1:
             del found["fresh_factor"]
+        if self.shuffled_subset:
+            del found["shuffled_subset"]
         return found
 
 
@@ -116,7 +128,7 @@ def hyperparameters(
     if mode not in _OFFICIAL:
         raise InputError(f"mode '{mode}' tunes nothing and has no hyper-parameters")
     few = shots != "all"
-    if protocol == "odinw-glip-1":
+    if protocol.startswith("odinw-glip-"):
         lr, decay, offset = _OFFICIAL[mode]
         chosen = Hyperparameters(
             lr=lr,
@@ -126,6 +138,8 @@ def hyperparameters(
             copies=_copies(_OFFICIAL_COPIES, shots),
             step_patience=3 if few else 2,
             stop_patience=8 if few else 4,
+            few_shot_validation=few and protocol == "odinw-glip-2",
+            shuffled_subset=not (few and protocol == "odinw-glip-readme-1"),
         )
     elif protocol == "quick-1":
         lr, decay, offset = _OFFICIAL[mode]

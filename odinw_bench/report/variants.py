@@ -10,6 +10,7 @@ import pandas as pd
 
 from glip_core.config import PRESETS
 from odinw_bench.datasets.registry import load_suite
+from odinw_bench.engine.recipes import official_protocol
 from odinw_bench.runs.record import RunRecord
 from odinw_bench.runs.spec import UNTUNED
 
@@ -26,7 +27,7 @@ def variant_of(record: RunRecord) -> str:
     spec, protocol, parts = record.spec, record.protocol_name, []
     if spec.mode not in UNTUNED:  # whatever tunes nothing knows no protocol
         config = PRESETS.get(spec.model)
-        usual = None if config is None else "mini-1" if config.family == "nano" else "odinw-glip-1"
+        usual = None if config is None else "mini-1" if config.family == "nano" else official_protocol(spec.shots)
         if protocol and usual and protocol != usual:
             parts.append(protocol)
         parts += [f"{key}={value}" for key, value in sorted(spec.overrides.items())]

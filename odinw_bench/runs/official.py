@@ -9,7 +9,7 @@ from glip_core.config import get_config
 from odinw_bench.datasets.prompts import task_prompt
 from odinw_bench.datasets.registry import load_suite
 from odinw_bench.datasets.task import Task
-from odinw_bench.engine.recipes import hyperparameters
+from odinw_bench.engine.recipes import Hyperparameters, hyperparameters
 from odinw_bench.runs.spec import UNTUNED, RunSpec
 
 
@@ -85,32 +85,32 @@ def official_profile(spec: RunSpec) -> OfficialProfile:
         "protocol": spec.protocol_name if settings else None,
     }
     shared |= settings.to_json() if settings else {}
-    tasks = [_profile(task, spec, few_shot_validation=bool(settings and settings.few_shot_validation))
-             for task in load_suite(spec.suite)]  # fmt: skip
+    tasks = [_profile(task, spec, settings) for task in load_suite(spec.suite)]
     return OfficialProfile(spec.suite, shared, sorted(tasks, key=lambda one: one.config.lower()))
 
 
-def _profile(task: Task, spec: RunSpec, *, few_shot_validation: bool) -> TaskProfile:
+def _profile(task: Task, spec: RunSpec, settings: Hyperparameters | None) -> TaskProfile:
     style = spec.prompt_style if spec.facts.has_text else "names"
     prompt = task_prompt(task, spec.mode if task.has_manual else "zero-shot", spec.attributes, style=style)
-    tuned = spec.mode not in UNTUNED
     tested = task.eval_split if spec.eval_split == "official" else spec.eval_split
     written = "written" if prompt != task_prompt(task, "zero-shot") else "names"
     return TaskProfile(
         config=task.config or task.name,
         caption=prompt.caption,
         prompt=written,
-        train=_file(task, "train", spec, few=True) if tuned else "",
-        validation=_file(task, task.eval_split, spec, few=few_shot_validation) if tuned else "",
+        train=_file(task, "train", spec, few=True, shuffled=settings.shuffled_subset) if settings else "",
+        validation=_file(task, task.eval_split, spec, few=settings.few_shot_validation) if settings else "",
         test=f"{tested}: {task.splits[tested].annotations}" if tested in task.splits else f"no split '{tested}'",
     )
 
 
-def _file(task: Task, split: str, spec: RunSpec, *, few: bool) -> str:
+def _file(task: Task, split: str, spec: RunSpec, *, few: bool, shuffled: bool = True) -> str:
     """The ready-made subset, which the rule stands in for where the data root has none; else the whole split."""
     pattern = task.fewshot.get(split)
     if not few or spec.shots == "all":
         return f"{split}: {task.splits[split].annotations}"
+    if not shuffled:
+        return f"{split}: unshuffled from {task.splits[split].annotations}"
     if pattern is None:
         return f"{split}: by the rule from {task.splits[split].annotations}"
     return f"{split}: " + pattern.replace("{shots}", str(spec.shots)).replace("{seed}", str(spec.seed))

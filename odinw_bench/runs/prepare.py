@@ -43,6 +43,7 @@ def prepare(
     prompt = task_prompt(task, spec.mode, spec.attributes, style=style)
     if spec.eval_split == OFFICIAL_SPLIT:  # the same run as with the name of the split
         spec = replace(spec, eval_split=task.eval_split)
+    selected_on = None
     train = validation = few_shot = settings = leaks = None
     if spec.mode in UNTUNED:
         check_overrides(spec.protocol_name, spec.overrides)
@@ -50,10 +51,11 @@ def prepare(
         settings = hyperparameters(spec.protocol_name, spec.mode, spec.shots, spec.overrides)
         if spec.facts.has_text:  # no layer of theirs starts from nothing
             settings = replace(settings, fresh_factor=1.0)
-        train, few_shot = splits.subset(task, "train", spec.shots, spec.seed)
+        shuffled = settings.shuffled_subset
+        train, few_shot = splits.subset(task, "train", spec.shots, spec.seed, shuffled=shuffled)
         leaks = splits.leaks(task, spec.eval_split)
         if settings.few_shot_validation:
-            validation, _ = splits.subset(task, task.eval_split, spec.shots, spec.seed)
+            validation, selected_on = splits.subset(task, task.eval_split, spec.shots, spec.seed)
         else:
             validation = splits.open(task, task.eval_split)
         if not train.trainable_ids():
@@ -81,6 +83,7 @@ def prepare(
         validation=validation,
         test=test,
         few_shot=few_shot,
+        few_shot_validation=selected_on,
         leaks=leaks,
         weights=spec.weights,
         weights_sha256=weights_sha256,

@@ -189,6 +189,7 @@ def _new_record(cell: Cell, device: str) -> dict[str, Any]:
         "data": {
             **{f"{name}_images": 0 if split is None else len(split) for name, split in splits.items()},
             "few_shot": cell.few_shot,
+            "few_shot_validation": cell.few_shot_validation,
             "leaks": cell.leaks,
             "annotations_sha256": {name: split.sha256 for name, split in splits.items() if split is not None},
             "annotation_notes": annotation_notes(splits),

@@ -10,7 +10,7 @@ from typing import Any
 from glip_core.errors import InputError, nearest
 from odinw_bench.datasets.fewshot import Shots
 from odinw_bench.datasets.task import PROMPT_STYLES, PromptStyle
-from odinw_bench.engine.recipes import PROTOCOLS, newest_protocol
+from odinw_bench.engine.recipes import PROTOCOLS, newest_protocol, official_protocol
 from odinw_bench.models import MODES, TEXT_MODES, UNTUNED, ModelFacts, model_facts
 from odinw_bench.utils.io import canonical_json, sha256_bytes
 from odinw_bench.utils.text import shorten
@@ -44,8 +44,8 @@ class RunSpec:
         mode: a tuning mode.
         shots: images per class, or ``"all"``; 0 for the modes that tune nothing.
         seed: of the subset, the data order and the augmentation.
-        protocol: named hyper-parameters; None: ``mini-1`` for the nano models, else ``odinw-glip-1``, the official;
-            without its version a name means the newest.
+        protocol: named hyper-parameters; None: ``mini-1`` for the nano models, else the official,
+            ``odinw-glip-2`` for k shots and ``odinw-glip-1`` for the rest; without its version a name means the newest.
         weights: a file or another preset's name; None: the model's own.
         attributes: a file with prompt parts for the ``manual`` mode, or any mode with written prompts; None: those
             of the task.
@@ -73,8 +73,6 @@ class RunSpec:
     def __post_init__(self) -> None:
         facts = self.facts  # first of all: an error in the model's name is reported before any other
         object.__setattr__(self, "overrides", dict(self.overrides))
-        if self.protocol is not None:
-            object.__setattr__(self, "protocol", newest_protocol(self.protocol))
         if self.mode not in MODES:
             raise InputError(f"unknown mode '{self.mode}'{nearest(self.mode, MODES)}")
         if self.mode in UNTUNED:
@@ -83,6 +81,9 @@ class RunSpec:
             raise InputError(f"mode '{self.mode}' tunes on labelled images: shots must be 1 or more, or 'all'")
         if self.shots != "all" and (isinstance(self.shots, bool) or not isinstance(self.shots, int) or self.shots < 0):
             raise InputError(f"shots must be a number of images per class or 'all', not {shorten(self.shots)}")
+        if self.protocol is not None:
+            newest = official_protocol(self.shots) if self.protocol == "odinw-glip" else newest_protocol(self.protocol)
+            object.__setattr__(self, "protocol", newest)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise InputError(f"seed must be a whole number of at least 0, not {shorten(self.seed)}")
         if self.mode in TEXT_MODES and not facts.has_text:
@@ -106,7 +107,7 @@ class RunSpec:
     @property
     def protocol_name(self) -> str:
         """The protocol in force."""
-        return self.protocol or ("mini-1" if self.facts.nano else "odinw-glip-1")
+        return self.protocol or ("mini-1" if self.facts.nano else official_protocol(self.shots))
 
     def to_json(self) -> dict[str, Any]:
         """The spec as a record holds it."""

@@ -11,6 +11,7 @@ import numpy as np
 from odinw_bench import evaluate, load_task
 from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.sources import open_split
+from odinw_bench.engine.recipes import official_protocol
 from odinw_bench.runs.record import write_record
 from odinw_bench.utils.io import canonical_json, sha256_bytes
 
@@ -49,7 +50,7 @@ def spec(dataset="packages", model="glip-nano", mode="prompt", shots=5, seed=3, 
         "mode": mode,
         "shots": 0 if mode in ("zero-shot", "manual") else shots,
         "seed": seed,
-        "protocol": "mini-1" if "nano" in model else "odinw-glip-1",
+        "protocol": "mini-1" if "nano" in model else official_protocol(0 if mode in ("zero-shot", "manual") else shots),
         "weights": None,
         "attributes": None,
         "overrides": {},
