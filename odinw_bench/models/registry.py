@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.metadata import entry_points
-from pathlib import Path
 
 from glip_core.config import PRESETS, DetectorConfig, get_config
 from glip_core.errors import InputError, nearest
 from odinw_bench.models.base import Model, ModelFacts
+from odinw_bench.utils.plugins import declared, load_object
 from odinw_bench.utils.text import shorten
 
 __all__ = ["BUILT_IN", "MODES", "TEXT_MODES", "UNTUNED", "ModelFacts", "find_model", "model_facts", "preset_facts"]
@@ -22,7 +19,8 @@ UNTUNED = ("zero-shot", "manual")
 TEXT_MODES = ("zero-shot", "manual", "prompt", "prompt+linear", "language", "language+linear")
 CLASS_MODES = tuple(mode for mode in MODES if mode not in TEXT_MODES)
 
-GROUP = "odinw_bench.detectors"
+GROUPS = ("odinw_bench.detectors", "odinw_bench.models")
+"""Groups of entry points; the first is what version 0.1.0 called it."""
 BUILT_IN: Mapping[str, str] = {
     "grounding-dino-t": "odinw_bench.models.grounding_dino:GroundingDinoT",
     "grounding-dino-b": "odinw_bench.models.grounding_dino:GroundingDinoB",
@@ -61,17 +59,10 @@ def find_model(model: str) -> type[Model]:
 @lru_cache(maxsize=64)
 def _import(model: str) -> type[Model]:
     target = BUILT_IN.get(model) or _declared().get(model) or model
-    module, colon, name = target.partition(":")
-    if not colon:
+    if ":" not in target:
         known = [*PRESETS, *BUILT_IN, *_declared()]
         raise InputError(f"unknown model {shorten(model)}{nearest(model, known)}; or PACKAGE.MODULE:CLASS")
-    here = str(Path.cwd())
-    if here not in sys.path:  # as for a script that is run here
-        sys.path.insert(0, here)
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"the detector '{target}' cannot be imported: {error}") from error
+    found = load_object(target, "detector")
     if not (isinstance(found, type) and issubclass(found, Model)):
         raise InputError(f"'{target}' is no subclass of odinw_bench.Adapter")
     if not re.fullmatch(r"[a-z0-9]+([.-][a-z0-9]+)*", getattr(found, "name", "")):
@@ -83,4 +74,4 @@ def _import(model: str) -> type[Model]:
 
 
 def _declared() -> dict[str, str]:
-    return {point.name: point.value for point in entry_points(group=GROUP)}
+    return {name: target for group in GROUPS for name, target in declared(group).items()}

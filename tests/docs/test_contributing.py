@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from odinw_bench.models.registry import find_model
 from tests.docs.blocks import ROOT, Block, blocks, section
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
@@ -92,6 +93,17 @@ def test_a_detector(follow):
     record = records(follow("A detector"))["zero-shot"]
     assert record["spec"]["model"] == "colour-difference"
     assert 0 <= record["metrics"]["AP"] <= 100
+    assert find_model("colour") is find_model("my_detector:ColourDifference")
+
+
+def test_the_entry_point_group_of_0_1_0_still_counts(tmp_path, monkeypatch):
+    (tmp_path / "older_detector.py").write_text(
+        next(block.text for block in blocks(section(TEXT, "A detector")) if block.name == "my_detector.py")
+    )
+    points = {"odinw_bench.detectors": {"older": "older_detector:ColourDifference"}}
+    _install(tmp_path, {"name": "older", "version": "1.0", "entry-points": points})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert find_model("older").name == "colour-difference"
 
 
 def test_a_metric(follow):
