@@ -31,6 +31,7 @@ def test_the_core_knows_nothing_of_the_benchmark():
 def test_the_core_needs_few_packages():
     allowed = {"glip_core", "torch", "torchvision", "timm", "transformers", "tokenizers", "safetensors"}
     allowed |= {"huggingface_hub", "PIL", "numpy"}  # they come with transformers and torchvision
+    allowed |= {"pandas", "supervision"}  # of Detections' to_pandas and to_supervision alone, imported when called
     for path in (ROOT / "glip_core").rglob("*.py"):
         foreign = {name.split(".")[0] for name in imported(path)} - allowed - set(sys.stdlib_module_names)
         assert not foreign, (path, foreign)
