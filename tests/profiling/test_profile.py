@@ -72,6 +72,7 @@ def test_the_machines_own_rate_is_positive():
     assert matrix_product_rate("cpu", "fp32", side=64, seconds=0.01) > 0
 
 
+@pytest.mark.integration
 def test_a_setting_that_fails_does_not_stop_the_others():
     wrong = ProfileSettings("glip-nano", repeats=1, device="cuda:99")
     found = list(profile_all([wrong, ProfileSettings("dyhead-nano", repeats=1)]))

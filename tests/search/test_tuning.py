@@ -15,6 +15,7 @@ from tests.search.test_search import search_json
 SMALL = ("search", "--dataset", "packages", "--space", "tuning", "--shots", "1", "--mode", "linear")
 
 
+@pytest.mark.integration
 def test_it_ends_with_a_recipe_that_run_takes(cli, tmp_path):
     results = tmp_path / "results"
     answer = cli(*SMALL, "--trials", "4", "--results", results)
