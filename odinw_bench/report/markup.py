@@ -95,6 +95,7 @@ def to_latex(table: Table) -> str:
         *(" & ".join(_latex_cell(cell) for cell in row) + r" \\" for row in table.rows),
         "\\bottomrule",
         "\\end{tabular}",
+        *(f"% {' '.join(note.split())}" for note in table.notes),  # what to know about the numbers goes with them
     ]
     return "\n".join(lines) + "\n"
 

@@ -115,6 +115,8 @@ def test_each_caveat_stands_in_the_table_of_its_number(tmp_path, cli):
     assert page.count(twice) == 2  # the headline, and the task's own table
     reruns = next(text for text in caveats("paper", model="GLIP-T (A)", mode="zero-shot") if "Re-runs" in text)
     assert reruns in page
+    latex = (out / "tables" / "odinw13-headline.tex").read_text(encoding="utf-8")
+    assert f"% {twice}" in latex.splitlines()
     assert "sample deviation" not in page  # about standard deviations of tuned runs, of which there are none
 
 
