@@ -38,6 +38,8 @@ def show(
         if rows:
             console().print(table(title, ["", ""], rows))
     print(f"files: {_files(record)}")
+    if not record.is_sealed and record.spec.suite != "mini":
+        print("pictures: not sealed (a record of schema 1 says nothing of them)")
     console().print(table("Data", ["", ""], _plain(record.data)))
     console().print(table("Environment", ["", ""], _plain(record.environment)))
 

@@ -89,7 +89,8 @@ def load_runs(results: Path) -> Runs:
     notes += [f"passed over {place}: it has no AP, its test split holds nothing to find" for place in unmeasured.folder]
     done = done[done["AP"].notna()]
     table = pd.DataFrame(classes, columns=["run", "name", "AP"])
-    return Runs(done, frame[~finished], table[table["run"].isin(done.index)].dropna(), notes + _data_notes(done))
+    failed = _not_redone(frame[~finished], done)
+    return Runs(done, failed, table[table["run"].isin(done.index)].dropna(), notes + _data_notes(done))
 
 
 def find_content(results: Path, pattern: str, kind: str) -> list[dict[str, Any]]:
@@ -162,6 +163,14 @@ def _newest(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     older = ordered.duplicated(cell, keep="last")
     notes = [f"passed over {place}: a newer run of the same cell counts" for place in sorted(ordered[older].folder)]
     return ordered[~older].drop(columns="_seed").sort_index(), notes
+
+
+def _not_redone(failed: pd.DataFrame, done: pd.DataFrame) -> pd.DataFrame:
+    """The failed runs whose cell was not done later: with repaired data a run has another digest and folder."""
+    cell = [*CONFIG, "dataset", "seed"]
+    later = {tuple(run[name] for name in cell): run["finished"] for run in done.to_dict("records")}
+    kept = [later.get(tuple(run[name] for name in cell), "") <= run["finished"] for run in failed.to_dict("records")]
+    return failed[pd.Series(kept, index=failed.index, dtype=bool)]
 
 
 def _data_notes(done: pd.DataFrame) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,7 @@ class Cell:
         few_shot_validation: likewise, of the subset that is selected on; None: all of the split.
         weights: what the model loads; None: its own weights.
         weights_sha256: their hash.
+        pictures_sha256: by split, what its pictures are; empty where they are drawn.
         digest: of everything that can change the numbers.
         folder: of the record.
     """
@@ -53,6 +55,7 @@ class Cell:
     leaks: int | None
     weights: str | None
     weights_sha256: str
+    pictures_sha256: Mapping[str, str]
     digest: str
     folder: Path
 

@@ -63,7 +63,7 @@ def plan(specs: Sequence[RunSpec], options: RunOptions, splits: SplitStore | Non
         if spec.dataset in problems:
             continue
         try:
-            cells[index] = prepare(spec, options.results, splits=splits)
+            cells[index] = prepare(spec, options.results, splits=splits, force=options.force)
         except InputError as error:
             problems[spec.dataset] = error
     if problems:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
+from odinw_bench.datasets.picture_hashes import pictures_sha256
 from odinw_bench.datasets.prompts import prompt_style, prompt_to_json, task_prompt
 from odinw_bench.datasets.store import SplitStore
 from odinw_bench.engine.recipes import check_overrides, hyperparameters
 from odinw_bench.models import find_model
 from odinw_bench.runs.cell import Cell
+from odinw_bench.runs.record import is_done, read_record
 from odinw_bench.runs.spec import UNTUNED, RunSpec
 
 OFFICIAL_SPLIT = "official"
@@ -25,6 +27,7 @@ def prepare(
     *,
     data_root: Path | str | None = None,
     splits: SplitStore | None = None,
+    force: bool = False,
 ) -> Cell:
     """Look up everything a spec names, read the annotations, and give the run its identity.
 
@@ -33,6 +36,8 @@ def prepare(
         results: folder of the records.
         data_root: folder of the official data.
         splits: opened splits to share between cells; its data root counts.
+        force: the run is to be done again. Else a finished one of schema 1 counts, whose digest did not cover the
+            pictures: the cell then has that digest and that folder.
 
     Raises:
         InputError: a name, file or value that cannot be used.
@@ -71,7 +76,14 @@ def prepare(
         "prompt": prompt_to_json(prompt),
         "hyperparameters": settings.to_json() if settings else None,
     }
-    digest = spec.digest(identities)
+    pictures = {name: found for name, split in used.items() if split and (found := pictures_sha256(split)) is not None}
+    digest = spec.digest(identities | ({"pictures": pictures} if pictures else {}))
+    folder = Path(results) / spec.folder_name(task.suite, task.name, digest)
+    if pictures and not force and not is_done(folder):
+        earlier = spec.digest(identities)
+        candidate = Path(results) / spec.folder_name(task.suite, task.name, earlier)
+        if _is_of_schema_1(candidate):
+            digest, folder = earlier, candidate
     return Cell(
         spec=spec,
         facts=spec.facts,
@@ -87,9 +99,19 @@ def prepare(
         leaks=leaks,
         weights=spec.weights,
         weights_sha256=weights_sha256,
+        pictures_sha256=pictures,
         digest=digest,
-        folder=Path(results) / spec.folder_name(task.suite, task.name, digest),
+        folder=folder,
     )
+
+
+def _is_of_schema_1(folder: Path) -> bool:
+    """Whether a folder holds a finished run of the time when digests did not cover the pictures."""
+    try:
+        record = read_record(folder)
+    except InputError:
+        return False
+    return record.is_done and not record.is_sealed
 
 
 @lru_cache(maxsize=64)

@@ -61,7 +61,7 @@ def run(
     """
     root = None if data_root is None else Path(data_root)
     options = RunOptions(Path(results), root, device, force, cache, checkpointing)
-    cell = prepare(spec, options.results, data_root=options.data_root)
+    cell = prepare(spec, options.results, data_root=options.data_root, force=force)
     return execute(cell, options, distributed, say or _silent)
 
 
@@ -192,6 +192,7 @@ def _new_record(cell: Cell, device: str) -> dict[str, Any]:
             "few_shot_validation": cell.few_shot_validation,
             "leaks": cell.leaks,
             "annotations_sha256": {name: split.sha256 for name, split in splits.items() if split is not None},
+            "pictures_sha256": dict(cell.pictures_sha256),
             "annotation_notes": annotation_notes(splits),
         },
         "protocol": {

@@ -54,7 +54,10 @@ def test_sound_data(cli, pets):
     assert (one["shots"], one["seed"], one["made"]) == (1, 3, "rule")
     assert all(images >= 1 for images, _ in one["classes"].values())
     assert everything["classes"] == {"cat": [2, 2], "dog": [1, 1]}
+    hashes = checked["pictures_sha256"]
+    assert set(hashes) == set(checked["counts"]) and all(len(value) == 64 for value in hashes.values())
     table = cli("data", "check", "--dataset", pets)
+    assert hashes["test"][:6] in table.out
     assert "cat 2, dog 1" in table.out and "pets: sound" in table.out
 
 

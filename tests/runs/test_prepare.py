@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import shutil
 from collections import Counter
 
 import pytest
+from PIL import Image
 
 from glip_core import InputError
 from glip_core.checkpoint import EMBEDDED
-from odinw_bench import RunSpec
-from odinw_bench.datasets import store
+from glip_core.files import file_sha256
+from odinw_bench import RunSpec, load_task, run
+from odinw_bench.datasets import picture_hashes, store
+from odinw_bench.datasets.picture_hashes import pictures_sha256
+from odinw_bench.datasets.sources import open_split
 from odinw_bench.datasets.store import SplitStore
 from odinw_bench.runs import prepare as preparation
 from odinw_bench.runs import spec as specs
@@ -139,3 +144,72 @@ def test_a_cell_can_be_sent_to_another_process():
     assert sent.test.annotations == cell.test.annotations
     first = cell.test.image_ids[0]
     assert sent.test.image(first).tobytes() == cell.test.image(first).tobytes()
+
+
+def grey(folder):
+    for path in folder.glob("test/*.jpg"):
+        Image.new("RGB", (120, 80), (128, 128, 128)).save(path)
+
+
+def test_other_pictures_are_another_run(pets, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    spec = RunSpec(str(pets), mode="zero-shot")
+    before, again = prepare(spec, tmp_path), prepare(spec, tmp_path)
+    assert before.digest == again.digest
+    assert set(before.pictures_sha256) == {"test"}
+    grey(pets)
+    after = prepare(spec, tmp_path)
+    assert after.digest != before.digest
+    assert after.folder != before.folder
+    assert prepare(RunSpec("packages", mode="zero-shot"), tmp_path).pictures_sha256 == {}
+
+
+def test_pictures_are_read_once_and_never_believed_when_changed(pets, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(picture_hashes, "_SETTLED_NS", -1)
+    read = []
+
+    def counted(path):
+        read.append(path.name)
+        return file_sha256(path)
+
+    monkeypatch.setattr(picture_hashes, "file_sha256", counted)
+    split = open_split(load_task(pets), "test")
+    first = pictures_sha256(split)
+    assert read == ["0.jpg", "1.jpg"]
+    assert pictures_sha256(split) == first
+    assert len(read) == 2
+    path = pets / "test" / "0.jpg"
+    facts, data = path.stat(), bytearray(path.read_bytes())
+    data[-10] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # same size, same inode, same time of writing
+    assert pictures_sha256(split) != first
+    assert read[2:] == ["0.jpg"]
+    (memory,) = (tmp_path / "cache").rglob("*.json")
+    for content in ("", "[]", '{"files": 3}', '{"files": {"0.jpg": [1], "1.jpg": null}}'):
+        changed = pictures_sha256(split)
+        memory.write_text(content)
+        assert pictures_sha256(split) == changed
+    path.unlink()
+    assert pictures_sha256(split) not in (first, changed)
+
+
+def test_a_finished_record_of_schema_1_still_counts(pets, tmp_path, monkeypatch):
+    """Its digest did not cover the pictures."""
+    spec = RunSpec(str(pets), mode="zero-shot")
+    with monkeypatch.context() as patched:
+        patched.setattr(preparation, "pictures_sha256", lambda _: None)
+        earlier = prepare(spec, tmp_path)
+    done = run(spec, tmp_path)
+    folder = prepare(spec, tmp_path).folder
+    assert folder != earlier.folder
+    content = {**done.to_json(), "schema": 1, "digest": earlier.digest}
+    del content["files"]
+    folder.rename(earlier.folder)
+    (earlier.folder / "run.json").write_text(json.dumps(content))
+    assert prepare(spec, tmp_path).folder == earlier.folder
+    assert run(spec, tmp_path)["digest"] == earlier.digest  # not done again
+    assert prepare(spec, tmp_path, force=True).folder == folder
+    assert run(spec, tmp_path, force=True)["digest"] == done["digest"]
+    assert prepare(spec, tmp_path).folder == folder  # the one that covers the pictures goes first

@@ -86,12 +86,17 @@ class _Tick:
 def _print(checked: Sequence[Checked]) -> None:
     numbers = ["images", "boxes", "crowd", "without boxes"]
     rows = [
-        [one.task, split, *map(str, (found.images, found.boxes, found.crowd, found.empty)), _listed(found.classes)]
+        [
+            *(one.task, split),
+            *map(str, (found.images, found.boxes, found.crowd, found.empty)),
+            one.pictures_sha256.get(split, "-")[:12],
+            _listed(found.classes),
+        ]
         for one in checked
         for split, found in one.counts.items()
     ]
     if rows:
-        columns = ["task", "split", *numbers, "boxes by class"]
+        columns = ["task", "split", *numbers, "pictures' hash", "boxes by class"]
         console().print(table("What the data hold", columns, rows, numbers=numbers))
     subsets = [
         [one.task, str(part.shots), str(part.seed), part.made, str(part.images), _subset(part.classes)]

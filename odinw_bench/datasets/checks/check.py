@@ -14,6 +14,7 @@ from odinw_bench.datasets.checks.pictures import check_pictures
 from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.download.manifest import damage, read_manifest
 from odinw_bench.datasets.fewshot import Shots
+from odinw_bench.datasets.picture_hashes import pictures_sha256
 from odinw_bench.datasets.sources import few_shot_subset, is_present, open_split
 from odinw_bench.datasets.sources.files import root_of
 from odinw_bench.datasets.task import SplitPaths, Task
@@ -50,12 +51,14 @@ class Checked:
         counts: by split.
         findings: what is wrong or odd.
         subsets: as asked for.
+        pictures_sha256: by split, the hash of its pictures that a run's record states; only where they were read.
     """
 
     task: str
     counts: dict[str, Counts]
     findings: list[Finding]
     subsets: list[Subset]
+    pictures_sha256: dict[str, str]
 
     @property
     def sound(self) -> bool:
@@ -87,6 +90,7 @@ def check_task(
         open_split(task, next(iter(task.splits)), data_root)  # whose error names the remedy
     findings = Findings()
     counts: dict[str, Counts] = {}
+    hashes: dict[str, str] = {}
     seen: dict[str, tuple[str, str]] = {}
     for split, paths in _distinct(task).items():
         if task.source.kind == "miniature":
@@ -97,9 +101,11 @@ def check_task(
                 findings.add(split, "annotation file missing", paths.annotations)
                 continue
             counts[split], images = check_annotation_file(root / paths.annotations, split, findings)
-            _try_to_open(task, split, data_root, findings)
+            opened = _try_to_open(task, split, data_root, findings)
             if pictures:
                 check_pictures(root / paths.images, split, images, findings, seen, tick)
+                if opened is not None and (found := pictures_sha256(opened)) is not None:
+                    hashes[split] = found
         expected = paths.count
         if expected is not None and counts[split].images != expected:
             findings.add(split, "other number of images than published", f"{counts[split].images}, not {expected}")
@@ -107,7 +113,7 @@ def check_task(
         _compare_with_download(task, data_root, findings)
     train = open_split(task, "train", data_root) if subsets else None
     held = [_subset(task, train, shots, seed, data_root) for shots, seed in subsets] if train is not None else []
-    return Checked(task.name, counts, findings.listed(), held)
+    return Checked(task.name, counts, findings.listed(), held, hashes)
 
 
 def _compare_with_download(task: Task, data_root: Path | None, findings: Findings) -> None:
@@ -132,12 +138,13 @@ def _distinct(task: Task) -> dict[str, SplitPaths]:
     return {name: task.splits[name] for name in first.values()}
 
 
-def _try_to_open(task: Task, split: str, data_root: Path | None, findings: Findings) -> None:
-    """As a run would."""
+def _try_to_open(task: Task, split: str, data_root: Path | None, findings: Findings) -> Split | None:
+    """As a run would; None where it cannot be."""
     try:
-        open_split(task, split, data_root)
+        return open_split(task, split, data_root)
     except InputError as error:
         findings.add(split, "annotations unusable", str(error))
+        return None
 
 
 def _subset(task: Task, train: Split, shots: Shots, seed: int, data_root: Path | None) -> Subset:
