@@ -158,7 +158,6 @@ def test_of_many_who_find_a_dead_lock_one_gets_it(tmp_path, system):
 
 
 @pytest.mark.integration
-@pytest.mark.integration
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_child_does_not_keep_the_lock_of_its_dead_parent(tmp_path):
     code = f"""
