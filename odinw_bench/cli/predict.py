@@ -120,10 +120,9 @@ def load_run(folder: Path, device: str) -> tuple[Model, Prompt]:
         InputError: the folder holds no finished run, its files are missing or were changed, or the base weights are
             others than the run's.
     """
-    from glip_core import tuning
     from glip_core.checkpoint import read_state_dict
     from odinw_bench.datasets.prompts import prompt_from_json
-    from odinw_bench.models import UNTUNED, TunableModel, find_model
+    from odinw_bench.models import UNTUNED, TunableModel, find_mode, find_model
     from odinw_bench.runs.record import read_record
     from odinw_bench.runs.seal import open_sealed
     from odinw_bench.utils.io import read_json
@@ -140,7 +139,8 @@ def load_run(folder: Path, device: str) -> tuple[Model, Prompt]:
     model = found.load(spec.weights, device, classes=len(words), seed=spec.seed)
     if spec.mode not in UNTUNED and isinstance(model, TunableModel):
         tuned = open_sealed(record, "tuned.safetensors")
-        model.apply_tuned(tuning.get_mode(spec.mode), words, read_state_dict(tuned), source=str(tuned))
+        mode = find_mode(record["spec"].get("mode_class", spec.mode))
+        model.apply_tuned(mode, words, read_state_dict(tuned), source=str(tuned))
     return model, words
 
 

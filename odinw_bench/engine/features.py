@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
-from glip_core.tuning import TuningMode
+from glip_core.modes import TuningMode
 from odinw_bench import __version__
 from odinw_bench.models import AnyPrompt, Features, ModelInput, Packed, TunableModel
 from odinw_bench.utils.io import canonical_json, sha256_bytes

@@ -1,23 +1,45 @@
-"""Named, versioned hyper-parameters: the official fine-tuning recipe, and a quick one for the miniature."""
+"""Named, versioned hyper-parameters; the numbers are in the YAML files beside this module, one a protocol."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import yaml
+
 from glip_core.errors import InputError, nearest
+from glip_core.modes import TuningMode
 from odinw_bench.datasets.fewshot import Shots
+from odinw_bench.models import find_mode
 from odinw_bench.utils.text import shorten
 
-PROTOCOLS: Mapping[str, str] = {
-    "odinw-glip-readme-1": "the official README's command: k shots not shuffled, selection on all of validation",
-    "odinw-glip-1": "the official recipe: up to 200 epochs, early stop, multi-scale and flip",
-    "odinw-glip-2": "the same with the official prepared data: k shots of training and of validation",
-    "quick-1": "the official recipe cut to what a laptop does: few epochs, small images while tuning",
-    "mini-1": "for the nano models: few epochs, one scale and flip",
-}
+_FOLDER = Path(__file__).with_name("protocols")
+
+RECORDED: Mapping[str, str] = {"repeats_per_epoch": "copies", "max_grad_norm": "clip"}
+"""Fields that records (and so the digests of runs) call by an older name, which ``--set`` takes too."""
+
+
+@cache
+def _protocols() -> dict[str, dict[str, Any]]:
+    """The files' contents by protocol, in the order that they state; what a file extends is filled in."""
+    read = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in _FOLDER.glob("*.yaml")}
+    found = {name: _extended(content, read) for name, content in read.items()}
+    return dict(sorted(found.items(), key=lambda item: item[1]["place"]))
+
+
+def _extended(content: dict[str, Any], read: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    base = read[content["extends"]] if "extends" in content else {}
+    return {
+        key: base[key] | content.get(key, {}) if isinstance(base.get(key), dict) else content.get(key, base.get(key))
+        for key in {**base, **content}
+    }
+
+
+PROTOCOLS: Mapping[str, str] = {name: content["title"] for name, content in _protocols().items()}
 """Versioned names of the recipes; without its version a name means the newest."""
 
 
@@ -45,8 +67,8 @@ class Hyperparameters:
         weight_decay: of everything but biases.
         batch: images a step; each is padded on its own.
         epochs: at most so many.
-        copies: times the training set is repeated within an epoch.
-        clip: largest norm of the gradient of all tuned parameters together.
+        repeats_per_epoch: times the training set is repeated within an epoch.
+        max_grad_norm: largest norm of the gradient of all tuned parameters together.
         scales: lengths of the shorter side to draw from, in parts of the model's own.
         flip: probability of mirroring a training image.
         step_patience: evaluations without a better AP after which the rates fall to a tenth.
@@ -61,13 +83,13 @@ class Hyperparameters:
     lr: float
     weight_decay: float
     epochs: int
-    copies: int
+    repeats_per_epoch: int
     step_patience: int
     stop_patience: int
     language_lr: float = 1e-5
     offset_factor: float = 1.0
     batch: int = 4
-    clip: float = 1.0
+    max_grad_norm: float = 1.0
     scales: tuple[float, ...] = (0.6, 0.7, 0.8, 0.9, 1.0)
     flip: float = 0.5
     min_lr: float = 1e-6
@@ -77,36 +99,17 @@ class Hyperparameters:
     shuffled_subset: bool = True
 
     def to_json(self) -> dict[str, Any]:
-        """As a record holds it; newer fields only where they change something, so that older runs keep their digest."""
-        found = asdict(self) | {"scales": list(self.scales)}
+        """As a record holds it, under the names of its first schema, of which the digests of runs are made.
+
+        Newer fields only where they change something, so that older runs keep their digest.
+        """
+        found = {RECORDED.get(name, name): value for name, value in asdict(self).items()}
+        found["scales"] = list(self.scales)
         if self.fresh_factor == 1:
             del found["fresh_factor"]
         if self.shuffled_subset:
             del found["shuffled_subset"]
         return found
-
-
-#                      learning rate  weight decay  offset factor
-_OFFICIAL = {
-    "prompt":          (0.05,         0.25,         1.0),
-    "prompt+linear":   (1e-4,         0.05,         500.0),  # heads as in linear, the offset as in prompt
-    "linear":          (1e-4,         0.05,         1.0),
-    "language":        (1e-4,         0.05,         1.0),
-    "language+linear": (1e-4,         0.05,         1.0),
-    "full":            (1e-4,         0.05,         1.0),
-}  # fmt: skip
-_OFFICIAL_COPIES: Mapping[Shots, int] = {1: 8, 3: 4, 5: 2, 10: 1, "all": 1}
-
-#                      learning rate  language  weight decay  offset factor
-_MINI = {
-    "prompt":          (0.1,          1e-5,     0.05,         1.0),
-    "prompt+linear":   (0.01,         1e-5,     0.05,         10.0),
-    "linear":          (3e-3,         1e-5,     0.05,         1.0),
-    "language":        (3e-4,         3e-4,     0.05,         1.0),
-    "language+linear": (3e-4,         3e-4,     0.05,         1.0),
-    "full":            (3e-4,         3e-4,     0.05,         1.0),
-}  # fmt: skip
-_MINI_COPIES: Mapping[Shots, int] = {1: 8, 3: 4, 5: 2, 10: 1, "all": 1}
 
 
 def hyperparameters(
@@ -117,7 +120,7 @@ def hyperparameters(
     Args:
         protocol: a key of :data:`odinw_bench.runs.spec.PROTOCOLS`.
         mode: a mode that tunes something.
-        shots: images per class or ``"all"``; numbers without an official row take the next smaller row's copies.
+        shots: images per class or ``"all"``; numbers without a row take the next smaller row.
         overrides: values that replace the protocol's, by field name.
 
     Raises:
@@ -125,53 +128,30 @@ def hyperparameters(
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"unknown protocol '{protocol}'{nearest(protocol, PROTOCOLS)}")
-    if mode not in _OFFICIAL:
+    chosen = find_mode(mode)
+    if not chosen.tunes:
         raise InputError(f"mode '{mode}' tunes nothing and has no hyper-parameters")
-    few = shots != "all"
-    if protocol.startswith("odinw-glip-"):
-        lr, decay, offset = _OFFICIAL[mode]
-        chosen = Hyperparameters(
-            lr=lr,
-            weight_decay=decay,
-            offset_factor=offset,
-            epochs=200,
-            copies=_copies(_OFFICIAL_COPIES, shots),
-            step_patience=3 if few else 2,
-            stop_patience=8 if few else 4,
-            few_shot_validation=few and protocol == "odinw-glip-2",
-            shuffled_subset=not (few and protocol == "odinw-glip-readme-1"),
-        )
-    elif protocol == "quick-1":
-        lr, decay, offset = _OFFICIAL[mode]
-        chosen = Hyperparameters(
-            lr=lr,
-            weight_decay=decay,
-            offset_factor=offset,
-            epochs=6,
-            copies=_copies(_OFFICIAL_COPIES, shots),
-            step_patience=1,
-            stop_patience=2,
-            scales=(0.6,),
-            eval_every=2,
-            fresh_factor=30.0,
-            few_shot_validation=few,
-        )
-    else:
-        lr, language, decay, offset = _MINI[mode]
-        chosen = Hyperparameters(
-            lr=lr,
-            language_lr=language,
-            weight_decay=decay,
-            offset_factor=offset,
-            epochs=8,
-            copies=_copies(_MINI_COPIES, shots),
-            step_patience=1,
-            stop_patience=3,
-            scales=(1.0,),
-            eval_every=2,
-            fresh_factor=30.0 if mode == "full" else 10.0,
-        )
-    return _override(chosen, overrides or {})
+    content = _protocols()[protocol]
+    values = {
+        **content["all"],
+        **content["few_shots" if shots != "all" else "all_shots"],
+        "repeats_per_epoch": _repeats(content["repeats_per_epoch"], shots),
+        **_row(content["modes"], protocol, chosen),
+    }
+    return _override(Hyperparameters(**{**values, "scales": tuple(values["scales"])}), overrides or {})
+
+
+def _row(rows: Mapping[str, Mapping[str, Any]], protocol: str, mode: TuningMode) -> Mapping[str, Any]:
+    """The protocol's own row for a mode, else the one that the mode brings."""
+    row = rows.get(mode.name) or mode.recipes.get(protocol) or mode.recipe
+    known = {field.name for field in fields(Hyperparameters)}
+    for name in row:
+        if name not in known:
+            raise InputError(f"the recipe of mode '{mode.name}' has an unknown field '{name}'{nearest(name, known)}")
+    missing = [name for name in ("lr", "weight_decay") if name not in row]
+    if missing:
+        raise InputError(f"protocol '{protocol}' has no row for mode '{mode.name}', and its own recipe no {missing[0]}")
+    return row
 
 
 def check_overrides(protocol: str, overrides: Mapping[str, Any]) -> None:
@@ -183,7 +163,7 @@ def check_overrides(protocol: str, overrides: Mapping[str, Any]) -> None:
     hyperparameters(protocol, "full", "all", overrides)
 
 
-def _copies(table: Mapping[Shots, int], shots: Shots) -> int:
+def _repeats(table: Mapping[Shots, int], shots: Shots) -> int:
     if shots in table:
         return table[shots]
     assert isinstance(shots, int)
@@ -193,7 +173,7 @@ def _copies(table: Mapping[Shots, int], shots: Shots) -> int:
 _RANGES: Mapping[str, tuple[float, float]] = {
     "batch": (1, math.inf),
     "epochs": (1, math.inf),
-    "copies": (1, math.inf),
+    "repeats_per_epoch": (1, math.inf),
     "eval_every": (1, math.inf),
     "flip": (0, 1),
 }
@@ -202,9 +182,11 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 def _override(base: Hyperparameters, overrides: Mapping[str, Any]) -> Hyperparameters:
     known = {f.name: getattr(base, f.name) for f in fields(base)}
     values = {}
-    for name, value in overrides.items():
+    current = {old: new for new, old in RECORDED.items()}
+    for given, value in overrides.items():
+        name = current.get(given, given)
         if name not in known:
-            raise InputError(f"unknown hyper-parameter '{name}'{nearest(name, known)}")
+            raise InputError(f"unknown hyper-parameter '{given}'{nearest(given, known)}")
         values[name] = _convert(name, value, known[name])
     return replace(base, **values)
 

@@ -65,11 +65,11 @@ class Patience:
 
 
 class DataOrder:
-    """Endless batches of views: every image ``copies`` times before any comes again, in shuffled order.
+    """Endless batches of views: every image ``repeats_per_epoch`` times before any comes again, in shuffled order.
 
     Args:
         image_ids: the training images, at least one.
-        settings: give batch size, copies and augmentation.
+        settings: give batch size, repeats and augmentation.
         seed: of everything random here.
     """
 
@@ -81,14 +81,14 @@ class DataOrder:
     @property
     def steps(self) -> int:
         """Batches in an epoch; a last incomplete one is not made."""
-        return max(1, len(self.image_ids) * self.settings.copies // self.settings.batch)
+        return max(1, len(self.image_ids) * self.settings.repeats_per_epoch // self.settings.batch)
 
     def batch(self) -> list[ImageRequest]:
         """The next batch."""
         views = []
         for _ in range(self.settings.batch):
             if not self._waiting:
-                self._waiting = self.image_ids * self.settings.copies
+                self._waiting = self.image_ids * self.settings.repeats_per_epoch
                 self._draw.shuffle(self._waiting)
             image_id = self._waiting.pop()
             scale = self._draw.choice(self.settings.scales)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from glip_core import Prompt, Targets
-from glip_core.tuning import TuningMode
+from glip_core.modes import TuningMode
 from odinw_bench.datasets.coco import Split
 from odinw_bench.engine.checkpoint import Resume
 from odinw_bench.engine.data import ImageRequest, request_targets
@@ -210,7 +210,7 @@ class _Loop:
             raise DivergedError(f"the loss became {sum(sums.values())}: lower the learning rate (--set lr=...)")
         self.distributed.all_reduce_gradients(self.trainable.values())
         self.scaler.unscale_(self.optimiser)
-        nn.utils.clip_grad_norm_(list(self.trainable.values()), self.settings.clip)
+        nn.utils.clip_grad_norm_(list(self.trainable.values()), self.settings.max_grad_norm)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.tuned.steps += 1

@@ -2,7 +2,8 @@
 
 from odinw_bench.models.adapter import Adapter
 from odinw_bench.models.base import AnyPrompt, Model, ModelFacts, ModelInput
-from odinw_bench.models.registry import BUILT_IN, MODES, TEXT_MODES, UNTUNED, find_model, model_facts
+from odinw_bench.models.modes import MODES, TEXT_MODES, UNTUNED, find_mode, known_modes
+from odinw_bench.models.registry import BUILT_IN, find_model, model_facts
 from odinw_bench.models.tunable import Features, Packed, TunableModel
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "ModelInput",
     "Packed",
     "TunableModel",
+    "find_mode",
     "find_model",
+    "known_modes",
     "model_facts",
 ]

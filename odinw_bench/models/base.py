@@ -7,11 +7,14 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
+from glip_core.modes import MODES
+
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
     from glip_core import Detections, Prompt
+    from glip_core.modes import TuningMode
 
 
 AnyPrompt = Any
@@ -33,6 +36,10 @@ class ModelFacts:
     has_text: bool
     nano: bool
     modes: Sequence[str]
+
+    def allows(self, mode: TuningMode) -> bool:
+        """Whether a mode can be used; one from another package with any model that is tuned here."""
+        return mode.name in self.modes or (mode.name not in MODES and "full" in self.modes)
 
 
 @runtime_checkable

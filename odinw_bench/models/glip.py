@@ -12,14 +12,14 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 import glip_core
-from glip_core import Detections, Detector, EncodedPrompt, Prompt, RawOutputs, Targets, tuning
+from glip_core import Detections, Detector, EncodedPrompt, InputError, Prompt, RawOutputs, Targets, tuning
 from glip_core.checkpoint import find_weights
 from glip_core.checkpoint.names import CLASS_LAYER
 from glip_core.config import DetectorConfig, get_config
 from glip_core.detection.losses import LOSSES, Normalisers
 from glip_core.files import file_sha256
+from glip_core.modes import PROMPT_OFFSET, TuningMode
 from glip_core.preprocess import pad_batch, resized_hw, to_tensor
-from glip_core.tuning import PROMPT_OFFSET, TuningMode
 from odinw_bench.models.base import AnyPrompt, ModelFacts, ModelInput
 from odinw_bench.models.inputs import FrozenFeatures, PreparedImage, join_levels, join_text
 from odinw_bench.models.registry import preset_facts
@@ -108,7 +108,10 @@ class GlipModel(TunableModel):
         """See :class:`TunableModel`; the names are those of the official checkpoints."""
         mode.check(self.network.config)
         self.network.token_map(prompt)  # tuning wants the whole prompt at once: a longer one ends the run here
-        self._mode, self._trainable = mode, mode.prepare(self.network, prompt)
+        base = mode.prepare(self.network, prompt)
+        added = mode.add_modules(self.network, prompt)
+        self.network.to(self.network.device)
+        self._mode, self._trainable = mode, base | added
         return dict(self._trainable)
 
     def encode_frozen(self, mode: TuningMode, prompt: Prompt) -> AnyPrompt:
@@ -156,8 +159,22 @@ class GlipModel(TunableModel):
 
     def apply_tuned(self, mode: TuningMode, prompt: Prompt, state: Mapping[str, Tensor], *, source: str) -> None:
         """See :class:`TunableModel`."""
-        self._mode, self._trainable = mode, mode.prepare(self.network, prompt)
-        tuning.apply_tuned(self.network, state, source=source)
+        base = mode.prepare(self.network, prompt)
+        tuning.apply_tuned(self.network, {k: v for k, v in state.items() if k in base}, source=source)
+        added = mode.add_modules(self.network, prompt)
+        rest = {name: tensor for name, tensor in state.items() if name not in base}
+        wrong = [k for k, v in rest.items() if k not in added or added[k].shape != v.shape]
+        wrong += sorted(added.keys() - rest.keys())
+        if wrong:
+            name = self.network.config.name
+            raise InputError(f"{source} do not fit the model '{name}' and mode '{mode.name}': {wrong[0]}")
+        with torch.no_grad():
+            for name, tensor in rest.items():
+                added[name].copy_(tensor)
+        self.network.to(self.network.device)
+        if PROMPT_OFFSET in base:  # as long as the one that was saved
+            base[PROMPT_OFFSET] = self.network.get_parameter("prompt_offset")
+        self._mode, self._trainable = mode, base | added
 
     # -- frozen features ---------------------------------------------------------------------------------------
 

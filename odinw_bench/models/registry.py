@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 
 from glip_core.config import PRESETS, DetectorConfig, get_config
 from glip_core.errors import InputError, nearest
 from odinw_bench.models.base import Model, ModelFacts
+from odinw_bench.models.modes import UNTUNED, check_name, known_modes
+from odinw_bench.models.tunable import TunableModel
 from odinw_bench.utils.plugins import declared, load_object
 from odinw_bench.utils.text import shorten
 
-__all__ = ["BUILT_IN", "MODES", "TEXT_MODES", "UNTUNED", "ModelFacts", "find_model", "model_facts", "preset_facts"]
-
-MODES = ("zero-shot", "manual", "prompt", "linear", "prompt+linear", "language", "language+linear", "full")
-UNTUNED = ("zero-shot", "manual")
-TEXT_MODES = ("zero-shot", "manual", "prompt", "prompt+linear", "language", "language+linear")
-CLASS_MODES = tuple(mode for mode in MODES if mode not in TEXT_MODES)
+__all__ = ["BUILT_IN", "ModelFacts", "find_model", "model_facts", "preset_facts"]
 
 GROUPS = ("odinw_bench.detectors", "odinw_bench.models")
 """Groups of entry points; the first is what version 0.1.0 called it."""
+
 BUILT_IN: Mapping[str, str] = {
     "grounding-dino-t": "odinw_bench.models.grounding_dino:GroundingDinoT",
     "grounding-dino-b": "odinw_bench.models.grounding_dino:GroundingDinoB",
@@ -39,7 +36,7 @@ def model_facts(model: str) -> ModelFacts:
 
 def preset_facts(config: DetectorConfig) -> ModelFacts:
     """The facts of one of our presets."""
-    modes = MODES if config.has_text else CLASS_MODES
+    modes = [name for name, mode in known_modes().items() if config.has_text or not mode.needs_text]
     return ModelFacts(config.name, has_text=config.has_text, nano=config.family == "nano", modes=modes)
 
 
@@ -65,10 +62,9 @@ def _import(model: str) -> type[Model]:
     found = load_object(target, "detector")
     if not (isinstance(found, type) and issubclass(found, Model)):
         raise InputError(f"'{target}' is no subclass of odinw_bench.Adapter")
-    if not re.fullmatch(r"[a-z0-9]+([.-][a-z0-9]+)*", getattr(found, "name", "")):
-        raise InputError(f"'{target}'.name must be lower-case letters, digits, hyphens and dots")
+    check_name(getattr(found, "name", ""), target)
     unknown = [mode for mode in found.modes if mode not in UNTUNED]
-    if unknown:
+    if unknown and not issubclass(found, TunableModel):
         raise InputError(f"'{target}'.modes may hold {' and '.join(UNTUNED)}, not {shorten(unknown[0])}")
     return found
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from glip_core import Prompt, Targets
-    from glip_core.tuning import TuningMode
+    from glip_core.modes import TuningMode
 
 Packed = tuple[dict[str, "Tensor"], dict[str, Any]]
 """Features as a file holds them: tensors on the CPU by name, and plain values that JSON can hold."""

@@ -76,5 +76,5 @@ class Cell:
         """Training images that are shown to the model at most."""
         if self.settings is None or self.train is None:
             return 0
-        steps = max(1, len(self.train.trainable_ids()) * self.settings.copies // self.settings.batch)
+        steps = max(1, len(self.train.trainable_ids()) * self.settings.repeats_per_epoch // self.settings.batch)
         return self.settings.epochs * steps * self.settings.batch

@@ -10,7 +10,7 @@ from typing import Any
 from glip_core.errors import InputError
 from odinw_bench.datasets.registry import list_tasks
 from odinw_bench.datasets.task import PromptStyle, Task
-from odinw_bench.models import model_facts
+from odinw_bench.models import find_mode, model_facts
 from odinw_bench.runs.spec import MODES, UNTUNED, RunSpec, Shots
 from odinw_bench.utils.io import canonical_json
 
@@ -149,7 +149,7 @@ def expand_grid(
         try:
             blueprint = RunSpec(dataset="", model=model, suite=suite, mode=mode, shots=shot, seed=seed, **fields)
         except InputError as error:
-            if alone or not _is_known(model) or mode not in MODES:
+            if alone or not _is_known(model) or not _is_mode(mode):
                 raise
             if str(error) not in notes:
                 notes.append(str(error))
@@ -160,6 +160,14 @@ def expand_grid(
     if not cells:
         raise InputError("; ".join(notes) or "the grid is empty: give at least one dataset, mode and seed")
     return list(cells.values()), notes
+
+
+def _is_mode(mode: str) -> bool:
+    try:
+        find_mode(mode)
+    except InputError:
+        return False
+    return True
 
 
 def _is_known(model: str) -> bool:

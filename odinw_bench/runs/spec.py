@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from glip_core.errors import InputError, nearest
+from glip_core.errors import InputError
 from odinw_bench.datasets.fewshot import Shots
 from odinw_bench.datasets.task import PROMPT_STYLES, PromptStyle
 from odinw_bench.engine.recipes import PROTOCOLS, newest_protocol, official_protocol
-from odinw_bench.models import MODES, TEXT_MODES, UNTUNED, ModelFacts, model_facts
+from odinw_bench.models import MODES, TEXT_MODES, UNTUNED, ModelFacts, find_mode, model_facts
 from odinw_bench.utils.io import canonical_json, sha256_bytes
 from odinw_bench.utils.text import shorten
 
@@ -41,7 +41,7 @@ class RunSpec:
         model: a detector's preset, or an adapter (see :mod:`odinw_bench.models`).
         suite: ``mini``, ``odinw13``, ``odinw35`` or the path of a folder.
         dataset: a task's name, or the path of a COCO folder.
-        mode: a tuning mode.
+        mode: a tuning mode, by name or as ``PACKAGE.MODULE:CLASS``.
         shots: images per class, or ``"all"``; 0 for the modes that tune nothing.
         seed: of the subset, the data order and the augmentation.
         protocol: named hyper-parameters; None: ``mini-1`` for the nano models, else the official,
@@ -73,8 +73,7 @@ class RunSpec:
     def __post_init__(self) -> None:
         facts = self.facts  # first of all: an error in the model's name is reported before any other
         object.__setattr__(self, "overrides", dict(self.overrides))
-        if self.mode not in MODES:
-            raise InputError(f"unknown mode '{self.mode}'{nearest(self.mode, MODES)}")
+        mode = find_mode(self.mode)
         if self.mode in UNTUNED:
             object.__setattr__(self, "shots", 0)
         elif self.shots == 0:
@@ -86,9 +85,9 @@ class RunSpec:
             object.__setattr__(self, "protocol", newest)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise InputError(f"seed must be a whole number of at least 0, not {shorten(self.seed)}")
-        if self.mode in TEXT_MODES and not facts.has_text:
+        if mode.needs_text and not facts.has_text:
             raise InputError(f"'{self.model}' has a class head and no prompt: mode '{self.mode}' needs a GLIP model")
-        if self.mode not in facts.modes:
+        if not facts.allows(mode):
             raise InputError(f"'{self.model}' is tuned elsewhere; here it can be run as {' and '.join(facts.modes)}")
         if self.precision not in PRECISIONS:
             raise InputError(f"unknown precision {shorten(self.precision)}; known: {', '.join(PRECISIONS)}")
@@ -109,13 +108,21 @@ class RunSpec:
         """The protocol in force."""
         return self.protocol or ("mini-1" if self.facts.nano else official_protocol(self.shots))
 
+    @property
+    def mode_name(self) -> str:
+        """The mode's name in tables and folders."""
+        return find_mode(self.mode).name
+
     def to_json(self) -> dict[str, Any]:
         """The spec as a record holds it."""
         fields = asdict(self) | {
             "model": self.facts.name,
             "protocol": self.protocol_name,
+            "mode": self.mode_name,
             "overrides": dict(self.overrides),
         }
+        if ":" in self.mode:  # so that it can be found again
+            fields["mode_class"] = self.mode
         if self.prompt_style is None:  # as before there was a choice
             del fields["prompt_style"]
         return fields
@@ -135,5 +142,5 @@ class RunSpec:
 
     def folder_name(self, suite: str, dataset: str, digest: str) -> str:
         """Where the record lies below the results folder."""
-        run = f"{self.mode}-{self.shots}shot-seed{self.seed}-{digest[:8]}"
+        run = f"{self.mode_name}-{self.shots}shot-seed{self.seed}-{digest[:8]}"
         return f"{suite}/{self.facts.name}/{dataset}/{run}"

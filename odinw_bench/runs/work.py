@@ -10,7 +10,7 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from glip_core import InputError, tuning
+from glip_core import InputError
 from odinw_bench.datasets.prompts import prompt_to_json
 from odinw_bench.engine.checkpoint import Resume
 from odinw_bench.engine.distributed import DistributedContext
@@ -19,7 +19,7 @@ from odinw_bench.engine.micro_batch import MicroBatching
 from odinw_bench.engine.predict import detect_split
 from odinw_bench.engine.train import Tuned, tune
 from odinw_bench.metrics.extra import evaluate_all
-from odinw_bench.models import Model, TunableModel
+from odinw_bench.models import Model, TunableModel, find_mode
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.environment import peak_memory
 from odinw_bench.runs.options import RunOptions
@@ -127,7 +127,7 @@ class Work:
         assert settings is not None
         assert cell.train is not None
         assert cell.validation is not None
-        mode = tuning.get_mode(cell.spec.mode)
+        mode = find_mode(cell.spec.mode)
 
         def report(line: dict[str, Any]) -> None:
             ap = line["validation_AP"]

@@ -18,12 +18,12 @@ from odinw_bench.engine.recipes import Hyperparameters
 from odinw_bench.search.sampler import STARTUP
 
 _DECAYS = (1e-4, 0.5)
-_MOST_COPIES = 8
+_MOST_REPEATS = 8
 _DIGITS = 3
 
 
 class RecipeSpace:
-    """Learning rate, weight decay, epochs and copies around those of a protocol.
+    """Learning rate, weight decay, epochs and repeats per epoch (``copies``) around those of a protocol.
 
     Rates from a tenth to ten times the protocol's; epochs from a quarter to twice; all on a logarithmic scale.
 
@@ -38,12 +38,12 @@ class RecipeSpace:
             "lr": FloatDistribution(base.lr / 10, base.lr * 10, log=True),
             "weight_decay": FloatDistribution(min(_DECAYS[0], decay or 1), max(_DECAYS[1], decay), log=True),
             "epochs": IntDistribution(max(1, base.epochs // 4), base.epochs * 2, log=True),
-            "copies": IntDistribution(1, max(_MOST_COPIES, base.copies), log=True),
+            "copies": IntDistribution(1, max(_MOST_REPEATS, base.repeats_per_epoch), log=True),
         }
 
     def plain(self) -> dict[str, Any]:
         """The protocol's own values."""
-        return {name: getattr(self.base, name) for name in self.distributions}
+        return {name: self.base.to_json()[name] for name in self.distributions}
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """The overrides of a trial."""
@@ -58,7 +58,7 @@ class RecipeSpace:
     def overrides(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Parameters as ``--set`` takes them: rounded, and without what the protocol says anyway."""
         rounded = {name: value if isinstance(value, int) else _round(value) for name, value in params.items()}
-        return {name: value for name, value in rounded.items() if value != getattr(self.base, name)}
+        return {name: value for name, value in rounded.items() if value != self.base.to_json()[name]}
 
 
 def in_words(overrides: Mapping[str, Any]) -> str:

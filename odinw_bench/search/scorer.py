@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from glip_core import Prompt, tuning
+from glip_core import Prompt
 from odinw_bench.datasets.annotations import Annotations, ImageId
 from odinw_bench.datasets.coco import Split
 from odinw_bench.engine.features import FeatureCache, FrozenPart
 from odinw_bench.engine.predict import autocast, detect_split
 from odinw_bench.metrics.coco import evaluate
-from odinw_bench.models import TunableModel
+from odinw_bench.models import TunableModel, find_mode
 
 FIRST_SHARE = 3
 """A bad prompt is given up after one image in so many."""
@@ -58,7 +58,7 @@ class Scorer:
     ) -> None:
         self.model, self.precision = model, precision
         self.cache = FeatureCache(budget)
-        self.mode = tuning.get_mode("prompt")
+        self.mode = find_mode("prompt")
         first: list[_Part] = []
         rest: list[_Part] = []
         images: list[dict[str, Any]] = []

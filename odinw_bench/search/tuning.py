@@ -13,12 +13,12 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.study import MaxTrialsCallback, Study
 from optuna.trial import Trial, TrialState
 
-from glip_core import tuning
 from odinw_bench.engine.cache_settings import CacheSettings
 from odinw_bench.engine.feature_store import make_cache
 from odinw_bench.engine.features import FeatureCache
 from odinw_bench.engine.recipes import hyperparameters
 from odinw_bench.engine.train import DivergedError, tune
+from odinw_bench.models import find_mode
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.environment import threads_for
 from odinw_bench.runs.prepare import prepare
@@ -146,7 +146,7 @@ def _tune(search: TuningSearch, overrides: dict[str, Any], trial: Trial) -> floa
 
     tuned = tune(
         model,
-        tuning.get_mode(spec.mode),
+        find_mode(spec.mode),
         prepared.prompt,
         prepared.train,
         prepared.validation,

@@ -9,6 +9,7 @@ import pytest
 from glip_core import InputError
 from odinw_bench.engine.recipes import check_overrides, hyperparameters
 from odinw_bench.runs.spec import PROTOCOLS, RunSpec, newest_protocol
+from tests.conftest import ROOT
 
 
 def test_the_official_recipe(shared):
@@ -18,7 +19,7 @@ def test_the_official_recipe(shared):
     for shots, copies in repository["copies_by_shots"].items():
         for mode, key in (("full", "full"), ("linear", "linear"), ("prompt", "prompt")):
             settings = hyperparameters("odinw-glip-1", mode, shots if shots == "all" else int(shots))
-            assert settings.copies == copies
+            assert settings.repeats_per_epoch == copies
             assert settings.epochs == repository["epochs"]
             assert settings.batch == recipe[key]["batch"]
             assert settings.lr == recipe[key]["lr"]
@@ -32,16 +33,16 @@ def test_the_official_recipe(shared):
 def test_the_rest_of_the_official_recipe():
     """Numbers of training_spec.md that published.json does not repeat."""
     settings = hyperparameters("odinw-glip-1", "full", 5)
-    assert settings.clip == 1.0
+    assert settings.max_grad_norm == 1.0
     assert settings.min_lr == 1e-6
     assert settings.flip == 0.5
     assert [round(800 * scale) for scale in settings.scales] == [480, 560, 640, 720, 800]
 
 
 def test_shots_between_the_official_ones():
-    assert hyperparameters("odinw-glip-1", "full", 2).copies == 8
-    assert hyperparameters("odinw-glip-1", "full", 7).copies == 2
-    assert hyperparameters("odinw-glip-1", "full", 50).copies == 1
+    assert hyperparameters("odinw-glip-1", "full", 2).repeats_per_epoch == 8
+    assert hyperparameters("odinw-glip-1", "full", 7).repeats_per_epoch == 2
+    assert hyperparameters("odinw-glip-1", "full", 50).repeats_per_epoch == 1
 
 
 def test_overrides_take_the_fields_kind():
@@ -104,6 +105,35 @@ def test_a_name_without_version_is_the_newest_and_recorded_in_full():
 
 def test_quick_is_the_official_recipe_cut_short():
     official, quick = (hyperparameters(name, "prompt", 5) for name in ("odinw-glip-1", "quick-1"))
-    assert (quick.lr, quick.weight_decay, quick.copies) == (official.lr, official.weight_decay, official.copies)
+    assert (quick.lr, quick.weight_decay, quick.repeats_per_epoch) == (
+        official.lr,
+        official.weight_decay,
+        official.repeats_per_epoch,
+    )
     assert quick.epochs < official.epochs / 10
     assert max(quick.scales) < 1
+
+
+def test_runs_of_earlier_versions_keep_their_digest():
+    """Fields were renamed since; what a digest is made of keeps the names of then."""
+    from odinw_bench.runs.prepare import prepare
+    from odinw_bench.runs.record import find_records
+
+    wanted = {(mode, shots) for mode in ("prompt", "linear", "full") for shots in (1, "all")} | {("zero-shot", 0)}
+    checked = 0
+    for _, record in find_records(ROOT / "results" / "example"):
+        spec = record["spec"]
+        if spec["dataset"] != "packages" or (spec["mode"], spec["shots"]) not in wanted or spec["overrides"]:
+            continue
+        mine = {name: spec[name] for name in ("dataset", "model", "suite", "mode", "shots", "seed")}
+        cell = prepare(RunSpec(**mine))
+        assert cell.digest == record["digest"], mine
+        if cell.settings is not None:
+            assert cell.settings.to_json() == record["protocol"]["hyperparameters"]
+        checked += 1
+    assert checked >= 7
+
+
+def test_fields_are_set_by_their_older_names_too():
+    old, new = {"copies": 3, "clip": 0.5}, {"repeats_per_epoch": 3, "max_grad_norm": 0.5}
+    assert hyperparameters("mini-1", "full", 5, old) == hyperparameters("mini-1", "full", 5, new)

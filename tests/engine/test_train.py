@@ -49,7 +49,7 @@ def detector(seed: int = 0) -> GlipModel:
 
 def settings(**changes):
     base = hyperparameters("odinw-glip-1", "full", 5)
-    small = {"lr": 1e-3, "epochs": 2, "copies": 1, "scales": (0.7, 1.0)}
+    small = {"lr": 1e-3, "epochs": 2, "repeats_per_epoch": 1, "scales": (0.7, 1.0)}
     return dataclasses.replace(base, **(small | changes))
 
 
@@ -222,7 +222,7 @@ def test_rates_fall_to_the_limit_and_no_further(data):
 
 def test_the_order_of_images():
     """Every image as often before any comes again; the same from the same seed; going on from a state."""
-    recipe = settings(batch=4, copies=2)
+    recipe = settings(batch=4, repeats_per_epoch=2)
     order = DataOrder(list(range(6)), recipe, seed=3)
     assert order.steps == 3
     epoch = [view for _ in range(order.steps) for view in order.batch()]
@@ -239,7 +239,7 @@ def test_the_order_of_images():
 
 
 def test_a_subset_smaller_than_a_batch_trains_all_the_same():
-    order = DataOrder([7], settings(batch=4, copies=1), seed=3)
+    order = DataOrder([7], settings(batch=4, repeats_per_epoch=1), seed=3)
     assert order.steps == 1
     assert [view.image_id for view in order.batch()] == [7] * 4
 

@@ -34,7 +34,8 @@ def test_one_run_has_one_digest_however_it_is_asked_for(tmp_path):
     default = digest()
     assert digest(dataset="Packages") == default
     assert digest(overrides={"lr": "0.1"}) == digest(overrides={"lr": 0.1})
-    assert digest(overrides={"copies": prepare(RunSpec(dataset="packages", shots=1)).settings.copies}) == default
+    repeats = prepare(RunSpec(dataset="packages", shots=1)).settings.repeats_per_epoch
+    assert digest(overrides={"copies": repeats}) == default
     assert digest(weights=str(weights)) == default
     assert digest(protocol="mini-1") == default
 
