@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from odinw_bench.datasets.registry import load_task
     from odinw_bench.metrics.coco import evaluate
     from odinw_bench.models import Adapter
+    from odinw_bench.runs.loading import TunedDetector, load_run
     from odinw_bench.runs.record import RunRecord
     from odinw_bench.runs.run import run
     from odinw_bench.runs.spec import RunSpec
@@ -21,13 +22,15 @@ _HOME = {
     "Adapter": "models",
     "RunRecord": "runs.record",
     "RunSpec": "runs.spec",
+    "TunedDetector": "runs.loading",
     "evaluate": "metrics.coco",
+    "load_run": "runs.loading",
     "load_task": "datasets.registry",
     "pick_shots": "datasets.fewshot",
     "run": "runs.run",
 }
 
-__all__ = ["Adapter", "RunRecord", "RunSpec", "evaluate", "load_task", "pick_shots", "run"]
+__all__ = ["Adapter", "RunRecord", "RunSpec", "TunedDetector", "evaluate", "load_run", "load_task", "pick_shots", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -37,4 +40,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__})

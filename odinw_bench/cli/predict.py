@@ -61,6 +61,7 @@ def predict(
     """
     from glip_core.detection.drawing import draw_detections
     from glip_core.images import load_image
+    from odinw_bench.runs.loading import load_run
     from odinw_bench.utils.hardware import pick_device
     from odinw_bench.utils.io import replacing, write_json
 
@@ -71,7 +72,8 @@ def predict(
     if run_folder is not None:
         if prompt is not None or classes:
             raise InputError("--run brings the prompt that was tuned: leave --prompt and --class out")
-        detector, words = load_run(run_folder, where)
+        tuned = load_run(run_folder, where)
+        detector, words = tuned.model, tuned.prompt
     else:
         words = _typed(prompt, classes)
         detector = _load(model, weights, where)
@@ -111,37 +113,6 @@ def _typed(prompt: str | None, classes: Sequence[str]) -> Prompt:
     if prompt is None:
         raise InputError('say what to look for: --prompt "fish. stingray", or --run FOLDER of a tuned run')
     return Prompt.parse(prompt)
-
-
-def load_run(folder: Path, device: str) -> tuple[Model, Prompt]:
-    """The model that a run tuned, and its prompt.
-
-    Raises:
-        InputError: the folder holds no finished run, its files are missing or were changed, or the base weights are
-            others than the run's.
-    """
-    from glip_core.checkpoint import read_state_dict
-    from odinw_bench.datasets.prompts import prompt_from_json
-    from odinw_bench.models import UNTUNED, TunableModel, find_mode, find_model
-    from odinw_bench.runs.record import read_record
-    from odinw_bench.runs.seal import open_sealed
-    from odinw_bench.utils.io import read_json
-
-    record = read_record(folder)
-    folder = folder.parent if folder.is_file() else folder
-    if not record.is_done:
-        raise InputError(f"the run in '{folder}' failed: {record.error}")
-    spec = record.spec
-    words = prompt_from_json(read_json(open_sealed(record, "prompt.json"), what="prompt"))
-    found = find_model(spec.model)
-    if found.identify(spec.weights) != record.get("weights_sha256"):
-        raise InputError(f"the weights of '{spec.model}' here are not those that '{folder}' was tuned from")
-    model = found.load(spec.weights, device, classes=len(words), seed=spec.seed)
-    if spec.mode not in UNTUNED and isinstance(model, TunableModel):
-        tuned = open_sealed(record, "tuned.safetensors")
-        mode = find_mode(record["spec"].get("mode_class", spec.mode))
-        model.apply_tuned(mode, words, read_state_dict(tuned), source=str(tuned))
-    return model, words
 
 
 def _names(images: Sequence[Path]) -> list[str]:

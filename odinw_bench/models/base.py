@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
@@ -143,6 +144,11 @@ class Model(ABC):
 
     def use_checkpointing(self, on: bool) -> None:  # noqa: B027  not every model can
         """While training recompute activations rather than keep them, where the model can: the same gradients."""
+
+    @contextmanager
+    def without_tuned_prompt(self) -> Iterator[None]:
+        """While the block runs, what was tuned for the tuned prompt alone is put aside, to look for other classes."""
+        yield
 
     def predict(self, photo: Image, prompt: AnyPrompt) -> Detections:
         """Detections in one photo, on the CPU, in the photo's own pixels.

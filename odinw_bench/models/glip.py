@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
 from typing import Any, ClassVar
@@ -175,6 +176,20 @@ class GlipModel(TunableModel):
         if PROMPT_OFFSET in base:  # as long as the one that was saved
             base[PROMPT_OFFSET] = self.network.get_parameter("prompt_offset")
         self._mode, self._trainable = mode, base | added
+
+    @contextmanager
+    def without_tuned_prompt(self) -> Iterator[None]:
+        """See :class:`Model`: an offset belongs to the tokens of one prompt."""
+        offset = getattr(self.network, "prompt_offset", None)
+        if offset is None:
+            yield
+            return
+        network: Any = self.network
+        network.prompt_offset = None
+        try:
+            yield
+        finally:
+            network.prompt_offset = offset
 
     # -- frozen features ---------------------------------------------------------------------------------------
 

@@ -10,9 +10,9 @@ import pytest
 
 from glip_core import InputError
 from odinw_bench import RunSpec, run
-from odinw_bench.cli.predict import load_run
 from odinw_bench.report.load import load_runs
 from odinw_bench.report.testdata import read_predictions
+from odinw_bench.runs.loading import load_run
 from odinw_bench.runs.record import is_done, read_record
 
 FILES = ("history.jsonl", "predictions.json", "prompt.json", "tuned.safetensors")
