@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
+
+from odinw_bench.utils.escape import for_json, one_line, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,18 +23,34 @@ def console() -> Console:
 
 def print_json(data: Any) -> None:
     """JSON on standard output."""
-    print(json.dumps(data, indent=1, ensure_ascii=False))
+    print(for_json(json.dumps(data, indent=1, ensure_ascii=False)))
+
+
+def write_line(text: object, *, file: TextIO | None = None, flush: bool = False) -> None:
+    """One line with names from data in it, line ends and control characters shown as symbols.
+
+    Args:
+        text: the line.
+        file: where to; None: standard output.
+        flush: at once.
+    """
+    print(visible(str(text)), file=file, flush=flush)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[str] = ()) -> Table:
-    """A table; columns named in ``numbers`` are aligned to the right."""
-    from rich.table import Table
+    """A table; columns named in ``numbers`` are aligned to the right.
 
-    made = Table(title=title, title_justify="left", header_style="bold")
+    All is shown as it is: brackets and colons are no markup, control characters are symbols.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(title=Text(visible(title), style="table.title"), title_justify="left", header_style="bold")
     for column in columns:
-        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        heading = Text(visible(column))
+        made.add_column(heading, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*(Text(visible(cell)) for cell in row))
     return made
 
 
@@ -43,5 +61,5 @@ def number(value: float | None, digits: int = 1) -> str:
 
 def fail(error: Exception) -> int:
     """Print one line on standard error; returns the exit code for unusable input."""
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    print(f"error: {one_line(' '.join(str(error).split()))}", file=sys.stderr)
     return 2

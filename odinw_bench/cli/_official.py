@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from glip_core.errors import InputError
-from odinw_bench.cli._console import print_json
+from odinw_bench.cli._console import print_json, write_line
 
 if TYPE_CHECKING:
     from odinw_bench.runs.grid import Grid
@@ -56,14 +56,15 @@ def print_official(grid: Grid, *, as_json: bool) -> None:
     if as_json:
         print_json([asdict(profile) for profile in profiles])
         return
-    print("; ".join(f"{name} {_text(value)}" for name, value in profiles[0].shared.items()))
+    write_line("; ".join(f"{name} {_text(value)}" for name, value in profiles[0].shared.items()))
     for profile in profiles:
-        print(
-            f"\n{profile.suite}: official task file, prompt, caption; its folder below the data root, and files in it"
+        write_line("")
+        write_line(
+            f"{profile.suite}: official task file, prompt, caption; its folder below the data root, and files in it"
         )
         for one in profile.tasks:
-            print(f"{one.config} ({one.prompt}): {one.caption}")
-            print(f"    {_files([one.train, one.validation, one.test])}")
+            write_line(f"{one.config} ({one.prompt}): {one.caption}")
+            write_line(f"    {_files([one.train, one.validation, one.test])}")
 
 
 def _files(named: list[str]) -> str:

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from odinw_bench.cli._console import number
+from odinw_bench.cli._console import number, write_line
 from odinw_bench.runs.launchers import Outcome
+from odinw_bench.utils.escape import visible
 
 LINE_SECONDS = 30.0
 """When piped, a run in progress says where it is this often at most."""
@@ -33,7 +34,7 @@ class GridProgress:
         self.bar: Progress | None = None
         if show and terminal:
             self.bar = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
@@ -58,7 +59,7 @@ class GridProgress:
     def say(self, index: int, text: str) -> None:
         """Something happened within a cell."""
         if self.bar:
-            self.bar.update(self.task, description=f"{self.names[index]} {text}".strip())
+            self.bar.update(self.task, description=visible(f"{self.names[index]} {text}".strip()))
         elif self.lines and text and time.monotonic() > self.last_line + LINE_SECONDS:
             self._line(f"      {self.names[index]}: {text}")
 
@@ -66,7 +67,7 @@ class GridProgress:
         """Something happened within a cell that people should know of."""
         line = f"warning: {self.names[index]}: {text}"
         if self.bar:
-            self.bar.console.print(line, markup=False, highlight=False)
+            self.bar.console.print(visible(line), emoji=False, markup=False, highlight=False)
         elif self.lines:
             self._line(line)
 
@@ -91,8 +92,8 @@ class GridProgress:
             return
         for error, (first, *others) in self.errors.items():
             more = f" and {len(others)} more" if others else ""
-            print(f"error: {first}{more}: {error}", file=sys.stderr)
+            write_line(f"error: {first}{more}: {error}", file=sys.stderr)
 
     def _line(self, text: str) -> None:
         self.last_line = time.monotonic()
-        print(text, file=sys.stderr, flush=True)
+        write_line(text, file=sys.stderr, flush=True)

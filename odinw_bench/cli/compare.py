@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from odinw_bench.cli._console import console, number, print_json, table
+from odinw_bench.cli._console import console, number, print_json, table, write_line
 from odinw_bench.cli._options import DataRoot, Debug, Json, OwnData
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def compare(
         seed=seed,
         data_root=data_root,
         data=tuple(data or ()),
-        say=(lambda text: print(text, file=sys.stderr, flush=True)) if several else lambda _: None,
+        say=(lambda text: write_line(text, file=sys.stderr, flush=True)) if several else lambda _: None,
     )
     total = over_tasks(compared) if several else None
     words = in_words_of_group(compared, total) if total else in_words(compared[0])
@@ -59,13 +59,13 @@ def compare(
         rows = [_json(pair) for pair in compared]
         print_json({"words": words, "pairs": rows, "over_tasks": asdict(total) if total else None, "unpaired": alone})
         return
-    print(f"A: {_names([pair.a.name for pair in compared])}")
-    print(f"B: {_names([pair.b.name for pair in compared])}")
+    write_line(f"A: {_names([pair.a.name for pair in compared])}")
+    write_line(f"B: {_names([pair.b.name for pair in compared])}")
     if several:
         _print_table(compared)
-    print(words)
+    write_line(words)
     for note in alone:
-        print(f"left out: {note}")
+        write_line(f"left out: {note}")
 
 
 def in_words(pair: Pair) -> str:

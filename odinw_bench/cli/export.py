@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from glip_core.errors import InputError
-from odinw_bench.cli._console import print_json
+from odinw_bench.cli._console import print_json, write_line
 from odinw_bench.cli._options import Debug, Json
 
 app = typer.Typer()
@@ -57,7 +57,7 @@ def coco(
     if as_json:
         print_json({"written": [str(out / f"{name}.json") for name in by_dataset]})
         return
-    print(f"{out}: {len(by_dataset)} datasets, {sum(map(len, predictions.values())):,} detections")
+    write_line(f"{out}: {len(by_dataset)} datasets, {sum(map(len, predictions.values())):,} detections")
 
 
 @_formats.command("evalai")
@@ -97,6 +97,6 @@ def evalai(
     if as_json:
         print_json({"written": str(out), "datasets": list(made.content), "missing": made.missing})
         return
-    print(f"{out}: {made.way}, {len(made.content)} data sets")
+    write_line(f"{out}: {made.way}, {len(made.content)} data sets")
     if made.missing:
-        print(f"missing: {', '.join(made.missing)}")
+        write_line(f"missing: {', '.join(made.missing)}")

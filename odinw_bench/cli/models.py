@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from odinw_bench.cli._console import console, print_json, table
+from odinw_bench.cli._console import console, print_json, table, write_line
 from odinw_bench.cli._options import Debug, Json, Listed, split_list
 
 if TYPE_CHECKING:
@@ -55,10 +55,10 @@ def card(
     for name in RECIPES if "all" in models else models:
         text = model_card(name, records)
         if out is None:
-            print(text)
+            typer.echo(text)
         else:
             write_text(out / f"{name}.md", text)
-            print(out / f"{name}.md")
+            write_line(out / f"{name}.md")
 
 
 def _row(config: DetectorConfig) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glip_core.errors import InputError
-from odinw_bench.cli._console import print_json
+from odinw_bench.cli._console import print_json, write_line
 from odinw_bench.cli._options import Debug, Device, Json, Listed
 
 if TYPE_CHECKING:
@@ -89,7 +89,9 @@ def predict(
         write_json(data, _to_json(image, found, words))
         written.append({"image": str(image), "picture": str(picture), "json": str(data), "shown": len(shown)})
         if not as_json:
-            print(f"{image}: {len(shown)} of {len(found)} detections score {threshold:g} or more -> {picture}, {data}")
+            write_line(
+                f"{image}: {len(shown)} of {len(found)} detections score {threshold:g} or more -> {picture}, {data}"
+            )
     if as_json:
         print_json(written)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from odinw_bench.cli._console import write_line
 from odinw_bench.cli._options import Debug
 
 _EVERY = 20
@@ -70,7 +71,7 @@ def pretrain(
         step = int(state["step"])
         if step % _EVERY == 0 or step == last:
             left = state["seconds"] / max(state["steps_done"], 1) * (last - step)
-            print(
+            write_line(
                 f"step {step}/{last}: loss {state['loss']:.3f}, {left / 60:.0f} minutes left",
                 file=sys.stderr,
                 flush=True,
@@ -79,4 +80,4 @@ def pretrain(
     detector = pretraining.pretrain(recipe, out, workers=workers, on_step=say, until=steps)
     path = out / f"{model}.safetensors"
     pretraining.export_weights(detector, path, pretraining.card(recipe, out))
-    print(f"{path} (learning curve: {out / pretraining.CURVE}); use it with --model {model} --weights {path}")
+    write_line(f"{path} (learning curve: {out / pretraining.CURVE}); use it with --model {model} --weights {path}")

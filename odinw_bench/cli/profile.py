@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from glip_core.errors import InputError
-from odinw_bench.cli._console import console, number, print_json, table
+from odinw_bench.cli._console import console, number, print_json, table, write_line
 from odinw_bench.cli._options import Debug, Device, Json, Listed, split_list
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def profile(
             *map(split_list, (model, fusion, phase, batch, precision))
         )
     ]
-    found = list(profile_all(settings, say=lambda text: print(text, file=sys.stderr, flush=True)))
+    found = list(profile_all(settings, say=lambda text: write_line(text, file=sys.stderr, flush=True)))
     path = out / "profile.json"
     write_json(path, {"schema": 1, "kind": "profile", "measured": found})
     if any("error" not in row for row in found):
@@ -80,7 +80,7 @@ def profile(
         print_json(found)
     else:
         _print(found)
-        print(f"written: {path}, {out / 'profile.png'}")
+        write_line(f"written: {path}, {out / 'profile.png'}")
     raise typer.Exit(1 if any("error" in row for row in found) else 0)
 
 
@@ -124,15 +124,15 @@ def _print(found: Sequence[Mapping[str, Any]]) -> None:
     rows = [[str(n), *_row(row)] for n, row in enumerate(good, start=1)]
     console().print(table(_title(good), columns, rows, numbers=numbers))
     for source in dict.fromkeys(paper.source for row in good if (paper := _paper(row))):
-        print(source)
+        write_line(source)
     stages = list(dict.fromkeys(name for row in good for name in (*row["stages"], *row["once"])))
     of_row = [str(n) for n in range(1, len(good) + 1)]
     rows = [[name, *(_stage(row, name) for row in good)] for name in stages]
     console().print(table("milliseconds a batch, by stage and row", ["stage", *of_row], rows, numbers=of_row))
-    print("decoding and resizing, not counted, run in the background beside a GPU; (in brackets): once a prompt")
+    write_line("decoding and resizing, not counted, run in the background beside a GPU; (in brackets): once a prompt")
     for row in found:
         if "error" in row:
-            print(f"failed: {', '.join(_cells(row['settings']))}: {row['error']}", file=sys.stderr)
+            write_line(f"failed: {', '.join(_cells(row['settings']))}: {row['error']}", file=sys.stderr)
 
 
 _SETTING = ("model", "fusion", "phase", "batch", "precision")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from odinw_bench.cli._console import print_json
+from odinw_bench.cli._console import print_json, write_line
 from odinw_bench.cli._options import DataRoot, Debug, Json, Listed, OwnData, split_list
 
 app = typer.Typer()
@@ -51,8 +51,8 @@ def report(
         data=tuple(data or ()),
         sections=split_list(section),
     )
-    written = build_report(settings, say=lambda text: print(text, file=sys.stderr, flush=True))
+    written = build_report(settings, say=lambda text: write_line(text, file=sys.stderr, flush=True))
     if as_json:
         print_json({"written": [str(path) for path in written]})
         return
-    print(f"written: {written[0]}, {written[1]} and {len(written) - 2} tables and figures in {settings.out}")
+    write_line(f"written: {written[0]}, {written[1]} and {len(written) - 2} tables and figures in {settings.out}")

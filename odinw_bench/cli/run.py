@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from odinw_bench.cli._config import take_config
+from odinw_bench.cli._console import write_line
 from odinw_bench.cli._options import (
     DataRoot,
     Debug,
@@ -197,7 +198,7 @@ def _run_grid(grid: Grid, options: RunOptions, *, dry_run: bool, as_json: bool, 
     specs, notes = grid.expand(splits.task)
     if not as_json:
         for note in notes:
-            print(f"left out: {note}", file=sys.stderr)
+            write_line(f"left out: {note}", file=sys.stderr)
     choose_engine(options, [spec.facts for spec in specs])  # a wrong name is reported first
     planned = plan(specs, options, splits)
     if dry_run:
@@ -206,7 +207,7 @@ def _run_grid(grid: Grid, options: RunOptions, *, dry_run: bool, as_json: bool, 
     try:
         return _work(grid, planned, options, as_json=as_json, debug=debug)
     except KeyboardInterrupt:
-        print("interrupted; the same command resumes where this one stopped", file=sys.stderr)
+        write_line("interrupted; the same command resumes where this one stopped", file=sys.stderr)
         return 130
 
 
@@ -237,7 +238,8 @@ def _work(grid: Grid, planned: Plan, options: RunOptions, *, as_json: bool, debu
         else:
             results.append(Result(cell, outcome.record, outcome.error))
             if debug and outcome.details:
-                print(outcome.details, file=sys.stderr)
+                for line in outcome.details.splitlines():
+                    write_line(line, file=sys.stderr)
     failed = any(result.error for result in results)
     code = 0 if not failed else 2 if any(outcome.unusable for outcome in outcomes) else 1
     if not is_main:
@@ -246,7 +248,7 @@ def _work(grid: Grid, planned: Plan, options: RunOptions, *, as_json: bool, debu
     progress.print_errors()
     if not as_json:
         before = f" ({len(planned.kept)} of {len(planned.cells)} were done before)" if planned.kept else ""
-        print(f"records: {options.results}{before}")
+        write_line(f"records: {options.results}{before}")
     return code
 
 
@@ -275,10 +277,10 @@ def _print_plan(grid: Grid, planned: Plan, options: RunOptions, *, as_json: bool
         )
         return
     for cell in cells:
-        print(f"{'to do' if planned.force or cell.folder not in planned.done else 'done '}  {cell.folder}")
-    print(f"{len(cells)} runs: {len(cells) - len(todo)} done, {len(todo)} to do; nothing was run")
+        write_line(f"{'to do' if planned.force or cell.folder not in planned.done else 'done '}  {cell.folder}")
+    write_line(f"{len(cells)} runs: {len(cells) - len(todo)} done, {len(todo)} to do; nothing was run")
     passes, images = sum(cell.most_passes for cell in todo), sum(len(cell.test) for cell in todo)
-    print(f"to do: at most {passes:,} training passes of one image, {images:,} test images")
+    write_line(f"to do: at most {passes:,} training passes of one image, {images:,} test images")
     if len(todo) > unknown:
         rest = f"; no record like {unknown} of them to judge by" if unknown else ""
-        print(f"about {seconds / 60:.0f} minutes by the records in '{options.results}'{rest}")
+        write_line(f"about {seconds / 60:.0f} minutes by the records in '{options.results}'{rest}")

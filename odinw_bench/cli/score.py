@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glip_core.errors import InputError
-from odinw_bench.cli._console import console, number, print_json, table
+from odinw_bench.cli._console import console, number, print_json, table, write_line
 from odinw_bench.cli._options import DataRoot, Debug, Json, Listed, parse_shots, split_list
 
 if TYPE_CHECKING:
@@ -84,5 +84,5 @@ def score(
     title = f"{what.model}, {what.mode}, {what.shots} shots: percent on '{what.eval_split}'"
     console().print(table(title, ["task", *names], rows, numbers=names))
     if missing:
-        print(f"no predictions of: {', '.join(missing)}")
-    print(f"records: {results}")
+        write_line(f"no predictions of: {', '.join(missing)}")
+    write_line(f"records: {results}")

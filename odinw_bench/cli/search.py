@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from odinw_bench.cli._console import console, number, print_json, table
+from odinw_bench.cli._console import console, number, print_json, table, write_line
 from odinw_bench.cli._options import DataRoot, Debug, Device, Json, Listed, Weights, parse_shots, split_list
 
 if TYPE_CHECKING:
@@ -147,8 +147,8 @@ def _search(settings: SearchSettings, arguments: _Arguments) -> None:
         show_recipes(content)
     else:
         show(content)
-        print(f"best prompt: {folder / 'best.yaml'} (run --mode manual --attributes FILE)")
-    print(f"written: {folder / 'search.json'}, {history}, {history.with_suffix('.svg')}")
+        write_line(f"best prompt: {folder / 'best.yaml'} (run --mode manual --attributes FILE)")
+    write_line(f"written: {folder / 'search.json'}, {history}, {history.with_suffix('.svg')}")
 
 
 def _search_prompts(settings: SearchSettings, arguments: _Arguments, say: _Sayer) -> tuple[Path, dict[str, Any]]:
@@ -227,7 +227,7 @@ def show(content: Mapping[str, Any]) -> None:
     prompts, control = content["prompts"], content["shuffled_control"]
     if control is not None:
         gain = (prompts[BEST]["search_AP"] or 0) - (prompts[PLAIN]["search_AP"] or 0)
-        print(
+        write_line(
             f"the search gained {format_number(gain, sign=True)} AP on the images it saw; with shuffled labels, "
             f"where there is nothing to find, {format_number(control['gain'], sign=True)}"
         )
@@ -256,12 +256,16 @@ def show_recipes(content: Mapping[str, Any]) -> None:
     numbers = ("validation images", "test split")
     console().print(table("AP in percent", ["recipe", *numbers], rows, numbers=numbers))
     seen = _difference(recipes, "search_AP")
-    print(f"the search gained {seen} AP on the images it saw, and {_difference(recipes, 'test_AP')} on the test split")
+    write_line(
+        f"the search gained {seen} AP on the images it saw, and {_difference(recipes, 'test_AP')} on the test split"
+    )
     if content["importance"]:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in content["importance"].items())
-        print(f"what changed the AP most: {shares}")
+        write_line(f"what changed the AP most: {shares}")
     found = recipes[BEST]["overrides"]
-    print(f"best recipe: run --mode {content['spec']['mode']} --set {in_words(found)}" if found else "none was better")
+    write_line(
+        f"best recipe: run --mode {content['spec']['mode']} --set {in_words(found)}" if found else "none was better"
+    )
 
 
 def _difference(recipes: Mapping[str, Any], what: str) -> str:
@@ -295,7 +299,7 @@ class _Sayer:
     def always(self, text: str) -> None:
         """Whatever was said last."""
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            write_line(text, file=sys.stderr, flush=True)
 
     def __call__(self, text: str) -> None:
         if time.monotonic() > self.last + LINE_SECONDS:

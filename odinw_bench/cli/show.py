@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from odinw_bench.cli._console import console, number, print_json, table
+from odinw_bench.cli._console import console, number, print_json, table, write_line
 from odinw_bench.cli._options import Debug, Json
 
 if TYPE_CHECKING:
@@ -31,15 +31,15 @@ def show(
         print_json(record.to_json())
         return
     spec = record.spec
-    print(f"{spec.model} on {spec.suite}/{spec.dataset}")
-    print(f"{spec.mode}, {spec.shots} shots, seed {spec.seed}")
-    print(f"status: {record.status}" + (f" ({record.error})" if record.error else ""))
+    write_line(f"{spec.model} on {spec.suite}/{spec.dataset}")
+    write_line(f"{spec.mode}, {spec.shots} shots, seed {spec.seed}")
+    write_line(f"status: {record.status}" + (f" ({record.error})" if record.error else ""))
     for title, rows in (("Metrics, percent", _metrics(record.metrics)), ("Cost", _plain(record.cost))):
         if rows:
             console().print(table(title, ["", ""], rows))
-    print(f"files: {_files(record)}")
+    write_line(f"files: {_files(record)}")
     if not record.is_sealed and record.spec.suite != "mini":
-        print("pictures: not sealed (a record of schema 1 says nothing of them)")
+        write_line("pictures: not sealed (a record of schema 1 says nothing of them)")
     console().print(table("Data", ["", ""], _plain(record.data)))
     console().print(table("Environment", ["", ""], _plain(record.environment)))
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from odinw_bench.utils.escape import for_figure
+
 STAGES = (
     ("vision", "#0072B2"),
     ("language", "#CC79A7"),
@@ -33,7 +35,11 @@ def draw_stages(found: Sequence[Mapping[str, Any]], out: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    rows = [row for row in found if "error" not in row]
+    with plt.rc_context({"text.parse_math": False}):  # names are no formulas
+        _draw(plt, [row for row in found if "error" not in row], out)
+
+
+def _draw(plt: Any, rows: Sequence[Mapping[str, Any]], out: Path) -> None:
     figure, axes = plt.subplots(figsize=(9, 1.3 + 0.45 * len(rows)), layout="constrained")
     left = [0.0] * len(rows)
     names = [_name(row["settings"]) for row in rows]
@@ -56,4 +62,5 @@ def draw_stages(found: Sequence[Mapping[str, Any]], out: Path) -> None:
 
 def _name(settings: Mapping[str, Any]) -> str:
     fusion = "fusion" if settings["fusion"] else "no fusion"
-    return f"{settings['model']}, {fusion}\n{settings['phase']}, batch {settings['batch']}, {settings['precision']}"
+    model = for_figure(settings["model"])
+    return f"{model}, {fusion}\n{settings['phase']}, batch {settings['batch']}, {settings['precision']}"

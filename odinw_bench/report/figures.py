@@ -12,6 +12,7 @@ from odinw_bench.report.analysis import mean_cost
 from odinw_bench.report.averages import AS_PUBLISHED, Config, Suite, average, common_tasks, shots_rank
 from odinw_bench.report.document import Figure, format_number, listed
 from odinw_bench.runs.spec import UNTUNED
+from odinw_bench.utils.escape import for_figure
 from odinw_bench.utils.text import slug
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _draw_lines(axes: Axes, lines: Sequence[Line], names: Sequence[str], ticks: 
         axes.plot(
             [ticks.index(shots) for shots, _ in points],
             [ap for _, ap in points],
-            label=name,
+            label=for_figure(name),
             color=COLOURS[style % len(COLOURS)],
             marker=MARKERS[style % len(MARKERS)],
             linestyle=DASHES[(style + style // len(DASHES)) % len(DASHES)],
@@ -147,8 +148,10 @@ def _draw_heat(axes: Axes, suite: Suite, configs: Sequence[Config], tasks: Seque
                 colour = "white" if ap < 0.6 * top else "black"
                 axes.text(x, y, f"{ap:.0f}", ha="center", va="center", fontsize=7, color=colour)
     names = [f"{config.mode} {config.shots}" if config.shots != "0" else config.mode for config in configs]
-    axes.set_xticks(range(len(configs)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
-    axes.set_yticks(range(len(tasks)), tasks, fontsize=8)
+    axes.set_xticks(
+        range(len(configs)), list(map(for_figure, names)), rotation=60, ha="right", rotation_mode="anchor", fontsize=8
+    )
+    axes.set_yticks(range(len(tasks)), list(map(for_figure, tasks)), fontsize=8)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
 
@@ -210,10 +213,12 @@ def _draw_cost(
     axes.set_ylabel("mean AP, percent")
     axes.set_ylim(0, 1.1 * max(ap for _, _, ap in points) or 1)
     axes.grid(alpha=0.25)
-    handles = [Line2D([], [], color=COLOURS[n % len(COLOURS)], lw=5, label=mode) for n, mode in enumerate(modes)]
+    handles = [
+        Line2D([], [], color=COLOURS[n % len(COLOURS)], lw=5, label=for_figure(mode)) for n, mode in enumerate(modes)
+    ]
     if len(models) > 1:
         handles += [
-            Line2D([], [], color=_INK, marker=MARKERS[n % len(MARKERS)], ls="", label=model)
+            Line2D([], [], color=_INK, marker=MARKERS[n % len(MARKERS)], ls="", label=for_figure(model))
             for n, model in enumerate(models)
         ]
     _legend_below(axes, handles, points=20)
@@ -253,6 +258,7 @@ def compose(
 
     style: Any = {
         "svg.hashsalt": "odinw-bench",  # the same ids, and so the same bytes, each time
+        "text.parse_math": False,  # names are no formulas
         "font.size": 9,
         "axes.titlesize": 10,
         "axes.spines.top": False,
@@ -273,7 +279,7 @@ def compose(
         )
         for axes, (title, draw) in zip(grid.flat, draws, strict=False):
             draw(axes)
-            axes.set_title(title)
+            axes.set_title(for_figure(title))
         for axes in grid.flat[len(draws) :]:
             axes.set_visible(False)
         png = io.BytesIO()

@@ -4,25 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 
 from odinw_bench.report.document import Cell, Report, Section, Table
+from odinw_bench.utils.escape import for_csv, for_latex, for_markdown, one_line
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "−": "$-$",
-    "–": "--",
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "⁹": r"\textsuperscript{9}",
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-}
 _LONG = 60  # characters of a name in a Markdown or LaTeX table
 
 
@@ -33,7 +19,7 @@ def to_markdown(report: Report, page: str) -> str:
         report: the report.
         page: file name of the page.
     """
-    lines = [f"# {_plain(report.title)}", "", *_paragraphs(report.text)]
+    lines = [f"# {for_markdown(report.title)}", "", *_paragraphs(report.text)]
     lines += [f"The same with sortable tables and a gallery of test images: [{page}]({page}).", ""]
     for section in report.sections:
         lines += _section(section, 2)
@@ -41,12 +27,17 @@ def to_markdown(report: Report, page: str) -> str:
 
 
 def _section(section: Section, level: int) -> Iterator[str]:
-    yield from (f'{"#" * level} <a id="{section.key}"></a>{_plain(section.title)}', "")
+    yield from (f'{"#" * level} <a id="{section.key}"></a>{for_markdown(section.title)}', "")
     yield from _paragraphs(section.text)
     for table in section.tables:
         yield from _table(table)
     for figure in section.figures:
-        yield from (f"![{_plain(figure.caption)}](figures/{figure.key}.png)", "", f"*{_plain(figure.caption)}*", "")
+        yield from (
+            f"![{for_markdown(figure.caption)}](figures/{figure.key}.png)",
+            "",
+            f"*{for_markdown(figure.caption)}*",
+            "",
+        )
     yield from _paragraphs(section.gallery.text)
     for child in section.children:
         yield from _section(child, level + 1)
@@ -55,71 +46,62 @@ def _section(section: Section, level: int) -> Iterator[str]:
 def _paragraphs(text: object) -> Iterator[str]:
     assert isinstance(text, tuple | list)
     for paragraph in text:
-        yield from (_plain(paragraph), "")
+        yield from (for_markdown(paragraph), "")
 
 
 def _table(table: Table) -> Iterator[str]:
-    yield from (f"**{_plain(table.caption)}**", "")
-    yield "| " + " | ".join(_plain(column.name) for column in table.columns) + " |"
+    yield from (f"**{for_markdown(table.caption)}**", "")
+    yield "| " + " | ".join(for_markdown(column.name) for column in table.columns) + " |"
     yield "|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|"
     for row in table.rows:
         yield "| " + " | ".join(_markdown_cell(cell) for cell in row) + " |"
     yield ""
     for note in table.notes:
-        yield from (_plain(note), "")
+        yield from (for_markdown(note), "")
     sources = sorted({cell.hint for row in table.rows for cell in row if cell.kind == "published" and cell.hint})
     if sources:
-        yield from (f"Sources: {_plain('; '.join(sources))}.", "")
+        yield from (f"Sources: {for_markdown('; '.join(sources))}.", "")
 
 
 def _markdown_cell(cell: Cell) -> str:
-    text = _plain(cell.text)
+    text = for_markdown(cell.text)
     return f"*{text}*" if cell.kind == "partial" and text else text
-
-
-def _plain(text: str) -> str:
-    """Text without a meaning in Markdown or HTML, on one line."""
-    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|#])", r"\\\1", text)
 
 
 def to_latex(table: Table) -> str:
     r"""A table for ``\input``: wants the package ``booktabs``."""
     columns = "".join("r" if column.numeric else "l" for column in table.columns)
     lines = [
-        f"% {' '.join(table.caption.split())}",
+        f"% {one_line(table.caption)}",
         f"\\begin{{tabular}}{{{columns}}}",
         "\\toprule",
-        " & ".join(_latex(column.name) for column in table.columns) + r" \\",
+        " & ".join(for_latex(column.name) for column in table.columns) + r" \\",
         "\\midrule",
         *(" & ".join(_latex_cell(cell) for cell in row) + r" \\" for row in table.rows),
         "\\bottomrule",
         "\\end{tabular}",
-        *(f"% {' '.join(note.split())}" for note in table.notes),  # what to know about the numbers goes with them
+        *(f"% {one_line(note)}" for note in table.notes),  # what to know about the numbers goes with them
     ]
     return "\n".join(lines) + "\n"
 
 
 def _latex_cell(cell: Cell) -> str:
-    text = _latex(cell.text if len(cell.text) <= _LONG else cell.text[:_LONG] + "...")
+    text = for_latex(cell.text if len(cell.text) <= _LONG else cell.text[:_LONG] + "...")
     return f"\\textit{{{text}}}" if cell.kind in ("partial", "published") and cell.value is not None else text
 
 
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(sign, sign) for sign in " ".join(text.split()))
-
-
 def _csv(cell: Cell) -> float | str:
-    if cell.written is not None:
-        return cell.written
-    return "" if cell.value is None else cell.value
+    shown = cell.value if cell.written is None else cell.written
+    if isinstance(shown, str):
+        return for_csv(shown)
+    return "" if shown is None else shown
 
 
 def to_csv(table: Table) -> str:
     """A table as CSV with a line of headings: numbers in full, nothing where nothing was measured."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([column.name.strip() for column in table.columns])
+    writer.writerow([for_csv(column.name.strip()) for column in table.columns])
     for row in table.rows:
         writer.writerow([_csv(cell) for cell in row])
     return out.getvalue()

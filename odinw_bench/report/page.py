@@ -10,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from odinw_bench.report.document import Box, Cell, Report
+from odinw_bench.utils.escape import visible
 
 COLOURS = 8
 """Colours of boxes in the style sheet; further classes begin again."""
@@ -18,7 +19,9 @@ COLOURS = 8
 def to_html(report: Report) -> str:
     """The page. All text of records is escaped; only the drawings, which this program makes, stand as they are."""
     style, script = _text("page.css"), _text("page.js")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_visible
+    )
     environment.globals.update(shade=_shade, colour=_colour, font_size=_font_size)
     template = environment.from_string(_text("report.html.j2"))
     return template.render(
@@ -28,6 +31,11 @@ def to_html(report: Report) -> str:
         script_hash=base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii"),
         Markup=Markup,
     )
+
+
+def _visible(value: object) -> object:
+    """What a text of records shows; what this program made stands as it is."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _text(name: str) -> str:

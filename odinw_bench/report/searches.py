@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from odinw_bench.report.document import Cell, Column, Figure, Section, Table, number_cell, text_cell
 from odinw_bench.report.figures import compose
 from odinw_bench.report.load import find_content
+from odinw_bench.utils.escape import for_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -172,7 +173,7 @@ def _draw(axes: Axes, search: Mapping[str, Any]) -> None:
     for trial in search["trials"]:
         if trial.get("given") and trial["AP"] is not None:
             axes.annotate(
-                trial["given"],
+                for_figure(str(trial["given"])),
                 (trial["number"] + 1, trial["AP"]),
                 xytext=(8, 6),  # above: the plain names are often at 0
                 textcoords="offset points",

@@ -16,6 +16,7 @@ from odinw_bench.search import OFFICIAL, PLAIN, Search, best_candidate, given_tr
 from odinw_bench.search.sampler import BY_GROUP
 from odinw_bench.search.space import Candidate
 from odinw_bench.search.study import BEST, SCHEMA, trial_rows
+from odinw_bench.utils.escape import visible
 from odinw_bench.utils.io import write_json, write_text
 
 Say = Callable[[str], None]
@@ -76,8 +77,18 @@ def write_best(path: Path, search: Search, candidate: Candidate) -> None:
     content: dict[str, Any] = {"parts": [dict(part) for part in candidate.parts]}
     content["separator"] = candidate.separator
     content["order"] = [names[position] for position in candidate.order]
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
-    write_text(path, f"# found by 'odinw-bench search' for {search.name}\n# classes: {', '.join(names)}\n{text}")
+    text = _yaml(content)
+    if yaml.safe_load(text) != content:  # PyYAML writes some line ends as they are, and reads them as spaces
+        text = _yaml(content, allow_unicode=False)
+    # Visible, or a line end in a name would end the comment.
+    about = (f"found by 'odinw-bench search' for {search.name}", f"classes: {', '.join(names)}")
+    write_text(path, "".join(f"# {visible(line)}\n" for line in about) + text)
+
+
+def _yaml(content: Mapping[str, Any], *, allow_unicode: bool = True) -> str:
+    return str(
+        yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=allow_unicode, default_flow_style=None, width=120)
+    )
 
 
 def explain_words(search: Search, candidate: Candidate) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from odinw_bench.metrics.published import (
 from odinw_bench.report.averages import AS_PUBLISHED, Config
 from odinw_bench.report.published import official_code_mean, published_mean, released_mean
 from odinw_bench.report.state_of_the_art import to_know
+from odinw_bench.utils.escape import for_csv
 from tests.report import made
 
 ALL = sorted(facts()["glip_zero_shot_and_tuning"][0]["per_dataset"])
@@ -141,7 +142,7 @@ def test_later_models_have_a_page_of_their_own(tmp_path, cli):
     for line, model in zip(means, state_of_the_art(), strict=True):
         assert line["model"] == model.model
         assert line["0 shots"] == model.odinw13.get("0", "")
-        assert line["to know"] == to_know(model)
+        assert line["to know"] == for_csv(to_know(model))
         assert model.note in line["to know"]
         assert line["source"] == model.source
     assert next(line for line in means if line["model"] == "SAM 3")["1 shots"] == "66.1±0.8"

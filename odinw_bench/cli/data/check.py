@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glip_core.errors import InputError
-from odinw_bench.cli._console import console, print_json, table
+from odinw_bench.cli._console import console, print_json, table, write_line
 from odinw_bench.cli._options import DataRoot, Debug, Json, Listed, parse_seeds, parse_shots, split_list
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class _Tick:
     def __call__(self, split: str, done: int, total: int) -> None:
         if time.monotonic() > self.last + TICK_SECONDS:
             self.last = time.monotonic()
-            print(f"{self.task} {split}: {done} of {total} pictures", file=sys.stderr, flush=True)
+            write_line(f"{self.task} {split}: {done} of {total} pictures", file=sys.stderr, flush=True)
 
 
 def _print(checked: Sequence[Checked]) -> None:
@@ -115,7 +115,7 @@ def _print(checked: Sequence[Checked]) -> None:
         columns = ["", "task", "split", "finding", "times", "for example"]
         console().print(table("What is wrong or odd", columns, findings, numbers=("times",)))
     for one in checked:
-        print(f"{one.task}: {'sound' if one.sound else 'has errors'}")
+        write_line(f"{one.task}: {'sound' if one.sound else 'has errors'}")
 
 
 def _severity(finding: Finding) -> str:

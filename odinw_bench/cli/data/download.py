@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from glip_core.errors import InputError
-from odinw_bench.cli._console import print_json
+from odinw_bench.cli._console import print_json, write_line
 from odinw_bench.cli._options import Debug, Json, Listed, split_list
 
 if TYPE_CHECKING:
@@ -55,18 +55,18 @@ def download(
             continue
         rows.append({"task": task.name, "outcome": done.outcome, "folder": str(done.folder)})
         if not as_json:
-            print(f"{task.name}: {done.outcome}, {done.folder}")
+            write_line(f"{task.name}: {done.outcome}, {done.folder}")
     if as_json:
         print_json(rows)
     if len(errors) == 1:
         raise InputError(errors[0])
     if errors:
         for text in errors[:-1]:
-            print(f"error: {text}", file=sys.stderr)
+            write_line(f"error: {text}", file=sys.stderr)
         raise InputError(errors[-1])
     if not as_json:
-        print(f"run with --suite {suite} --data-root {data_root}")
+        write_line(f"run with --suite {suite} --data-root {data_root}")
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    write_line(text, file=sys.stderr, flush=True)

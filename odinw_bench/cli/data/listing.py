@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from odinw_bench.cli._console import console, print_json, table
+from odinw_bench.cli._console import console, print_json, table, write_line
 from odinw_bench.cli._options import DataRoot, Debug, Json
 
 app = typer.Typer()
@@ -38,5 +38,5 @@ def list_(
         ]
         cells.append([row.name, row.title, shown, *counts, row.present, row.licence or "not known"])
     if any(row.present != "yes" for row in rows):
-        print("where data come from: --json names the zips on the hub and the Roboflow projects", file=sys.stderr)
+        write_line("where data come from: --json names the zips on the hub and the Roboflow projects", file=sys.stderr)
     console().print(table(f"Suite {suite}: {len(rows)} tasks", columns, cells, numbers=("train", "val", "test")))

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from odinw_bench.cli._console import write_line
 from odinw_bench.cli._options import Debug, Listed, split_list
 
 app = typer.Typer()
@@ -40,7 +41,9 @@ def render(
     if sheet is not None:
         with replacing(sheet) as temporary:
             contact_sheet(names).save(temporary, format="PNG")
-        print(f"{sheet}: {len(names)} tasks; a star marks names that pre-training never shows")
+        write_line(f"{sheet}: {len(names)} tasks; a star marks names that pre-training never shows")
         return
-    written = write_suite(out, names, progress=lambda folder: print(folder, file=sys.stderr, flush=True))
-    print(f"{out}: {len(names)} tasks, {len(written)} splits; run with --suite {out} or --dataset {out}/{names[0]}")
+    written = write_suite(out, names, progress=lambda folder: write_line(folder, file=sys.stderr, flush=True))
+    write_line(
+        f"{out}: {len(names)} tasks, {len(written)} splits; run with --suite {out} or --dataset {out}/{names[0]}"
+    )
