@@ -121,8 +121,9 @@ class RunSpec:
             "mode": self.mode_name,
             "overrides": dict(self.overrides),
         }
-        if ":" in self.mode:  # so that it can be found again
-            fields["mode_class"] = self.mode
+        if self.mode_name not in MODES:  # so that it can be found again, and is one run however it was named
+            cls = type(find_mode(self.mode))
+            fields["mode_class"] = f"{cls.__module__}:{cls.__qualname__}"
         if self.prompt_style is None:  # as before there was a choice
             del fields["prompt_style"]
         return fields

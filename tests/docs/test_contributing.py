@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 import tomllib
+from collections.abc import Callable
 from importlib import invalidate_caches
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
+from odinw_bench.engine import recipes
+from odinw_bench.models import modes, registry
 from odinw_bench.models.registry import find_model
 from tests.docs.blocks import ROOT, Block, blocks, section
 
@@ -24,21 +29,31 @@ def follow(tmp_path, monkeypatch, cli):
     monkeypatch.syspath_prepend(str(tmp_path))
     before = set(sys.modules)
 
-    def act(title: str) -> Path:
+    def act(title: str, after_writing: Callable[[], None] = lambda: None) -> Path:
         found = blocks(section(TEXT, title))
         assert found, f"CONTRIBUTING has no recipe '{title}'"
         for block in found:
             if block.name:
                 _write(tmp_path, block)
+                after_writing()
             else:
                 assert block.language == "bash", f"'{title}': a {block.language} block without a file name"
                 _execute(block, cli)
         return tmp_path
 
+    _forget()
     yield act
+    _forget()
     for name in set(sys.modules) - before:
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
+
+
+def _forget() -> None:
+    """What the program remembers of the packages that are installed: in a process of its own it looks anew."""
+    modes.known_modes.cache_clear()
+    modes._import.cache_clear()
+    registry._import.cache_clear()
 
 
 def _write(folder: Path, block: Block) -> None:
@@ -48,6 +63,7 @@ def _write(folder: Path, block: Block) -> None:
     if file.name == "pyproject.toml":
         _install(folder, tomllib.loads(block.text)["project"])
     invalidate_caches()
+    _forget()
 
 
 def _install(folder: Path, project: dict) -> None:
@@ -104,6 +120,57 @@ def test_the_entry_point_group_of_0_1_0_still_counts(tmp_path, monkeypatch):
     _install(tmp_path, {"name": "older", "version": "1.0", "entry-points": points})
     monkeypatch.syspath_prepend(str(tmp_path))
     assert find_model("older").name == "colour-difference"
+
+
+def test_a_mode(follow, cli):
+    """The toy adapter adds parameters, trains them alone, and they are saved and put back."""
+    folder = follow("A mode")
+    found = records(folder)
+    assert set(found) == {"zero-shot", "text-adapter"}
+    (run,) = folder.glob("results/**/text-adapter-*")  # by class and by entry point it is one run
+    tuned = load_file(run / "tuned.safetensors")
+    assert set(tuned) == {"text_adapter.down.weight", "text_adapter.up.weight"}
+    assert found["text-adapter"]["cost"]["tuned_parameters"] == sum(tensor.numel() for tensor in tuned.values())
+    assert tuned["text_adapter.up.weight"].any()
+    assert found["text-adapter"]["metrics"]["AP"] > found["zero-shot"]["metrics"]["AP"] + 5
+
+    cli("data", "render", "--out", "DATA", "--dataset", "packages")
+    image = min(
+        json.loads(next(folder.glob("DATA/packages/test/*.json")).read_text())["images"], key=lambda one: one["id"]
+    )
+    answer = cli("predict", f"DATA/packages/test/{image['file_name']}", "--run", run)
+    assert answer.code == 0, answer.err
+    (file,) = folder.glob("predictions/*.boxes.json")
+    again = max(found["score"] for found in json.loads(file.read_text())["detections"])
+    rows = json.loads((run / "predictions.json").read_text())
+    assert again == pytest.approx(max(row["score"] for row in rows if row["image_id"] == image["id"]), abs=1e-5)
+
+
+@pytest.fixture
+def protocols(tmp_path, monkeypatch):
+    """The program reads its recipes from a copy of their folder, to which one can be added."""
+    folder = tmp_path / "odinw_bench/engine/protocols"
+    shutil.copytree(ROOT / "odinw_bench/engine/protocols", folder)
+    monkeypatch.setattr(recipes, "_FOLDER", folder)
+    before = dict(recipes.PROTOCOLS)
+    recipes._protocols.cache_clear()
+
+    def reread() -> None:
+        recipes._protocols.cache_clear()
+        recipes.PROTOCOLS.update({name: content["title"] for name, content in recipes._protocols().items()})
+
+    yield reread
+    recipes._protocols.cache_clear()
+    recipes.PROTOCOLS.clear()
+    recipes.PROTOCOLS.update(before)
+
+
+def test_a_recipe(follow, protocols):
+    found = records(follow("A recipe", protocols))
+    assert {record["protocol"]["name"] for record in found.values()} == {"short-1"}
+    assert {record["protocol"]["hyperparameters"]["epochs"] for record in found.values()} == {2}
+    rates = {mode: record["protocol"]["hyperparameters"]["lr"] for mode, record in found.items()}
+    assert rates == {"prompt": 0.2, "linear": 3e-3}  # its own row, and the one of the recipe that it extends
 
 
 def test_a_metric(follow):
