@@ -37,16 +37,16 @@ def _no_interpreters(request, monkeypatch) -> None:
     """The default suite stays fast: a test that starts another Python is marked ``integration``."""
     if any(request.node.get_closest_marker(mark) for mark in ("integration", "slow")):
         return
-    told = "this test starts an interpreter: mark it with pytest.mark.integration"
+    message = "this test starts an interpreter: mark it with pytest.mark.integration"
     start = subprocess.Popen.__init__
 
     def start_program(self, arguments, *rest, **options) -> None:
         command = arguments if isinstance(arguments, list | tuple) else [arguments]
-        assert str(command[0]) != sys.executable, told
+        assert str(command[0]) != sys.executable, message
         start(self, arguments, *rest, **options)
 
     def start_worker(self) -> None:
-        raise AssertionError(told)
+        raise AssertionError(message)
 
     monkeypatch.setattr(subprocess.Popen, "__init__", start_program)
     monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", start_worker)

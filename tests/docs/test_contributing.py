@@ -50,7 +50,7 @@ def follow(tmp_path, monkeypatch, cli):
 
 
 def _forget() -> None:
-    """What the program remembers of the packages that are installed: in a process of its own it looks anew."""
+    """What the program remembers of the packages that are installed: a new process has no such memory."""
     modes.known_modes.cache_clear()
     modes._import.cache_clear()
     registry._import.cache_clear()
