@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from copy import copy
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from glip_core.config import DetectorConfig
 from glip_core.errors import InputError, nearest
@@ -43,6 +44,7 @@ class TuningMode(ABC):
         frozen_vision: the backbone's and pyramid's output never changes while tuning.
         frozen_text: the language backbone's output never changes (a tuned offset comes after it).
         frozen_tower: everything before the heads never changes.
+        tower_dropout: the tower's dropout is active in training steps, though its weights may be frozen.
         recipe: hyper-parameters of a mode that a protocol has no row for, by field; ``lr`` and ``weight_decay`` must
             be among them.
         recipes: the same for single protocols, by name.
@@ -55,9 +57,16 @@ class TuningMode(ABC):
     tunes_offset: ClassVar[bool] = False
     frozen_vision: ClassVar[bool] = True
     frozen_text: ClassVar[bool] = True
-    frozen_tower: ClassVar[bool] = False
+    frozen_tower: bool = False
+    tower_dropout: bool = False
     recipe: ClassVar[Mapping[str, Any]] = {}
     recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def with_tower_dropout(self) -> Self:
+        """The same mode with dropout in the tower while training, so that the tower's output does change."""
+        changed = copy(self)
+        changed.tower_dropout, changed.frozen_tower = True, False
+        return changed
 
     def is_trainable(self, name: str) -> bool:
         """Whether the parameter with this official name is tuned."""
@@ -92,8 +101,13 @@ class TuningMode(ABC):
         return tuning.prepare(detector, self, prompt)
 
     def train(self, detector: Detector) -> None:
-        """Set the detector for a training step: what is frozen runs in evaluation mode, without dropout."""
+        """Set the detector for a training step: what is frozen runs in evaluation mode, without dropout.
+
+        With :attr:`tower_dropout` the tower is the exception.
+        """
         detector.eval()
+        if self.tower_dropout:
+            detector.tower.train()
 
 
 class ZeroShot(TuningMode):
@@ -132,8 +146,8 @@ class PromptTuning(TuningMode):
 class LinearProbe(TuningMode):
     """The last linear layers: boxes, centerness, and alignment or classes.
 
-    The official code leaves the dropout of the frozen tower active here; frozen parts run in evaluation mode in
-    ours, which is what allows their output to be cached.
+    The official code leaves the dropout of the frozen tower active here (:meth:`TuningMode.with_tower_dropout`). By
+    default frozen parts run in evaluation mode, which is what allows their output to be cached.
     """
 
     name = "linear"
@@ -168,8 +182,8 @@ class Language(TuningMode):
         return name.startswith(LANGUAGE)
 
     def train(self, detector: Detector) -> None:
-        """Dropout is active in the language backbone alone."""
-        detector.eval()
+        """Dropout is active in the language backbone, beside what all modes may have."""
+        super().train(detector)
         detector.get_submodule("language").train()
 
 

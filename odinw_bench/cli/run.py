@@ -70,7 +70,9 @@ def run(
     data_root: DataRoot = None,
     results: Annotated[Path, typer.Option("--results", help="Folder of the run records.")] = Path("results"),
     device: Device = "auto",
-    precision: Annotated[str, typer.Option("--precision", help="fp32, bf16 or fp16.")] = "fp32",
+    precision: Annotated[
+        str, typer.Option("--precision", help="fp32, bf16 or fp16; recipes may train in another one (train_precision).")
+    ] = "fp32",
     eval_split: Annotated[
         str, typer.Option("--eval-split", help="The split that is reported; official: each task's own.")
     ] = "test",

@@ -76,15 +76,23 @@ class FrozenPart:
         mode: one whose features :meth:`~odinw_bench.models.TunableModel.can_cache`.
         prompt: of the task; encoded already where its encoding is frozen, so that it is computed once.
         cache: where results are kept.
+        precision: that the caller computes in; features of different ones are kept apart.
     """
 
-    def __init__(self, model: TunableModel, mode: TuningMode, prompt: AnyPrompt, cache: FeatureCache) -> None:
+    def __init__(
+        self, model: TunableModel, mode: TuningMode, prompt: AnyPrompt, cache: FeatureCache, precision: str = "fp32"
+    ) -> None:
         assert model.can_cache(mode), mode.name
         self.model, self.mode, self.prompt, self.cache = model, mode, prompt, cache
+        self.precision = precision
+
+    def holds(self, key: Hashable) -> bool:
+        """Whether the features of an image are in memory."""
+        return (self.precision, key) in self.cache
 
     def of(self, key: Hashable, load: Callable[[], ModelInput]) -> Features:
         """The features of an image, which is loaded only when they are not cached."""
-        return self.cache.get(key, lambda: self._stored(load()))
+        return self.cache.get((self.precision, key), lambda: self._stored(load()))
 
     def _stored(self, image: ModelInput) -> Features:
         """From the store where there is one; features without an identity are not kept."""

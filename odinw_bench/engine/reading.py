@@ -84,7 +84,7 @@ def read(
         requests,
         lambda request: prepare_image(split, request, model),
         threads=reading_threads(torch.device(model.device)),
-        wanted=lambda request: frozen is None or key(request) not in frozen.cache,
+        wanted=lambda request: frozen is None or not frozen.holds(key(request)),
     )
     with closing(images):
         for request, image in images:

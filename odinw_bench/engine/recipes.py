@@ -32,12 +32,25 @@ def _protocols() -> dict[str, dict[str, Any]]:
 
 
 def _extended(content: dict[str, Any], read: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    base = read[content["extends"]] if "extends" in content else {}
+    base = _extended(read[content["extends"]], read) if "extends" in content else {}
     return {
         key: base[key] | content.get(key, {}) if isinstance(base.get(key), dict) else content.get(key, base.get(key))
         for key in {**base, **content}
     }
 
+
+_NEWER = {
+    "fresh_factor",
+    "shuffled_subset",
+    "tower_dropout",
+    "text_per_image",
+    "train_precision",
+    "min_positives",
+    "count_steps",
+}
+"""Fields that the oldest records do not have: there they are as by default."""
+
+_TRAIN_PRECISIONS = ("run", "fp32", "bf16", "fp16")
 
 PROTOCOLS: Mapping[str, str] = {name: content["title"] for name, content in _protocols().items()}
 """Versioned names of the recipes; without its version a name means the newest."""
@@ -49,8 +62,11 @@ def newest_protocol(name: str) -> str:
 
 
 def official_protocol(shots: Shots) -> str:
-    """The official recipe for a number of shots: that of the prepared k-shot data, where there are shots to prepare."""
-    return "odinw-glip-1" if shots in (0, "all") else "odinw-glip-2"
+    """The official recipe, the default for all but the embedded models.
+
+    Where nothing is tuned (0 shots) no recipe counts: there the first one's name stays, which is part of the digest.
+    """
+    return "odinw-glip-1" if shots == 0 else newest_protocol("odinw-glip")
 
 
 @dataclass(frozen=True)
@@ -78,6 +94,16 @@ class Hyperparameters:
         few_shot_validation: select on k shots of the validation split rather than on all of it.
         shuffled_subset: take the ready-made k-shot file, or shuffle by the seed; else images in the order of their
             ids, whatever the seed and whichever files there are.
+        tower_dropout: dropout in the tower (fusion and language layers) while tuning, in modes that freeze it too, as
+            in the official linear probe; what lies behind it is then not cached.
+        text_per_image: a trained language backbone draws its dropout for each image; else images that share a pass
+            share one draw.
+        train_precision: ``fp32``, ``bf16`` or ``fp16`` while tuning, whatever the run evaluates in; ``run``: the same.
+        min_positives: the losses of a batch are divided by at least so many positive anchors. 4 is the official
+            bound of 1 on each of four GPUs.
+        count_steps: length and evaluations as the official code counts them: epochs x images x repeats // batch steps,
+            and an evaluation every so many of them as their number // epochs is, and at the end. So where an epoch is
+            no whole number of batches there are more steps and evaluations than ``epochs`` of whole batches make.
     """
 
     lr: float
@@ -97,6 +123,11 @@ class Hyperparameters:
     few_shot_validation: bool = False
     fresh_factor: float = 1.0
     shuffled_subset: bool = True
+    tower_dropout: bool = False
+    text_per_image: bool = False
+    train_precision: str = "run"
+    min_positives: int = 1
+    count_steps: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As a record holds it, under the names of its first schema, of which the digests of runs are made.
@@ -105,10 +136,9 @@ class Hyperparameters:
         """
         found = {RECORDED.get(name, name): value for name, value in asdict(self).items()}
         found["scales"] = list(self.scales)
-        if self.fresh_factor == 1:
-            del found["fresh_factor"]
-        if self.shuffled_subset:
-            del found["shuffled_subset"]
+        for one in fields(self):
+            if one.name in _NEWER and found[one.name] == one.default:
+                del found[one.name]
         return found
 
 
@@ -175,6 +205,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "epochs": (1, math.inf),
     "repeats_per_epoch": (1, math.inf),
     "eval_every": (1, math.inf),
+    "min_positives": (1, math.inf),
     "flip": (0, 1),
 }
 
@@ -203,6 +234,10 @@ def _convert(name: str, value: Any, like: Any) -> Any:
             if not scales or not all(0 < scale < math.inf for scale in scales):
                 raise ValueError(value)
             return scales
+        if isinstance(like, str):
+            if value not in _TRAIN_PRECISIONS:
+                raise ValueError(value)
+            return value
         number = type(like)(str(value))  # so that 1.5 is no whole number, and True none at all
         low, high = _RANGES.get(name, (0, math.inf))
         if not low <= number <= high or not math.isfinite(number):
@@ -217,6 +252,8 @@ def _wanted(name: str, like: Any) -> str:
         return "true or false"
     if isinstance(like, tuple):
         return "numbers above 0, such as 0.8/1.0"
+    if isinstance(like, str):
+        return " or ".join(_TRAIN_PRECISIONS)
     low, high = _RANGES.get(name, (0, math.inf))
     kind = "a whole number" if isinstance(like, int) else "a number"
     return f"{kind} of at least {low}" if high == math.inf else f"{kind} from {low} to {high}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from odinw_bench.datasets.annotations import ImageId
 from odinw_bench.engine.data import ImageRequest
+from odinw_bench.engine.length import Length
 from odinw_bench.engine.recipes import Hyperparameters
 
 _BETTER_BY = 1e-4  # relative gain in AP that counts for the plateau schedule
@@ -79,9 +80,9 @@ class DataOrder:
         self._waiting: list[ImageId] = []
 
     @property
-    def steps(self) -> int:
-        """Batches in an epoch; a last incomplete one is not made."""
-        return max(1, len(self.image_ids) * self.settings.repeats_per_epoch // self.settings.batch)
+    def length(self) -> Length:
+        """How long a run with these images is at most."""
+        return Length.of(len(self.image_ids), self.settings)
 
     def batch(self) -> list[ImageRequest]:
         """The next batch."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from glip_core import Prompt, Targets
+from glip_core import Prompt
 from glip_core.modes import TuningMode
 from odinw_bench.datasets.coco import Split
 from odinw_bench.engine.checkpoint import Resume
@@ -22,16 +20,15 @@ from odinw_bench.engine.data import ImageRequest, request_targets
 from odinw_bench.engine.distributed import SINGLE_PROCESS, DistributedContext
 from odinw_bench.engine.features import FeatureCache, FrozenPart
 from odinw_bench.engine.micro_batch import MicroBatching
+from odinw_bench.engine.optimise import DivergedError, Optimisation, copy_into
 from odinw_bench.engine.predict import autocast, detect_split
 from odinw_bench.engine.reading import read
 from odinw_bench.engine.recipes import Hyperparameters
 from odinw_bench.engine.schedule import DataOrder, Patience
 from odinw_bench.metrics.coco import evaluate
-from odinw_bench.models import ModelInput, TunableModel
+from odinw_bench.models import AnyPrompt, ModelInput, TunableModel
 
-
-class DivergedError(RuntimeError):
-    """The loss is not finite any more."""
+__all__ = ["DivergedError", "Tuned", "tune"]
 
 
 @dataclass
@@ -45,6 +42,7 @@ class Tuned:
         images_per_pass: where memory was too short for a whole batch at once; else None.
         seconds: wall-clock time, validation included, interruptions not.
         steps: optimiser steps.
+        skipped_steps: of those, left out since a loss or gradient was not finite, in fp16.
         history: one line per epoch.
     """
 
@@ -54,6 +52,7 @@ class Tuned:
     images_per_pass: int | None = None
     seconds: float = 0.0
     steps: int = 0
+    skipped_steps: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -85,7 +84,7 @@ def tune(
         validation: images to select on.
         settings: the recipe.
         seed: of data order and augmentation.
-        precision: ``fp32``, ``bf16`` or ``fp16``.
+        precision: ``fp32``, ``bf16`` or ``fp16``; while tuning the recipe may have one of its own.
         cache: for frozen features.
         resume: where the state is kept; a run that was interrupted resumes from there, with the same numbers.
         distributed: the processes that share this run; all call with the same arguments.
@@ -114,6 +113,29 @@ def tune(
     return loop.tuned
 
 
+@dataclass(frozen=True)
+class _Arithmetic:
+    """What is computed once of a prompt and of images, in one precision.
+
+    Attributes:
+        precision: see :func:`~odinw_bench.engine.predict.autocast`.
+        prompt: encoded, where its encoding is frozen.
+        frozen: of images; None where nothing of them is frozen.
+    """
+
+    precision: str
+    prompt: AnyPrompt
+    frozen: FrozenPart | None
+
+    @classmethod
+    def of(cls, model: TunableModel, mode: TuningMode, prompt: Prompt, precision: str, cache: FeatureCache) -> Self:
+        """For a model that is prepared for a mode."""
+        with autocast(torch.device(model.device), precision):
+            encoded = model.encode_frozen(mode, prompt)  # the same for all steps and evaluations
+        frozen = FrozenPart(model, mode, encoded, cache, precision) if model.can_cache(mode) else None
+        return cls(precision, encoded, frozen)
+
+
 class _Loop:
     """A tuning run between two epochs."""
 
@@ -133,24 +155,29 @@ class _Loop:
         self.seed, self.distributed = seed, distributed
         self.model, self.device = model, torch.device(model.device)
         self.train, self.validation = train, validation
-        self.settings, self.precision = settings, precision
+        self.settings = settings
+        if settings.tower_dropout:
+            mode = mode.with_tower_dropout()
         self.trainable = model.trainable(mode, prompt)
-        self.optimiser = torch.optim.AdamW(model.parameter_groups(settings), fused=True)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
-        with autocast(self.device, precision):
-            self.prompt = model.encode_frozen(mode, prompt)  # the same for all steps and evaluations
-        self.frozen = FrozenPart(model, mode, self.prompt, cache) if model.can_cache(mode) else None
+        model.text_per_image = settings.text_per_image
+        self.micro_batching = MicroBatching()
+        own = precision if settings.train_precision == "run" else settings.train_precision
+        self.optimisation = Optimisation(model, self.trainable, settings, own, self.distributed, self.micro_batching)
+        self.learning = _Arithmetic.of(model, mode, prompt, own, cache)
+        self.judging = self.learning
+        if precision != own:
+            self.judging = _Arithmetic.of(model, mode, prompt, precision, cache)
         self.order = DataOrder(train.trainable_ids(), settings, seed)
+        self.length = self.order.length
         self.patience = Patience(settings.step_patience, settings.stop_patience)
         self.tuned = Tuned(parameters=sum(p.numel() for p in self.trainable.values()))
-        self.micro_batching = MicroBatching()
         self.best: dict[str, Tensor] = {}
         self.stopped = False
 
     @property
     def finished(self) -> bool:
         """No epoch is left to do."""
-        return self.stopped or len(self.tuned.history) >= self.settings.epochs
+        return self.stopped or len(self.tuned.history) >= self.length.epochs
 
     def epoch(self) -> dict[str, Any]:
         """One epoch, and the evaluation after it where one is due; returns the history's line."""
@@ -158,28 +185,37 @@ class _Loop:
         number = len(self.tuned.history) + 1
         if not self.distributed.is_main:  # else all would draw the same dropout, and a state holds the leader's draws
             torch.manual_seed(self.seed + 1_000_003 * number + self.distributed.rank)
-        sums: dict[str, float] = {}
-        batches = [self.distributed.shard(self.order.batch()) for _ in range(self.order.steps)]
+        steps = self.length.steps_of(number)
+        batches = [self.distributed.shard(self.order.batch()) for _ in range(steps)]
+        done: list[dict[str, float]] = []
         with closing(self.images(chain.from_iterable(batches))) as images:
             for batch in batches:
-                for name, value in self.step(islice(images, len(batch))).items():
-                    sums[name] = sums.get(name, 0.0) + value / len(batches)
+                losses = self.step(islice(images, len(batch)))
+                if losses is not None:
+                    done.append(losses)
+        sums: dict[str, float] = {}
+        for name, value in chain.from_iterable(losses.items() for losses in done):
+            sums[name] = sums.get(name, 0.0) + value / len(done)
+        self.tuned.steps += steps
+        self.tuned.skipped_steps += steps - len(done)
         line: dict[str, Any] = {
             "epoch": number,
             "steps": self.tuned.steps,
-            "lr": max(group["lr"] for group in self.optimiser.param_groups),
+            "lr": self.optimisation.rate,
             "losses": {name: round(value, 6) for name, value in sums.items()},
             "validation_AP": None,
             "best": False,
         }
-        if number % self.settings.eval_every == 0 or number == self.settings.epochs:
+        if len(done) < steps:
+            line["skipped_steps"] = steps - len(done)
+        if number % self.settings.eval_every == 0 or number == self.length.epochs:
             line["validation_AP"] = ap = self.evaluate()
             line["best"], lower, self.stopped = self.patience.judge(ap)
             if line["best"]:
                 self.best = {name: p.detach().clone() for name, p in self.trainable.items()}
                 self.tuned.best_ap, self.tuned.best_epoch = ap, number
             if lower:
-                self.lower_rates()
+                self.optimisation.lower_rates()
         self.tuned.seconds += time.perf_counter() - started
         line["seconds"] = round(self.tuned.seconds, 3)
         self.tuned.history.append(line)
@@ -187,73 +223,31 @@ class _Loop:
 
     def images(self, requests: Iterable[ImageRequest]) -> Generator[tuple[ImageRequest, ModelInput]]:
         """What the model takes of some requests."""
-        return read(self.train, requests, self.model, self.frozen)
+        return read(self.train, requests, self.model, self.learning.frozen)
 
-    def step(self, images: Iterable[tuple[ImageRequest, ModelInput]]) -> dict[str, float]:
+    def step(self, images: Iterable[tuple[ImageRequest, ModelInput]]) -> dict[str, float] | None:
         """One optimiser step over this process's share of a batch; returns the whole batch's losses."""
-        self.model.train()
-        groups: dict[Hashable, list[tuple[ModelInput, Targets]]] = {}
-        total = dict.fromkeys(self.model.normaliser_names, 0.0)
-        with autocast(self.device, self.precision):
-            for request, one in images:
-                targets = request_targets(self.train, request, one.hw, self.device)
-                groups.setdefault(one.batch_key, []).append((one, targets))
-                for name, value in self.model.normalisers(one, targets).items():
-                    total[name] += value
-        total = self.distributed.all_reduce(total)
-        largest = max(map(len, groups.values()), default=1)
-        sums = self.distributed.all_reduce(
-            self.micro_batching.run(largest, partial(self.backward, list(groups.values()), total))
-        )
+        examples = ((one, request_targets(self.train, request, one.hw, self.device)) for request, one in images)
+        losses = self.optimisation.step(examples, self.learning.prompt)
         self.tuned.images_per_pass = self.micro_batching.max_images
-        if not math.isfinite(sum(sums.values())):
-            raise DivergedError(f"the loss became {sum(sums.values())}: lower the learning rate (--set lr=...)")
-        self.distributed.all_reduce_gradients(self.trainable.values())
-        self.scaler.unscale_(self.optimiser)
-        nn.utils.clip_grad_norm_(list(self.trainable.values()), self.settings.max_grad_norm)
-        self.scaler.step(self.optimiser)
-        self.scaler.update()
-        self.tuned.steps += 1
-        return sums
-
-    def backward(
-        self, groups: Sequence[Sequence[tuple[ModelInput, Targets]]], total: Mapping[str, float]
-    ) -> dict[str, float]:
-        """Gradients of the losses of some images, each group of one ``batch_key``; returns the losses."""
-        self.optimiser.zero_grad(set_to_none=True)
-        sums = dict.fromkeys(self.model.loss_names, 0.0)
-        for members in (part for group in groups for part in self.micro_batching.split(group)):
-            inputs, targets = [one for one, _ in members], [one for _, one in members]
-            with autocast(self.device, self.precision):
-                losses = self.model.losses(inputs, targets, self.prompt, total)
-            self.scaler.scale(torch.stack(list(losses.values())).sum()).backward()
-            for name, value in losses.items():
-                sums[name] += float(value.detach())
-        return sums
+        return losses
 
     def evaluate(self) -> float:
         """AP on the validation split in percent; 0 where it has nothing to find."""
         predictions = detect_split(
             self.model,
-            self.prompt,
+            self.judging.prompt,
             self.validation,
-            precision=self.precision,
-            frozen=self.frozen,
+            precision=self.judging.precision,
+            frozen=self.judging.frozen,
             distributed=self.distributed,
             micro_batching=self.micro_batching,
         )
         return float(evaluate(self.validation.annotations, predictions, official_ids=False)["AP"] or 0.0)
 
-    def lower_rates(self) -> None:
-        """Ten times slower, within the limit."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = max(group["lr"] * 0.1, min(self.settings.min_lr, group["lr"]))
-
     def keep_best(self) -> None:
         """Back to the weights of the best evaluation."""
-        with torch.no_grad():
-            for name, kept in self.best.items():
-                self.trainable[name].copy_(kept)
+        copy_into(self.trainable, self.best)
         self.model.eval()
 
     def state(self) -> dict[str, Any]:
@@ -262,8 +256,7 @@ class _Loop:
         return {
             "trainable": {name: p.detach() for name, p in self.trainable.items()},
             "best": self.best,
-            "optimiser": self.optimiser.state_dict(),
-            "scaler": self.scaler.state_dict(),
+            **self.optimisation.state(),
             "order": self.order.state(),
             "patience": self.patience.state(),
             "tuned": asdict(self.tuned),
@@ -274,12 +267,9 @@ class _Loop:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state of the same run."""
-        with torch.no_grad():
-            for name, kept in state["trainable"].items():
-                self.trainable[name].copy_(kept)
+        copy_into(self.trainable, state["trainable"])
         self.best = {name: kept.to(self.device) for name, kept in state["best"].items()}
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.scaler.load_state_dict(state["scaler"])
+        self.optimisation.restore(state)
         self.order.restore(state["order"])
         self.patience.restore(state["patience"])
         self.tuned = Tuned(**state["tuned"])

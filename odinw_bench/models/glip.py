@@ -150,6 +150,8 @@ class GlipModel(TunableModel):
         normalisers: Mapping[str, float],
     ) -> dict[str, Tensor]:
         """See :class:`TunableModel`; the losses are computed in float32, whatever the network runs in."""
+        if self.text_per_image and not isinstance(prompt, EncodedPrompt):
+            prompt = [prompt] * len(inputs)
         raw = self._raw(inputs, prompt)
         with torch.autocast(self.network.device.type, enabled=False):
             return self.network.losses_from_raw(raw, targets, prompt, normalisers=Normalisers(**normalisers))

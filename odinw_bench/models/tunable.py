@@ -74,8 +74,12 @@ class TunableModel(Model):
 
     Attributes:
         loss_names: keys of :meth:`losses`.
-        normaliser_names: keys of :meth:`normalisers`.
+        normaliser_names: keys of :meth:`normalisers`; ``positives``, where there is one, is a number of anchors, and
+            recipes may set its least value for a batch.
+        text_per_image: while it is trained, a language backbone runs for each image, with dropout of its own.
     """
+
+    text_per_image: bool = False
 
     loss_names: ClassVar[Sequence[str]]
     normaliser_names: ClassVar[Sequence[str]]

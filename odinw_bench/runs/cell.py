@@ -9,6 +9,7 @@ from pathlib import Path
 from glip_core.prompt import Prompt
 from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.task import PromptStyle, Task
+from odinw_bench.engine.length import Length
 from odinw_bench.engine.recipes import Hyperparameters
 from odinw_bench.models import Model, ModelFacts, find_model
 from odinw_bench.runs.spec import RunSpec
@@ -76,5 +77,4 @@ class Cell:
         """Training images that are shown to the model at most."""
         if self.settings is None or self.train is None:
             return 0
-        steps = max(1, len(self.train.trainable_ids()) * self.settings.repeats_per_epoch // self.settings.batch)
-        return self.settings.epochs * steps * self.settings.batch
+        return Length.of(len(self.train.trainable_ids()), self.settings).total * self.settings.batch

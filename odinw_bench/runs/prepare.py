@@ -56,6 +56,8 @@ def prepare(
         settings = hyperparameters(spec.protocol_name, spec.mode, spec.shots, spec.overrides)
         if spec.facts.has_text:  # no layer of theirs starts from nothing
             settings = replace(settings, fresh_factor=1.0)
+        else:  # no text, and so no dropout, in their tower
+            settings = replace(settings, tower_dropout=False, text_per_image=False)
         shuffled = settings.shuffled_subset
         train, few_shot = splits.subset(task, "train", spec.shots, spec.seed, shuffled=shuffled)
         leaks = splits.leaks(task, spec.eval_split)

@@ -44,13 +44,13 @@ class RunSpec:
         mode: a tuning mode, by name or as ``PACKAGE.MODULE:CLASS``.
         shots: images per class, or ``"all"``; 0 for the modes that tune nothing.
         seed: of the subset, the data order and the augmentation.
-        protocol: named hyper-parameters; None: ``mini-1`` for the nano models, else the official,
-            ``odinw-glip-2`` for k shots and ``odinw-glip-1`` for the rest; without its version a name means the newest.
+        protocol: named hyper-parameters; None: ``mini-1`` for the nano models, else the official one; without its
+            version a name means the newest.
         weights: a file or another preset's name; None: the model's own.
         attributes: a file with prompt parts for the ``manual`` mode, or any mode with written prompts; None: those
             of the task.
         overrides: hyper-parameters that differ from the protocol's.
-        precision: ``fp32``, or autocast to ``bf16`` or ``fp16``.
+        precision: ``fp32``, or autocast to ``bf16`` or ``fp16``; while tuning the recipe may have one of its own.
         eval_split: the split that is reported; ``official``: the one that each task's official file evaluates.
         prompt_style: ``names`` or ``written`` (hand-written attributes where a task has them) in any mode of a model
             that reads text; None: what the suite's official task file uses. ``manual`` is always written.

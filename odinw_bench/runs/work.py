@@ -15,6 +15,7 @@ from odinw_bench.datasets.prompts import prompt_to_json
 from odinw_bench.engine.checkpoint import Resume
 from odinw_bench.engine.distributed import DistributedContext
 from odinw_bench.engine.feature_store import make_cache
+from odinw_bench.engine.length import Length
 from odinw_bench.engine.micro_batch import MicroBatching
 from odinw_bench.engine.predict import detect_split
 from odinw_bench.engine.train import Tuned, tune
@@ -106,6 +107,7 @@ class Work:
         cost = {
             "tune_seconds": round(tuned.seconds, 3) if tuned else 0.0,
             "tune_steps": tuned.steps if tuned else 0,
+            "skipped_steps": tuned.skipped_steps if tuned else 0,
             "best_epoch": tuned.best_epoch if tuned else None,
             "validation_AP": tuned.best_ap if tuned else None,
             "test_seconds": round(seconds, 3),
@@ -128,11 +130,12 @@ class Work:
         assert cell.train is not None
         assert cell.validation is not None
         mode = find_mode(cell.spec.mode)
+        most = Length.of(len(cell.train.trainable_ids()), settings).epochs
 
         def report(line: dict[str, Any]) -> None:
             ap = line["validation_AP"]
             found = f"validation AP {ap:.1f}" if ap is not None else f"loss {sum(line['losses'].values()):.3f}"
-            self.say(f"epoch {line['epoch']}/{settings.epochs}: {found}")
+            self.say(f"epoch {line['epoch']}/{most}: {found}")
 
         tuned = tune(
             model,

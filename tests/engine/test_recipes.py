@@ -71,6 +71,8 @@ def test_overrides_take_the_fields_kind():
         ({"scales": "0.5/0"}, "'scales' wants numbers"),
         ({"scales": ""}, "'scales' wants numbers"),
         ({"few_shot_validation": "maybe"}, "wants true or false"),
+        ({"train_precision": "fp8"}, "'train_precision' wants run or fp32 or bf16 or fp16, not 'fp8'"),
+        ({"min_positives": 0}, "'min_positives' wants a whole number of at least 1"),
     ],
 )
 def test_bad_overrides(overrides, message):

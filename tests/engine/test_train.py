@@ -202,7 +202,7 @@ def test_the_offset_has_its_own_rate(data):
     loop = training._Loop(
         detector(), tuning.get_mode("prompt+linear"), prompt, train, validation, recipe, 3, "fp32", FeatureCache()
     )
-    rates = {p: group["lr"] for group in loop.optimiser.param_groups for p in group["params"]}
+    rates = {p: group["lr"] for group in loop.optimisation.optimiser.param_groups for p in group["params"]}
     assert rates[loop.trainable[tuning.PROMPT_OFFSET]] == pytest.approx(0.03)
     assert rates[loop.trainable["rpn.head.bbox_pred.weight"]] == pytest.approx(1e-3)
     assert rates[loop.trainable["rpn.head.bbox_pred.bias"]] == pytest.approx(2e-3)
@@ -215,8 +215,8 @@ def test_rates_fall_to_the_limit_and_no_further(data):
         detector(), tuning.get_mode("full"), prompt, train, validation, recipe, 3, "fp32", FeatureCache()
     )
     for _ in range(3):
-        loop.lower_rates()
-    rates = {round(group["lr"], 12) for group in loop.optimiser.param_groups}
+        loop.optimisation.lower_rates()
+    rates = {round(group["lr"], 12) for group in loop.optimisation.optimiser.param_groups}
     assert rates == {1e-6, 1e-7, 2e-7}  # a rate that began below the limit stays
 
 
@@ -224,8 +224,8 @@ def test_the_order_of_images():
     """Every image as often before any comes again; the same from the same seed; going on from a state."""
     recipe = settings(batch=4, repeats_per_epoch=2)
     order = DataOrder(list(range(6)), recipe, seed=3)
-    assert order.steps == 3
-    epoch = [view for _ in range(order.steps) for view in order.batch()]
+    assert order.length.steps == 3
+    epoch = [view for _ in range(order.length.steps) for view in order.batch()]
     assert sorted(view.image_id for view in epoch) == sorted([*range(6)] * 2)
     assert {view.scale for view in epoch} <= {0.7, 1.0}
     assert {view.flip for view in epoch} == {True, False}
@@ -240,7 +240,7 @@ def test_the_order_of_images():
 
 def test_a_subset_smaller_than_a_batch_trains_all_the_same():
     order = DataOrder([7], settings(batch=4, repeats_per_epoch=1), seed=3)
-    assert order.steps == 1
+    assert order.length.steps == 1
     assert [view.image_id for view in order.batch()] == [7] * 4
 
 

@@ -81,11 +81,15 @@ def test_recipes_differ_in_nothing_else():
             assert new == old | {"few_shot_validation": few}
             assert readme == old | ({"shuffled_subset": False} if few else {})
             assert "shuffled_subset" not in old
+            exact = {"train_precision": "fp16", "text_per_image": True, "min_positives": 4, "count_steps": True}
+            exact |= {"tower_dropout": True} if mode == "linear" else {}
+            assert hyperparameters("odinw-glip-3", mode, shots).to_json() == new | exact
+            assert hyperparameters("odinw-glip-readme-2", mode, shots).to_json() == readme | exact
 
 
 def test_the_report_tells_them_apart(tmp_path, cli):
     results, out = tmp_path / "results", tmp_path / "out"
-    for name in ("odinw-glip-1", "odinw-glip-2", "odinw-glip-readme-1"):
+    for name in ("odinw-glip-1", "odinw-glip-3", "odinw-glip-readme-1"):
         one = made.spec(dataset="raccoon", mode="full", shots=5, model="glip-t", suite="odinw13", protocol=name)
         made.write(results, made.record(one, made.metrics(40.0)))
     assert cli("report", "--results", results, "--out", out, "--pictures", "0").code == 0
