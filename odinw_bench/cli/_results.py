@@ -52,7 +52,7 @@ def _json(result: Result) -> dict[str, Any]:
 
 def _row(result: Result) -> list[str]:
     spec, record = result.cell.spec, result.record
-    start = [spec.model, result.cell.task.name, spec.mode, str(spec.shots), str(spec.seed)]
+    start = [spec.model, result.cell.dataset, spec.mode, str(spec.shots), str(spec.seed)]
     if record is None:
         return [*start, "failed", "", "", "", ""]
     metrics, cost = record.metrics, record.cost

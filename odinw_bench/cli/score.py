@@ -49,7 +49,8 @@ def score(
         --predictions aquarium.json --model-name yolo --mode full --shots 5
     ```
     """
-    from odinw_bench.datasets.registry import load_suite, load_task
+    from odinw_bench.datasets.names import load_tasks, task_labels
+    from odinw_bench.datasets.registry import load_suite
     from odinw_bench.metrics.extra import extra_metrics
     from odinw_bench.runs.external import ExternalRun, find_predictions
     from odinw_bench.runs.external import score as score_task
@@ -57,27 +58,33 @@ def score(
     what = ExternalRun(model_name, mode, parse_shots(shots), seed, eval_split)
     datasets = split_list(dataset)
     everything = "all" in datasets
-    tasks = load_suite(suite) if everything else [load_task(name, suite) for name in datasets]
+    tasks = load_suite(suite) if everything else load_tasks(datasets, suite)
     if not predictions.exists():
         raise InputError(f"predictions '{predictions}' not found")
     if predictions.is_file() and len(tasks) > 1:
         raise InputError(f"'{predictions}' is one file: say with --dataset which task it is of, or give a folder")
     metrics = split_list(metric)
     extra_metrics(metrics)  # a slip is reported before the work
-    files = {task.name: find_predictions(predictions, task) for task in tasks}
+    labels = task_labels(tasks)
+    files = {label: find_predictions(predictions, task, label) for label, task in zip(labels, tasks, strict=True)}
     missing = [name for name, path in files.items() if path is None]
     if missing and (not everything or len(missing) == len(tasks)):
         raise InputError(f"'{predictions}' has no {missing[0]}.json or {missing[0]}/predictions.json")
     records: list[RunRecord] = []
-    for task in tasks:
-        path = files[task.name]
+    scored: list[str] = []
+    for label, task in zip(labels, tasks, strict=True):
+        path = files[label]
         if path is not None:
+            scored.append(label)
             records.append(score_task(task, path, what, results, data_root=data_root, force=force, extra=metrics))
     if as_json:
         print_json({"records": [record.to_json() for record in records], "missing": missing})
         return
     names = ("AP", "AP50", "AR100")
-    rows = [[record.spec.dataset, *(number(record.metrics[name]) for name in names)] for record in records]
+    rows = [
+        [label, *(number(record.metrics[name]) for name in names)]
+        for label, record in zip(scored, records, strict=True)
+    ]
     means = [[record.metrics[name] for record in records] for name in names]
     if len(records) > 1 and all(value is not None for column in means for value in column):
         rows.append([f"mean of {len(records)}", *(number(sum(column) / len(column)) for column in means)])

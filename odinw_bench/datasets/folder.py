@@ -106,10 +106,18 @@ def read_folders(folder: Path) -> list[Task]:
     short = [_name(path.name) for path in found]
     tasks: dict[str, Task] = {}
     for path, name in zip(found, short, strict=True):
-        whole = _name("-".join(path.relative_to(folder).parts)) if short.count(name) > 1 else name
+        whole = name
+        if short.count(name) > 1:
+            relative = path.relative_to(folder).as_posix()
+            whole = _name(relative)
+            if whole in tasks or whole in short:  # folders that differ in characters which names do not have
+                whole = slug(relative, unique=True)
         task = read_folder(path, suite=suite, name=whole)
         if task.name in tasks:
-            raise InputError(f"two data sets are called '{task.name}': '{tasks[task.name].root}' and '{task.root}'")
+            raise InputError(
+                f"two data sets are called '{task.name}': '{tasks[task.name].root}' and '{task.root}'; give one "
+                f"another name in its {TASK_FILE}"
+            )
         tasks[task.name] = task
     return [tasks[name] for name in sorted(tasks)]
 

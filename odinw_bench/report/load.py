@@ -12,6 +12,7 @@ import pandas as pd
 
 from glip_core.errors import InputError
 from odinw_bench.metrics.extra import COCO
+from odinw_bench.report.datasets import dataset_names
 from odinw_bench.report.variants import tell_official_splits, tell_weights_apart, variant_of
 from odinw_bench.runs.record import RunRecord, Unreadable, find_records
 from odinw_bench.runs.seal import find_damage
@@ -38,9 +39,11 @@ class Runs:
     """All records below a folder.
 
     Attributes:
-        done: a row per run that counts: ``folder``, ``suite``, ``dataset``, ``model``, ``variant`` (what differs from
-            the model's usual run, in words), ``mode``, ``shots`` (text), ``seed``, the metrics (``extra``: those beside
-            COCO's, by name), the costs, data, weights, environment and protocol.
+        done: a row per run that counts: ``folder``, ``suite``, ``dataset`` (a name of its own where two folders
+            share one, see :func:`odinw_bench.report.datasets.dataset_names`; ``task`` is the name in the record,
+            ``data_folder`` the path), ``model``, ``variant`` (what differs from the model's usual run, in words),
+            ``mode``, ``shots`` (text), ``seed``, the metrics (``extra``: those beside COCO's, by name), the costs,
+            data, weights, environment and protocol.
         failed: the same of the runs that failed, with ``error``.
         classes: a row per run and class: ``run`` (index in ``done``), ``name``, ``AP``.
         notes: what was passed over, and why.
@@ -68,12 +71,14 @@ def load_runs(results: Path) -> Runs:
     classes: list[tuple[int, str, float]] = []
     notes: list[str] = []
     unreadable: list[Unreadable] = []
-    for folder, record in find_records(results, unreadable):
+    found = list(find_records(results, unreadable))
+    datasets = dataset_names([record for _, record in found])
+    for (folder, record), dataset in zip(found, datasets, strict=True):
         per_class = record.metrics.get("per_class") or {}
         classes += [(len(rows), name, _number(ap)) for name, ap in per_class.items()]
         if (damage := find_damage(record)) is not None:
             notes.append(f"{folder.relative_to(results)} has lost files of its run: {damage}")
-        rows.append(_row(str(folder.relative_to(results)), record))
+        rows.append(_row(str(folder.relative_to(results)), record, dataset))
     notes += [f"passed over {one.folder.relative_to(results)}: {one.reason}" for one in unreadable]
     if not rows and unreadable:
         raise InputError(f"no readable run record in '{results}'; {notes[0]}")
@@ -112,13 +117,15 @@ def find_content(results: Path, pattern: str, kind: str) -> list[dict[str, Any]]
     return found
 
 
-def _row(folder: str, record: RunRecord) -> dict[str, Any]:
+def _row(folder: str, record: RunRecord, dataset: str) -> dict[str, Any]:
     spec, data, environment = record.spec, record.data, record.environment
     hashes = data.get("annotations_sha256") or {}
     return {
         "folder": folder,
         "suite": spec.suite,
-        "dataset": spec.dataset,
+        "dataset": dataset,
+        "task": spec.dataset,
+        "data_folder": record.data_folder,
         "model": spec.model,
         "mode": spec.mode,
         "shots": str(spec.shots),

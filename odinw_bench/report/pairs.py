@@ -5,11 +5,12 @@ from __future__ import annotations
 import glob
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from glip_core.errors import InputError
 from odinw_bench.metrics.stats import Comparison, Summary, paired_bootstrap, summarize
+from odinw_bench.report.datasets import dataset_names
 from odinw_bench.report.document import listed
 from odinw_bench.report.testdata import open_test_data, read_predictions
 from odinw_bench.runs.archive import archived_record
@@ -23,16 +24,18 @@ class Run:
     Attributes:
         folder: of its record.
         record: of it.
+        dataset: the data set's name, or a longer one where two share it; empty: the record's.
     """
 
     folder: Path
     record: RunRecord
+    dataset: str = ""
 
     @property
     def place(self) -> tuple[str, str, str]:
         """Suite, data set and split: runs of one place can be compared."""
         spec = self.record.spec
-        return spec.suite, spec.dataset, spec.eval_split
+        return spec.suite, self.dataset or spec.dataset, spec.eval_split
 
     @property
     def seed(self) -> int:
@@ -94,7 +97,13 @@ def find_runs(text: str) -> list[Run]:
         if unreadable and not runs:
             why = f"{unreadable[0].folder / 'run.json'} cannot be read: {unreadable[0].reason}"
         raise InputError(f"nothing to compare at '{text}': {why}")
-    return done
+    return _distinguished(done)
+
+
+def _distinguished(runs: Sequence[Run]) -> list[Run]:
+    """The runs, those of two data sets of one name under different names."""
+    names = dataset_names([run.record for run in runs])
+    return [replace(run, dataset=name) for run, name in zip(runs, names, strict=True)]
 
 
 def pair_up(first: Sequence[Run], second: Sequence[Run]) -> tuple[list[tuple[Run, Run]], list[str]]:
@@ -106,7 +115,8 @@ def pair_up(first: Sequence[Run], second: Sequence[Run]) -> tuple[list[tuple[Run
     Raises:
         InputError: nothing can be paired, or a side has several runs of one data set and seed.
     """
-    sides = [_by_place(first, "A"), _by_place(second, "B")]
+    both = _distinguished([*first, *second])
+    sides = [_by_place(both[: len(first)], "A"), _by_place(both[len(first) :], "B")]
     pairs, alone = [], []
     for place in sorted({*sides[0], *sides[1]}):
         a, b = (side.get(place, {}) for side in sides)
@@ -166,6 +176,7 @@ def compare_pairs(
     made = []
     for a, b in pairs:
         suite, dataset, split = a.place
+        spec = a.record.spec
         if a.test_sha256 and b.test_sha256 and a.test_sha256 != b.test_sha256:
             raise InputError(
                 f"'{a.folder}' and '{b.folder}' were tested on different data: their annotations have the hashes "
@@ -173,7 +184,9 @@ def compare_pairs(
             )
         say(f"{suite}/{dataset}: {samples} resamples")
         sha256 = a.test_sha256 or b.test_sha256
-        test = open_test_data(suite, dataset, split, sha256, data_root=data_root, data=data)
+        test = open_test_data(
+            suite, spec.dataset, split, sha256, data_root=data_root, data=data, folder=a.record.data_folder
+        )
         found = [read_predictions(run.folder) for run in (a, b)]
         result = paired_bootstrap(test.split.annotations, found[0], found[1], samples, seed)
         made.append(Pair(a, b, len(test.split), result))

@@ -64,6 +64,7 @@ def open_test_data(
     *,
     data_root: Path | None = None,
     data: Sequence[Path] = (),
+    folder: str = "",
 ) -> TestData:
     """Open the split that a record was tested on.
 
@@ -74,11 +75,12 @@ def open_test_data(
         sha256: hash of its annotations as recorded; empty: not known.
         data_root: folder of the official data.
         data: folders of the user's own data sets, or of suites of them.
+        folder: path of the data set as recorded, which decides where two of ``data`` have its name; empty: not known.
 
     Raises:
         InputError: the data are not here, or are not those of the record.
     """
-    task = _find_task(suite, dataset, data)
+    task = _find_task(suite, dataset, data, folder)
     split = open_split(task, eval_split, data_root)
     if sha256 and split.sha256 != sha256:
         raise InputError(
@@ -101,12 +103,13 @@ def read_predictions(folder: Path) -> Predictions:
     return found
 
 
-def _find_task(suite: str, dataset: str, data: Sequence[Path]) -> Task:
+def _find_task(suite: str, dataset: str, data: Sequence[Path], recorded: str) -> Task:
+    found: list[Task] = []
     for folder in data:
         tasks = [load_task(folder)] if is_task_folder(folder) else load_suite(folder)
-        for task in tasks:
-            if task.name == dataset:
-                return task
+        found += [task for task in tasks if task.name == dataset or str(task.root) == recorded]
+    if found:
+        return min(found, key=lambda task: str(task.root) != recorded)  # the first, if none lies there
     if suite not in SUITES:
         raise InputError(f"'{dataset}' is a data set of your own: give its folder with --data FOLDER")
     return load_task(dataset, suite)

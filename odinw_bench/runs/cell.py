@@ -40,6 +40,7 @@ class Cell:
         pictures_sha256: by split, what its pictures are; empty where they are drawn.
         digest: of everything that can change the numbers.
         folder: of the record.
+        label: what to call the data set beside others of its name; empty: by its name.
     """
 
     spec: RunSpec
@@ -59,6 +60,7 @@ class Cell:
     pictures_sha256: Mapping[str, str]
     digest: str
     folder: Path
+    label: str = ""
 
     @property
     def model(self) -> type[Model]:
@@ -66,11 +68,16 @@ class Cell:
         return find_model(self.spec.model)
 
     @property
+    def dataset(self) -> str:
+        """The data set, for people."""
+        return self.label or self.task.name
+
+    @property
     def name(self) -> str:
         """Model, task, mode and subset, for people."""
         spec = self.spec
         shots = "" if spec.shots == 0 else f" {spec.shots}-shot seed {spec.seed}"
-        return f"{spec.model} {self.task.name} {spec.mode}{shots}"
+        return f"{spec.model} {self.dataset} {spec.mode}{shots}"
 
     @property
     def most_passes(self) -> int:

@@ -55,15 +55,16 @@ class ExternalRun:
             raise InputError(f"mode '{self.mode}' with {self.shots} shots cannot be: 0 is for {', '.join(UNTUNED)}")
 
 
-def find_predictions(place: Path, task: Task) -> Path | None:
+def find_predictions(place: Path, task: Task, label: str | None = None) -> Path | None:
     """The file of a task's predictions; None where a folder has none.
 
     A folder is searched for ``NAME.json``, ``NAME/predictions.json``, ``NAME.bbox.json``, ``NAME/bbox.json`` and
-    ``NAME_predictions.json``, where NAME is anything the task answers to. A file is that of the one task scored.
+    ``NAME_predictions.json``, where NAME is anything the task answers to, or ``label`` alone where
+    that is another name than the task's, which two tasks then share. A file is that of the one task scored.
     """
     if not place.is_dir():
         return place
-    for name in task.names:
+    for name in task.names if label in (None, task.name) else (label,):
         for way in _WAYS:
             if "/" not in name and (place / way.format(name=name)).is_file():
                 return place / way.format(name=name)
@@ -126,6 +127,8 @@ def score(
         return read_record(folder)
     with claim(folder) as claimed, claimed.writing() as scratch:
         record = _record(spec, digest, metrics, {external.eval_split: split.sha256}, len(split))
+        if task.root is not None:
+            record["data"]["folder"] = str(task.root)
         record["data"]["annotation_notes"] = annotation_notes({external.eval_split: split})
         record["external"] = {"file": predictions.name, "sha256": file_sha256(predictions)}
         write_json(scratch / "predictions.json", found, indent=None)

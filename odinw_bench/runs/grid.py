@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from glip_core.errors import InputError
+from odinw_bench.datasets.names import identity
 from odinw_bench.datasets.registry import list_tasks
 from odinw_bench.datasets.task import PromptStyle, Task
 from odinw_bench.models import find_mode, model_facts
@@ -76,6 +77,7 @@ class Grid:
             seeds=grid.seed,
             base=same,
         )
+        specs = each_once(specs, find_task)
         kept, unwritten = with_hand_written(specs, find_task)
         if not unwritten or not kept:  # asked for alone, it is an error that says what to do
             return specs, notes
@@ -89,6 +91,20 @@ class Grid:
             for name, value in vars(grid).items()
             if value
         }
+
+
+def each_once(specs: Sequence[RunSpec], find_task: Callable[[str, str], Task]) -> list[RunSpec]:
+    """The cells without those of a data set that was named before in another spelling."""
+    first: dict[tuple[str, ...], str] = {}
+    again: dict[str, bool] = {}
+    for spec in specs:
+        if spec.dataset not in again:
+            try:
+                key = identity(find_task(spec.dataset, spec.suite))
+            except InputError:
+                key = ("unknown", spec.dataset)  # whoever prepares the cell says what is wrong
+            again[spec.dataset] = first.setdefault(key, spec.dataset) != spec.dataset
+    return [spec for spec in specs if not again[spec.dataset]]
 
 
 def with_hand_written(

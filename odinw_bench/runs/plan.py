@@ -5,12 +5,13 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
+from odinw_bench.datasets.names import task_labels
 from odinw_bench.datasets.store import SplitStore
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.options import RunOptions
@@ -70,8 +71,15 @@ def plan(specs: Sequence[RunSpec], options: RunOptions, splits: SplitStore | Non
         (_, first), *others = problems.items()
         more = f" (and problems with {len(others)} more: {', '.join(name for name, _ in others)})" if others else ""
         raise InputError(f"{first}{more}") from first
-    found = [cells[index] for index in range(len(specs))]
+    found = _each_once([cells[index] for index in range(len(specs))])
     return Plan(found, frozenset(cell.folder for cell in found if is_done(cell.folder)), options.force)
+
+
+def _each_once(cells: Sequence[Cell]) -> list[Cell]:
+    """Each run once, though two folders may hold the same data; two data sets of one name get different names."""
+    once = list({cell.folder: cell for cell in reversed(cells)}.values())[::-1]
+    labels = task_labels([cell.task for cell in once])
+    return [replace(cell, label=label) for cell, label in zip(once, labels, strict=True)]
 
 
 def estimate_seconds(cells: Sequence[Cell], results: Path | str) -> tuple[float, int]:

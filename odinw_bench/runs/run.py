@@ -194,6 +194,7 @@ def _new_record(cell: Cell, device: str) -> dict[str, Any]:
             "annotations_sha256": {name: split.sha256 for name, split in splits.items() if split is not None},
             "pictures_sha256": dict(cell.pictures_sha256),
             "annotation_notes": annotation_notes(splits),
+            **({} if task.root is None else {"folder": str(task.root)}),
         },
         "protocol": {
             "name": spec.protocol_name,

@@ -125,6 +125,7 @@ class RunRecord(Mapping[str, Any]):
             fields.check_metrics(metrics)
         fields.check_cost(cost)
         data, protocol = fields.mapping(content, "data"), fields.mapping(content, "protocol")
+        fields.optional_text(data, "folder", "data.")
         for name in ("train_images", "validation_images", "test_images", "leaks"):
             fields.number(data, name, "data.")
         hashes = fields.mapping(data, "annotations_sha256", "data.")
@@ -172,6 +173,11 @@ class RunRecord(Mapping[str, Any]):
     def protocol_name(self) -> str:
         """Name of the recipe; empty: not known."""
         return str(self.protocol.get("name") or self.spec.protocol or "")
+
+    @property
+    def data_folder(self) -> str:
+        """Path of the data set's folder when it was run; empty: not known, or not one of the user's own."""
+        return fields.optional_text(self.data, "folder", "data.") or ""
 
     @property
     def test_sha256(self) -> str:

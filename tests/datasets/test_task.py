@@ -320,8 +320,7 @@ def test_a_folder_of_folders_is_a_suite(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown task 'd' in suite"):
         load_task("d", suite)
     fill(suite / "deep-er-a", "train/_annotations.coco.json")
-    with pytest.raises(InputError, match="two data sets are called 'deep-er-a'"):
-        load_suite(suite)
+    assert len({task.name for task in load_suite(suite)}) == 5  # a hash distinguishes it from deep/er/a
 
 
 def test_a_folder_without_data(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,18 +46,19 @@ def check(
     ```
     """
     from odinw_bench.datasets.checks import check_task
-    from odinw_bench.datasets.registry import load_suite, load_task
+    from odinw_bench.datasets.names import load_tasks, task_labels
+    from odinw_bench.datasets.registry import load_suite
 
     datasets = split_list(dataset)
-    tasks = load_suite(suite) if "all" in datasets else [load_task(name, suite) for name in datasets]
+    tasks = load_suite(suite) if "all" in datasets else load_tasks(datasets, suite)
     seeds = parse_seeds(split_list(seed))
     pairs = [(number, one) for number in map(parse_shots, split_list(shots)) for one in seeds]
     checked = []
     absent = []
-    for task in tasks:
+    for task, label in zip(tasks, task_labels(tasks), strict=True):
         try:
-            tick = _Tick(task.name)
-            checked.append(check_task(task, data_root, subsets=pairs, pictures=pictures, tick=tick))
+            one = check_task(task, data_root, subsets=pairs, pictures=pictures, tick=_Tick(label))
+            checked.append(replace(one, task=label))
         except InputError as error:
             absent.append(str(error))
     if as_json:

@@ -40,10 +40,11 @@ def download(
     ```
     """
     from odinw_bench.datasets.download import download_task
-    from odinw_bench.datasets.registry import load_suite, load_task
+    from odinw_bench.datasets.names import load_tasks
+    from odinw_bench.datasets.registry import load_suite
 
     datasets = split_list(dataset)
-    tasks = load_suite(suite) if "all" in datasets else [load_task(name, suite) for name in datasets]
+    tasks = load_suite(suite) if "all" in datasets else load_tasks(datasets, suite)
     rows: list[dict[str, str]] = []
     errors = []
     for task in tasks:

@@ -32,12 +32,12 @@ def render(
     odinw-bench run --dataset mini/aquarium --mode prompt --shots 5
     ```
     """
-    from odinw_bench.datasets.registry import load_task
+    from odinw_bench.datasets.names import load_tasks
     from odinw_bench.mini import contact_sheet, task_names, write_suite
     from odinw_bench.utils.io import replacing
 
     datasets = split_list(dataset)
-    names = task_names() if "all" in datasets else [load_task(name, "mini").name for name in datasets]
+    names = task_names() if "all" in datasets else [task.name for task in load_tasks(datasets, "mini")]
     if sheet is not None:
         with replacing(sheet) as temporary:
             contact_sheet(names).save(temporary, format="PNG")
