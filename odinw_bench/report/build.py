@@ -13,8 +13,9 @@ from odinw_bench.report.averages import Suite, split_suites
 from odinw_bench.report.coverage import failed_section, missing_section, provenance_section
 from odinw_bench.report.document import Gallery, Report, Section, listed
 from odinw_bench.report.gallery import gallery
-from odinw_bench.report.load import find_content, load_runs
+from odinw_bench.report.load import load_runs
 from odinw_bench.report.markup import to_csv, to_latex, to_markdown
+from odinw_bench.report.others import check_profile, find_content
 from odinw_bench.report.page import to_html
 from odinw_bench.report.published import with_published_prompts
 from odinw_bench.report.searches import find_searches, search_section
@@ -74,8 +75,8 @@ def build_report(settings: ReportSettings, say: Say = lambda _: None) -> list[Pa
     say(f"{len(runs.done) + len(runs.failed)} records")
     suites = [with_published_prompts(suite) for suite in split_suites(runs)]
     sections = [_suite_section(suite, builders, settings, say) for suite in suites]
-    fusion = fusion_section(_profiles(settings.results))
-    searched = search_section(find_searches(settings.results))
+    fusion = fusion_section(_profiles(settings.results, runs.notes))
+    searched = search_section(find_searches(settings.results, runs.notes))
     sections += [section for section in (searched, fusion) if section]
     sections.append(provenance_section(runs))
     report = Report(settings.title, _opening(suites), sections)
@@ -144,10 +145,10 @@ def _gallery(suite: Suite, task: str, settings: ReportSettings, say: Say) -> Gal
     )
 
 
-def _profiles(results: Path) -> list[dict[str, Any]]:
+def _profiles(results: Path, notes: list[str]) -> list[dict[str, Any]]:
     """What ``odinw-bench profile`` left below the results folder."""
-    found = find_content(results, "**/profile*.json", "profile")
-    return [row for content in found for row in content.get("measured", []) if isinstance(row, dict)]
+    found = find_content(results, "**/profile*.json", "profile", check_profile, notes)
+    return [row for content in found for row in content["measured"]]
 
 
 def _write(report: Report, out: Path, page: str) -> list[Path]:

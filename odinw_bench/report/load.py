@@ -17,7 +17,6 @@ from odinw_bench.report.variants import tell_official_splits, tell_weights_apart
 from odinw_bench.runs.record import RunRecord, Unreadable, find_records
 from odinw_bench.runs.seal import find_damage
 from odinw_bench.runs.spec import UNTUNED
-from odinw_bench.utils.io import parse_json, read_bytes
 
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100")
 OFFICIAL_IDS = "AP_official_ids"
@@ -96,25 +95,6 @@ def load_runs(results: Path) -> Runs:
     table = pd.DataFrame(classes, columns=["run", "name", "AP"])
     failed = _not_redone(frame[~finished], done)
     return Runs(done, failed, table[table["run"].isin(done.index)].dropna(), notes + _data_notes(done))
-
-
-def find_content(results: Path, pattern: str, kind: str) -> list[dict[str, Any]]:
-    """What other commands left below the results folder, sorted by place; foreign files are passed over.
-
-    Args:
-        results: the folder.
-        pattern: of the files, for ``Path.glob``.
-        kind: what their ``kind`` must be.
-    """
-    found = []
-    for path in sorted(results.glob(pattern)):
-        try:
-            content = parse_json(read_bytes(path), path)
-        except InputError:
-            continue
-        if isinstance(content, dict) and (content.get("schema"), content.get("kind")) == (1, kind):
-            found.append(content)
-    return found
 
 
 def _row(folder: str, record: RunRecord, dataset: str) -> dict[str, Any]:

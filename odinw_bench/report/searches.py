@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 from odinw_bench.report.document import Cell, Column, Figure, Section, Table, number_cell, text_cell
 from odinw_bench.report.figures import compose
-from odinw_bench.report.load import find_content
+from odinw_bench.report.others import check_search, find_content
 from odinw_bench.utils.escape import for_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST_PANELS = 15
-_FOUND = {"prompt": "prompts", "tuning": "recipes"}
-"""By what was searched for: under which key a search says what it found."""
 
 
-def find_searches(results: Path) -> list[dict[str, Any]]:
-    """What ``odinw-bench search`` left below the results folder, sorted by place; foreign files are passed over."""
-    found = find_content(results, "search/**/search.json", "search")
-    return [one for one in found if "spec" in one and "trials" in one and _FOUND.get(one.get("space", ""), "") in one]
+def find_searches(results: Path, notes: list[str]) -> list[dict[str, Any]]:
+    """What ``odinw-bench search`` left below the results folder, sorted by place.
+
+    Args:
+        results: the folder.
+        notes: gets a line for each that cannot be read, with the reason.
+    """
+    return find_content(results, "search/**/search.json", "search", check_search, notes)
 
 
 def search_section(searches: Sequence[Mapping[str, Any]]) -> Section | None:

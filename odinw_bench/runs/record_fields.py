@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -10,8 +11,47 @@ from glip_core.errors import InputError
 from odinw_bench.metrics.extra import COCO
 from odinw_bench.utils.text import shorten
 
+_MOST = 1 << 63
+"""What counts and seeds stay below: tables hold them in 64 bits."""
+
+_NUMBERS = (
+    "tune_seconds",
+    "tune_steps",
+    "best_epoch",
+    "validation_AP",
+    "test_seconds",
+    "images_per_second",
+    "peak_memory_bytes",
+    "tuned_parameters",
+    "total_parameters",
+)
+"""Costs that are one number; others may have parts."""
+
 _ROUNDING = 1e-6
 """A mean of values of 100 may be a last digit above it."""
+
+
+def check_encodable(content: Any) -> None:
+    """Check that what JSON gave can be written again: Python reads NaN, infinities and halves of characters.
+
+    Raises:
+        InputError: it cannot.
+    """
+    try:
+        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError as error:
+        raise InputError("it holds half of a character (a lone surrogate)") from error
+    except ValueError as error:
+        raise InputError("it holds NaN or an infinity, which JSON does not know") from error
+    except RecursionError as error:
+        raise InputError("it is nested too deeply") from error
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
 
 
 def mapping(values: Mapping[str, Any], name: str, where: str = "") -> Mapping[str, Any]:
@@ -58,8 +98,8 @@ def count(values: Mapping[str, Any], name: str, where: str = "") -> int:
         InputError: it is missing or something else.
     """
     value = values.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InputError(f"{where}{name} must be a whole number of at least 0, not {shorten(value)}")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _MOST:
+        raise InputError(f"{where}{name} must be a whole number of at least 0 and below 2**63, not {shorten(value)}")
     return value
 
 
@@ -74,7 +114,7 @@ def number(
     value = values.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise InputError(f"{where}{name} must be a number, not {shorten(value)}")
     if not low <= value <= high + _ROUNDING:
         limits = f"from {low:g} to {high:g}" if math.isfinite(high) else f"of at least {low:g}"
@@ -107,7 +147,7 @@ def check_cost(cost: Mapping[str, Any]) -> None:
         InputError: one is not.
     """
     for name, value in cost.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and name not in _NUMBERS:
             for part in value:
                 number(value, part, f"cost.{name}.")
         else:

@@ -139,6 +139,7 @@ class RunRecord(Mapping[str, Any]):
             entry = fields.mapping(files, name, "files.")
             fields.count(entry, "size", f"files.{name}.")
             fields.text(entry, "sha256", f"files.{name}.")
+        fields.check_encodable(content)
         return cls(
             content=content,
             folder=folder,

@@ -6,6 +6,9 @@ import hashlib
 import re
 from typing import Any
 
+MAX_SLUG = 100
+"""File systems take names of 255 bytes; several of these may make one."""
+
 
 def shorten(value: Any, length: int = 60) -> str:
     """A value as an error message shows it: on one line, not longer than ``length`` characters."""
@@ -36,8 +39,12 @@ def slug(text: str, *, unique: bool = False) -> str:
     Args:
         text: any text; one without letters and digits of ASCII becomes an empty name.
         unique: append a hash where the text had to be changed, so that different texts never get the same name.
+
+    Returns:
+        at most :data:`MAX_SLUG` characters, and nine for the hash.
     """
-    kept = "-".join(re.findall(r"[a-z0-9]+", text.lower()))
+    whole = "-".join(re.findall(r"[a-z0-9]+", text.lower()))
+    kept = whole[:MAX_SLUG].rstrip("-")
     if not unique or kept == text:
         return kept
     return f"{kept}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}".lstrip("-")
