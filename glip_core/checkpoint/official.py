@@ -73,7 +73,7 @@ def load_official_state_dict(
             for kind, names in (("missing", missing), ("unused", unused), ("of another shape", misshapen))
             if names
         ]
-        remedy = "; load it with lenient=True to ignore them" if not (missing or misshapen) else ""
+        remedy = "; ignore them by --lenient-weights (lenient=True in Python)" if not (missing or misshapen) else ""
         raise InputError(f"{source} does not fit the model '{config.name}': " + "; ".join(problems) + remedy)
     for name in ours:
         if name not in skipped:

@@ -127,14 +127,26 @@ class Fusion(nn.Module):
         return fused, text
 
 
+def _clamp(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
+    """A forward hook."""
+    return output.clamp(-_LARGEST, _LARGEST)
+
+
 class LanguageLayer(nn.Module):
-    """One BERT layer in which the fused tokens attend to each other."""
+    """One BERT layer in which the fused tokens attend to each other.
+
+    Around its feed-forward values are clamped as in the official code, so that what is too large for half precision
+    does not become infinite there; in float32 that has no effect.
+    """
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         settings = bert_config(config)
         settings._attn_implementation = "sdpa"
         self.layer = BertLayer(settings)
+        inner, outer = self.layer.intermediate, self.layer.output
+        for part in (inner.dense, inner, outer.dense, outer):
+            part.register_forward_hook(_clamp)
 
     def forward(self, text: Tensor, mask: Tensor) -> Tensor:
         """``[B, T, D]`` and bool ``[B or 1, T]`` -> ``[B, T, D]``."""

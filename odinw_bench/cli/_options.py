@@ -25,6 +25,12 @@ OwnData = Annotated[
     typer.Option("--data", help="A folder of your own data sets that records are of; may be repeated."),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+LenientWeights = Annotated[
+    bool,
+    typer.Option(
+        "--lenient-weights", help="Ignore names in the weights that the model has no use for, instead of refusing them."
+    ),
+]
 Weights = Annotated[
     str | None,
     typer.Option("--weights", help="A .pth or .safetensors file, or another model's name. Default: the model's own."),

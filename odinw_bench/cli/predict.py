@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 
 from glip_core.errors import InputError
 from odinw_bench.cli._console import print_json, write_line
-from odinw_bench.cli._options import Debug, Device, Json, Listed
+from odinw_bench.cli._options import Debug, Device, Json, LenientWeights, Listed
 
 if TYPE_CHECKING:
     from glip_core import Detections, Prompt
@@ -36,6 +37,7 @@ def predict(
     weights: Annotated[
         str | None, typer.Option("--weights", help="A checkpoint, another model's name, or 'random' to try the cost.")
     ] = None,
+    lenient_weights: LenientWeights = False,
     threshold: Annotated[
         float, typer.Option("--threshold", min=0, max=1, help="Draw detections from this score on.")
     ] = 0.3,
@@ -62,21 +64,26 @@ def predict(
     from glip_core.detection.drawing import draw_detections
     from glip_core.images import load_image
     from odinw_bench.runs.loading import load_run
-    from odinw_bench.utils.hardware import pick_device
+    from odinw_bench.utils.hardware import allow_tf32, pick_device
     from odinw_bench.utils.io import replacing, write_json
 
     for image in images:  # before a model is loaded for nothing
         if not image.is_file():
             raise InputError(f"image '{image}' not found")
     where = pick_device(device)
+    allow_tf32(False)
     if run_folder is not None:
         if prompt is not None or classes:
             raise InputError("--run brings the prompt that was tuned: leave --prompt and --class out")
+        if lenient_weights:
+            raise InputError("--run reads the weights as the run did: leave --lenient-weights out")
         tuned = load_run(run_folder, where)
         detector, words = tuned.model, tuned.prompt
     else:
         words = _typed(prompt, classes)
-        detector = _load(model, weights, where)
+        detector = _load(model, weights, where, lenient=lenient_weights)
+        if detector.ignored_weights:
+            print(f"ignored in the weights: {', '.join(detector.ignored_weights)}", file=sys.stderr)
     encoded = detector.encode(words)  # once for all photos
     written = []
     for image, name in zip(images, _names(images), strict=True):
@@ -96,13 +103,13 @@ def predict(
         print_json(written)
 
 
-def _load(model: str, weights: str | None, device: str) -> Model:
+def _load(model: str, weights: str | None, device: str, *, lenient: bool) -> Model:
     from odinw_bench.models import find_model
 
     found = find_model(model)
     if not found.facts().has_text:
         raise InputError(f"'{model}' reads no prompts; give --run FOLDER of a run that tuned it")
-    return found.load(weights, device)
+    return (found.load_lenient if lenient else found.load)(weights, device)
 
 
 def _typed(prompt: str | None, classes: Sequence[str]) -> Prompt:

@@ -16,6 +16,7 @@ from odinw_bench.cli._options import (
     Debug,
     Device,
     Json,
+    LenientWeights,
     Listed,
     Weights,
     parse_seeds,
@@ -64,6 +65,7 @@ def run(
         str | None, typer.Option("--protocol", help="odinw-glip, quick or mini; see `protocol`.")
     ] = None,
     weights: Weights = None,
+    lenient_weights: LenientWeights = False,
     attributes: Annotated[
         Path | None, typer.Option("--attributes", help="Mode manual: YAML of class name -> prefix, name, suffix.")
     ] = None,
@@ -98,6 +100,9 @@ def run(
     ] = None,
     checkpointing: Annotated[
         bool, typer.Option("--checkpointing", help="Tune in less memory and more time; the numbers are the same.")
+    ] = False,
+    tf32: Annotated[
+        bool, typer.Option("--tf32", help="On GPUs, round float32 products to TF32: faster, wrong by some 1e-3.")
     ] = False,
     engine: Annotated[
         str,
@@ -181,6 +186,8 @@ def run(
         force=force,
         cache=CacheSettings(int(cache_gb * 2**30), int(cache_disk_gb * 2**30), cache_dir),
         checkpointing=checkpointing,
+        tf32=tf32,
+        lenient_weights=lenient_weights,
         engine=engine,
         workers=workers,
         ray_address=ray_address,

@@ -111,4 +111,6 @@ class FrozenPart:
         """What else the values depend on: versions and arithmetic."""
         device = torch.device(self.model.device).type
         arithmetic = [device, str(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else ""]
+        if device == "cuda" and torch.backends.cudnn.allow_tf32:
+            arithmetic.append("tf32")
         return {"program": [__version__, torch.__version__], "arithmetic": arithmetic}

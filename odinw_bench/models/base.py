@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
+from glip_core.errors import InputError
 from glip_core.modes import MODES
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Model(ABC):
         modes: what can be done with it, by name (see :mod:`glip_core.tuning`).
         batch_size: images that go through together when a split is evaluated, at most.
         device: where it was loaded to.
+        ignored_weights: names in the weights that it had no use for, where it was loaded by :meth:`load_lenient`.
     """
 
     name: ClassVar[str]
@@ -74,6 +76,7 @@ class Model(ABC):
     modes: ClassVar[Sequence[str]] = ("zero-shot", "manual")
     batch_size: ClassVar[int] = 1
     device: torch.device | str = "cpu"
+    ignored_weights: Sequence[str] = ()
 
     @classmethod
     def facts(cls) -> ModelFacts:
@@ -106,6 +109,15 @@ class Model(ABC):
         Raises:
             InputError: there are no such weights, or they are another model's.
         """
+
+    @classmethod
+    def load_lenient(cls, weights: str | None, device: str, *, classes: int = 0, seed: int = 0) -> Model:
+        """As :meth:`load`, but names in the weights that the detector has no use for are ignored.
+
+        Raises:
+            InputError: see :meth:`load`; or the detector cannot do it.
+        """
+        raise InputError(f"'{cls.name}' cannot ignore names in its weights: leave --lenient-weights out")
 
     @abstractmethod
     def prepare(self, photo: Image, *, scale: float = 1.0, flip: bool = False) -> ModelInput:

@@ -46,6 +46,7 @@ class GlipModel(TunableModel):
     def __init__(self, network: Detector) -> None:
         self.network = network
         self.device = network.device
+        self.ignored_weights = network.ignored_weights
         self._mode: TuningMode | None = None
         self._trainable: dict[str, nn.Parameter] = {}
 
@@ -64,10 +65,19 @@ class GlipModel(TunableModel):
     @classmethod
     def load(cls, weights: str | None, device: str, *, classes: int = 0, seed: int = 0) -> GlipModel:
         """See :class:`Model`."""
+        return cls._load(weights, device, classes, seed, lenient=False)
+
+    @classmethod
+    def load_lenient(cls, weights: str | None, device: str, *, classes: int = 0, seed: int = 0) -> GlipModel:
+        """See :class:`Model`."""
+        return cls._load(weights, device, classes, seed, lenient=True)
+
+    @classmethod
+    def _load(cls, weights: str | None, device: str, classes: int, seed: int, *, lenient: bool) -> GlipModel:
         columns = None if cls.config.has_text else classes
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # a fresh class layer is part of the run
-            return cls(glip_core.load(cls.config.name, weights, num_classes=columns, device=device))
+            return cls(glip_core.load(cls.config.name, weights, num_classes=columns, device=device, lenient=lenient))
 
     @property
     def parameters(self) -> int:

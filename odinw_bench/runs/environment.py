@@ -16,6 +16,7 @@ import torch
 
 from odinw_bench import __version__
 from odinw_bench.models import ModelFacts
+from odinw_bench.utils.hardware import allow_tf32
 
 _PROCESS = Path("/proc/self")
 
@@ -44,25 +45,27 @@ def peak_memory(device: str) -> int:
 
 
 @contextlib.contextmanager
-def threads_for(facts: ModelFacts, device: str) -> Iterator[None]:
-    """One thread for a small model on a CPU, while the block runs.
+def arithmetic(facts: ModelFacts, device: str, *, tf32: bool = False) -> Iterator[None]:
+    """How a model computes while the block runs: one thread for a small one on a CPU; on GPUs no TF32 unless allowed.
 
     Its sums are then the same on every number of cores and beside any number of other processes; a second thread
     would save it a fifth of the time, and cost it a multiple where cores are shared.
     """
-    before = torch.get_num_threads()
+    before, allowed = torch.get_num_threads(), allow_tf32(tf32)
     if device == "cpu" and facts.nano:
         torch.set_num_threads(1)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+        allow_tf32(*allowed)
 
 
-def environment(device: str) -> dict[str, Any]:
-    """Versions and hardware, for the record."""
+def environment(device: str, *, tf32: bool | None = None) -> dict[str, Any]:
+    """Versions and hardware, for the record; of a GPU also whether float32 may have been rounded to TF32 there."""
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
-    return {
+    rounding = {"tf32": tf32} if tf32 is not None and device.startswith("cuda") else {}
+    return rounding | {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "device": device,

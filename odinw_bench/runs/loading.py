@@ -105,7 +105,8 @@ def load_run(run: Path | str | RunRecord, device: str = "auto") -> TunedDetector
     found = find_model(spec.model)
     if found.identify(spec.weights) != record.get("weights_sha256"):
         raise InputError(f"the weights of '{spec.model}' here are not those that '{where}' was tuned from")
-    model = found.load(spec.weights, pick_device(device), classes=len(words), seed=spec.seed)
+    load = found.load_lenient if record.get("ignored_weights") else found.load
+    model = load(spec.weights, pick_device(device), classes=len(words), seed=spec.seed)
     if spec.mode not in UNTUNED and isinstance(model, TunableModel):
         tuned = open_sealed(record, "tuned.safetensors")
         mode = find_mode(record["spec"].get("mode_class", spec.mode))

@@ -21,6 +21,8 @@ class RunOptions:
         force: do finished runs again.
         cache: budget of frozen features.
         checkpointing: recompute activations in the backward pass: less memory, more time.
+        tf32: let GPUs round the factors of float32 products to TF32: faster, less exact.
+        lenient_weights: ignore names in the file of weights that the model has no use for.
         engine: what works through several cells, one of :data:`odinw_bench.runs.launchers.ENGINES`.
         workers: number of processes of that engine; None: as it thinks best.
         ray_address: of a Ray cluster to join; None: a new one where the engine is ``ray``.
@@ -37,6 +39,8 @@ class RunOptions:
     force: bool = False
     cache: CacheSettings = MEMORY_ONLY
     checkpointing: bool = False
+    tf32: bool = False
+    lenient_weights: bool = False
     engine: str = "auto"
     workers: int | None = None
     ray_address: str | None = None

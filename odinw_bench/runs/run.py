@@ -16,7 +16,7 @@ from odinw_bench.engine.distributed import SINGLE_PROCESS, DistributedContext
 from odinw_bench.models import Model
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.claims import BusyError, Claim, LockLostError, claim, is_full, resume_path, tidy
-from odinw_bench.runs.environment import environment, now, reset_peak_memory, threads_for
+from odinw_bench.runs.environment import arithmetic, environment, now, reset_peak_memory
 from odinw_bench.runs.options import DEFAULTS, RunOptions
 from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.record import SCHEMA, RunRecord, is_done, read_record, write_record
@@ -35,6 +35,8 @@ def run(
     force: bool = False,
     cache: CacheSettings = MEMORY_ONLY,
     checkpointing: bool = False,
+    tf32: bool = False,
+    lenient_weights: bool = False,
     distributed: DistributedContext = SINGLE_PROCESS,
     say: Say | None = None,
 ) -> RunRecord:
@@ -48,6 +50,8 @@ def run(
         force: do it again even if it was done.
         cache: budget of frozen features.
         checkpointing: less memory for more time; see :class:`~odinw_bench.runs.options.RunOptions`.
+        tf32: allow TF32 on GPUs; likewise.
+        lenient_weights: ignore names in the weights that the model has no use for; the record lists them.
         distributed: the processes that share the run.
         say: called with a line of text on each step.
 
@@ -60,7 +64,7 @@ def run(
         BusyError: another process is doing this very run.
     """
     root = None if data_root is None else Path(data_root)
-    options = RunOptions(Path(results), root, device, force, cache, checkpointing)
+    options = RunOptions(Path(results), root, device, force, cache, checkpointing, tf32, lenient_weights)
     cell = prepare(spec, options.results, data_root=options.data_root, force=force)
     return execute(cell, options, distributed, say or _silent)
 
@@ -115,12 +119,15 @@ def _lead(cell: Cell, claimed: Claim, options: RunOptions, distributed: Distribu
     if options.force:
         resume.clear()
     failure: Exception | None = None
-    with threads_for(cell.facts, options.device), claimed.writing() as scratch:
-        record = _new_record(cell, options.device)
+    with arithmetic(cell.facts, options.device, tf32=options.tf32), claimed.writing() as scratch:
+        record = _new_record(cell, options.device, tf32=options.tf32)
         record["environment"]["processes"] = distributed.size
         try:
             work = Work(cell, scratch, options, resume, distributed, say)
-            record |= work.tune_and_test(_begin(cell, options))
+            model = _begin(cell, options)
+            if model.ignored_weights:
+                record["ignored_weights"] = list(model.ignored_weights)
+            record |= work.tune_and_test(model)
             record["status"] = "done"
         except LockLostError:  # another process has the run now: there is nothing to record
             raise
@@ -143,7 +150,7 @@ def _lead(cell: Cell, claimed: Claim, options: RunOptions, distributed: Distribu
 def _follow(cell: Cell, options: RunOptions, distributed: DistributedContext, say: Say) -> None:
     """The part of any other process: what it writes is thrown away."""
     resume = Resume(resume_path(cell.folder), cell.digest, read_only=True)
-    with threads_for(cell.facts, options.device), TemporaryDirectory() as scratch:
+    with arithmetic(cell.facts, options.device, tf32=options.tf32), TemporaryDirectory() as scratch:
         work = Work(cell, Path(scratch), options, resume, distributed, say)
         work.tune_and_test(_begin(cell, options))
 
@@ -151,7 +158,7 @@ def _follow(cell: Cell, options: RunOptions, distributed: DistributedContext, sa
 def _begin(cell: Cell, options: RunOptions) -> Model:
     reset_peak_memory(options.device)
     load = load_tunable if cell.settings else load_model
-    model = load(cell, options.device)
+    model = load(cell, options.device, lenient=options.lenient_weights)
     model.use_checkpointing(options.checkpointing)
     return model
 
@@ -175,7 +182,7 @@ def describe(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def _new_record(cell: Cell, device: str) -> dict[str, Any]:
+def _new_record(cell: Cell, device: str, *, tf32: bool | None = None) -> dict[str, Any]:
     """A record before any work: it says ``failed`` until the work is done."""
     spec, task, settings = cell.spec, cell.task, cell.settings
     splits = {"train": cell.train, "validation": cell.validation, "test": cell.test}
@@ -204,7 +211,7 @@ def _new_record(cell: Cell, device: str) -> dict[str, Any]:
             "prompt_style": cell.prompt_style,
         },
         "weights_sha256": cell.weights_sha256,
-        "environment": environment(device),
+        "environment": environment(device, tf32=tf32),
         "started": now(),
         "finished": None,
         "error": None,

@@ -30,23 +30,29 @@ from odinw_bench.utils.io import write_json
 Say = Callable[[str], None]
 
 
-def load_model(cell: Cell, device: str) -> Model:
+def load_model(cell: Cell, device: str, *, lenient: bool = False) -> Model:
     """The base model of a run.
+
+    Args:
+        cell: the run.
+        device: ``cpu`` or ``cuda[:N]``.
+        lenient: ignore names in the weights that the model has no use for.
 
     Raises:
         InputError: the weights are of another model.
     """
-    spec = cell.spec
-    return cell.model.load(cell.weights, device, classes=len(cell.task.classes), seed=spec.seed)
+    spec, found = cell.spec, cell.model
+    load = found.load_lenient if lenient else found.load
+    return load(cell.weights, device, classes=len(cell.task.classes), seed=spec.seed)
 
 
-def load_tunable(cell: Cell, device: str) -> TunableModel:
-    """The base model of a run that tunes it.
+def load_tunable(cell: Cell, device: str, *, lenient: bool = False) -> TunableModel:
+    """The base model of a run that tunes it; see :func:`load_model`.
 
     Raises:
         InputError: see :func:`load_model`; or the model cannot be tuned.
     """
-    model = load_model(cell, device)
+    model = load_model(cell, device, lenient=lenient)
     if not isinstance(model, TunableModel):
         raise InputError(f"'{cell.spec.model}' cannot be tuned here: --mode {' or '.join(model.modes)}")
     return model

@@ -10,7 +10,7 @@ import yaml
 
 from odinw_bench.metrics.coco import evaluate
 from odinw_bench.metrics.stats import paired_bootstrap
-from odinw_bench.runs.environment import threads_for
+from odinw_bench.runs.environment import arithmetic
 from odinw_bench.runs.run import run
 from odinw_bench.search import OFFICIAL, PLAIN, Search, best_candidate, given_trial
 from odinw_bench.search.sampler import BY_GROUP
@@ -99,7 +99,7 @@ def explain_words(search: Search, candidate: Candidate) -> list[dict[str, Any]]:
         interval ``low`` to ``high``, and ``class_difference``, of that class alone.
     """
     rows = []
-    with threads_for(search.prepared.facts, search.settings.device):
+    with arithmetic(search.prepared.facts, search.settings.device):
         scorer = search.scorer
         whole = scorer.predictions(candidate.prompt())
         with_words = list(evaluate(scorer.annotations, whole)["per_class"].values())

@@ -12,7 +12,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from odinw_bench.runs.cell import Cell
-from odinw_bench.runs.environment import threads_for
+from odinw_bench.runs.environment import arithmetic
 from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.work import load_tunable
 from odinw_bench.search.sampler import ByClassSampler
@@ -90,7 +90,7 @@ def begin(search: Search, *, hints: bool = True) -> None:
 def work(search: Search, say: Say = lambda _: None) -> None:
     """Try prompts until the study is complete, together with all other workers of the study."""
     settings = search.settings
-    with threads_for(search.prepared.facts, settings.device):
+    with arithmetic(search.prepared.facts, settings.device):
         optimise(
             search.study(),
             search.folder,
@@ -113,7 +113,7 @@ def shuffled_control(search: Search, say: Say = lambda _: None) -> dict[str, flo
     storage = open_storage(None, search.folder / "shuffled_control")
     study = open_study(storage, f"{search.name} shuffled_control", ByClassSampler(space, settings.seed))
     enqueue(study, space.plain(), PLAIN)
-    with threads_for(search.prepared.facts, settings.device):
+    with arithmetic(search.prepared.facts, settings.device):
         scorer = search.scorer.shuffled(settings.seed)
         optimise(
             study,

@@ -20,7 +20,7 @@ from odinw_bench.engine.recipes import hyperparameters
 from odinw_bench.engine.train import DivergedError, tune
 from odinw_bench.models import find_mode
 from odinw_bench.runs.cell import Cell
-from odinw_bench.runs.environment import threads_for
+from odinw_bench.runs.environment import arithmetic
 from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.run import run
 from odinw_bench.runs.work import load_tunable
@@ -122,7 +122,7 @@ def work_tuning(search: TuningSearch, say: Say = lambda _: None) -> None:
         return ap
 
     if len(study.get_trials(deepcopy=False, states=FINISHED)) < settings.trials:
-        with threads_for(search.prepared.facts, settings.device), working(study, search.folder) as worker:
+        with arithmetic(search.prepared.facts, settings.device), working(study, search.folder) as worker:
             study.optimize(
                 lambda trial: objective(trial, worker),
                 timeout=settings.timeout,

@@ -12,6 +12,27 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def allow_tf32(matmul: bool, convolutions: bool | None = None) -> tuple[bool, bool]:
+    """Whether GPUs may round the factors of float32 products to TF32, 10 bits: faster, and wrong by some 1e-3.
+
+    Torch allows it for convolutions unless asked not to.
+
+    Args:
+        matmul: in matrix products.
+        convolutions: in convolutions; None: likewise.
+
+    Returns:
+        both as they were before.
+    """
+    import torch
+
+    products, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, cudnn.allow_tf32
+    products.allow_tf32 = matmul
+    cudnn.allow_tf32 = matmul if convolutions is None else convolutions
+    return before
+
+
 def pick_device(name: str) -> str:
     """A device of torch's for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 

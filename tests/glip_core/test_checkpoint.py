@@ -147,7 +147,9 @@ def test_a_tuned_offset_in_a_checkpoint_is_not_lost_in_silence():
 def test_unknown_names_are_an_error_unless_lenient(tmp_path, dyhead):
     path = tmp_path / "weights.safetensors"
     save_file(state_of(dyhead) | {"rpn.head.novelty.weight": torch.zeros(2)}, path)
-    with pytest.raises(InputError, match=r"1 unused \(rpn.head.novelty.weight\); load it with lenient=True"):
+    with pytest.raises(
+        InputError, match=r"1 unused \(rpn.head.novelty.weight\); ignore them by --lenient-weights \(lenient=True"
+    ):
         glip_core.load("dyhead-nano", path, num_classes=4)
     loaded = glip_core.load("dyhead-nano", path, num_classes=4, lenient=True)
     assert loaded.ignored_weights == ["rpn.head.novelty.weight"]

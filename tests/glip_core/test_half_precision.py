@@ -8,9 +8,11 @@ from torchvision.ops import deform_conv2d
 
 import glip_core
 from glip_core import Prompt
+from glip_core.config import get_config
 from glip_core.modeling import cpu
 from glip_core.modeling.cpu import windows
 from glip_core.modeling.deform import Levels, deform_conv
+from glip_core.modeling.fusion import LanguageLayer
 from glip_core.modeling.swin import WindowAttention
 
 
@@ -60,3 +62,35 @@ def test_a_trained_network_in_bf16(size):
             found = detector.forward_raw(pixels, prompt)
     for field in ("logits", "box_deltas", "centerness"):
         assert share_of_error(getattr(found, field), getattr(expected, field)) < 0.03
+
+
+@pytest.fixture
+def language_layer() -> tuple[LanguageLayer, torch.Tensor, torch.Tensor]:
+    """One of the tower's language layers, three tokens' features and their mask."""
+    torch.manual_seed(0)
+    text = get_config("glip-nano").text
+    return LanguageLayer(text).eval(), torch.randn(1, 3, text.width), torch.ones(1, 3, dtype=torch.bool)
+
+
+def without_clamps(layer: LanguageLayer) -> LanguageLayer:
+    for module in layer.modules():
+        module._forward_hooks.clear()
+    return layer
+
+
+@torch.no_grad()
+def test_the_towers_language_layers_stay_finite_where_float16_ends(language_layer):
+    """Values over 65504 are infinite in fp16, and no numbers behind LayerNorm; the official clamp is at 50000."""
+    layer, text, mask = language_layer
+    layer.layer.intermediate.dense.weight.mul_(3e5)
+    layer.layer.output.dense.weight.mul_(3e3)
+    with torch.autocast("cpu", torch.float16):
+        assert layer(text, mask).isfinite().all()
+        assert not without_clamps(layer)(text, mask).isfinite().all()
+
+
+@torch.no_grad()
+def test_the_clamps_change_nothing_in_float32(language_layer):
+    layer, text, mask = language_layer
+    found = layer(text, mask)
+    assert without_clamps(layer)(text, mask).equal(found)
