@@ -133,11 +133,6 @@ class Optimisation:
         self.scaler.update()
         return self.scaler.get_scale() >= before
 
-    def lower_rates(self) -> None:
-        """Ten times slower, within the limit."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = max(group["lr"] * 0.1, min(self.settings.min_lr, group["lr"]))
-
     @property
     def rate(self) -> float:
         """The largest learning rate in force."""
@@ -152,10 +147,10 @@ class Optimisation:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
-        self.skipped = state.get("skipped", 0)  # states of before have none
+        self.skipped = state["skipped"]
 
 
 def copy_into(parameters: Mapping[str, nn.Parameter], values: Mapping[str, Tensor]) -> None:

@@ -3,70 +3,94 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from odinw_bench.datasets.annotations import ImageId
 from odinw_bench.engine.data import ImageRequest
 from odinw_bench.engine.length import Length
 from odinw_bench.engine.recipes import Hyperparameters
 
-_BETTER_BY = 1e-4  # relative gain in AP that counts for the plateau schedule
-
 
 @dataclass
-class Patience:
-    """When rates fall and when to stop, from validation AP alone (the official plateau schedule and early stop).
+class EarlyStopping:
+    """Which weights to keep and when to stop, from validation AP alone, by the official rule.
 
     Attributes:
-        step_patience: evaluations without a better AP before the rates fall.
-        stop_patience: evaluations with a worse AP before the end.
-        best: the best AP.
-        worse: evaluations below it since it was reached.
-        plateau_best: the best AP as the plateau schedule counts it.
-        plateau_bad: evaluations without a better one.
+        patience: evaluations below the best AP before the end.
+        best: the best AP in percent; it begins at 0, so the first evaluation is always kept.
+        worse: evaluations below the best since it was reached.
     """
 
-    step_patience: int
-    stop_patience: int
+    patience: int
     best: float = 0.0
     worse: int = 0
-    plateau_best: float = 0.0
-    plateau_bad: int = 0
 
-    def judge(self, ap: float) -> tuple[bool, bool, bool]:
-        """(keep these weights, lower the rates, stop), after an evaluation.
+    def update(self, ap: float) -> bool:
+        """Count an evaluation.
 
-        Ties with the best are kept, and the best begins at 0, so the first evaluation is always kept. An AP of
-        exactly 0 does not count for the plateau.
+        Args:
+            ap: validation AP in percent.
+
+        Returns:
+            whether these weights are the best so far. Ties count: of equal weights the latest are kept.
         """
-        keep = ap >= self.best
-        if keep:
+        is_best = ap >= self.best
+        if is_best:
             self.best, self.worse = ap, 0
         else:
             self.worse += 1
-        lower = False
-        if ap > self.plateau_best * (1 + _BETTER_BY):
-            self.plateau_best, self.plateau_bad = ap, 0
-        elif ap > 0:
-            self.plateau_bad += 1
-            if self.plateau_bad > self.step_patience:
-                lower, self.plateau_bad = True, 0
-        return keep, lower, self.worse >= self.stop_patience
+        return is_best
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether patience is exhausted; to be asked after an evaluation."""
+        return self.worse >= self.patience
 
     def state(self) -> dict[str, Any]:
         """For :meth:`restore`."""
-        return asdict(self)
+        return {"best": self.best, "worse": self.worse}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        for name, value in state.items():
-            setattr(self, name, value)
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Resume from a state."""
+        self.best, self.worse = state["best"], state["worse"]
+
+
+class PlateauSchedule(ReduceLROnPlateau):
+    """Torch's plateau schedule with the official settings: all rates fall to a tenth when AP no longer rises.
+
+    Args:
+        optimiser: rates that begin below the limit stay as they are.
+        settings: give ``step_patience`` (evaluations without a gain that are allowed) and ``min_lr`` (the limit).
+    """
+
+    def __init__(self, optimiser: Optimizer, settings: Hyperparameters) -> None:
+        super().__init__(
+            optimiser,
+            mode="max",
+            factor=0.1,
+            patience=settings.step_patience,
+            threshold=1e-4,  # relative gain in AP that counts
+            min_lr=[min(settings.min_lr, group["lr"]) for group in optimiser.param_groups],
+            eps=0.0,  # torch's default would leave rates below 1e-8 where they are
+        )
+
+    def update(self, ap: float) -> None:
+        """Count an evaluation and lower the rates where it is time; an AP of exactly 0 is ignored, as officially.
+
+        Args:
+            ap: validation AP in percent.
+        """
+        if ap > 0:
+            self.step(ap)
 
 
 class DataOrder:
-    """Endless batches of views: every image ``repeats_per_epoch`` times before any comes again, in shuffled order.
+    """Endless batches of image requests, shuffled: every image ``repeats_per_epoch`` times before any comes again.
 
     Args:
         image_ids: the training images, at least one.
@@ -86,21 +110,21 @@ class DataOrder:
 
     def batch(self) -> list[ImageRequest]:
         """The next batch."""
-        views = []
+        requests = []
         for _ in range(self.settings.batch):
             if not self._waiting:
                 self._waiting = self.image_ids * self.settings.repeats_per_epoch
                 self._draw.shuffle(self._waiting)
             image_id = self._waiting.pop()
             scale = self._draw.choice(self.settings.scales)
-            views.append(ImageRequest(image_id, scale=scale, flip=self._draw.random() < self.settings.flip))
-        return views
+            requests.append(ImageRequest(image_id, scale=scale, flip=self._draw.random() < self.settings.flip))
+        return requests
 
     def state(self) -> dict[str, Any]:
         """For :meth:`restore`."""
         return {"draw": self._draw.getstate(), "waiting": list(self._waiting)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
         self._draw.setstate(state["draw"])
         self._waiting = list(state["waiting"])

@@ -24,7 +24,7 @@ from odinw_bench.engine.optimise import DivergedError, Optimisation, copy_into
 from odinw_bench.engine.predict import autocast, detect_split
 from odinw_bench.engine.reading import read
 from odinw_bench.engine.recipes import Hyperparameters
-from odinw_bench.engine.schedule import DataOrder, Patience
+from odinw_bench.engine.schedule import DataOrder, EarlyStopping, PlateauSchedule
 from odinw_bench.metrics.coco import evaluate
 from odinw_bench.models import AnyPrompt, ModelInput, TunableModel
 
@@ -102,7 +102,7 @@ def tune(
         torch.manual_seed(seed)
         cache = cache or FeatureCache()
         loop = _Loop(model, mode, prompt, train, validation, settings, seed, precision, cache, distributed)
-        if (state := resume.load()) is not None:
+        if (state := resume.load()) is not None and loop.accepts(state):
             loop.restore(state)
         while not loop.finished:
             line = loop.epoch()
@@ -169,7 +169,8 @@ class _Loop:
             self.judging = _Arithmetic.of(model, mode, prompt, precision, cache)
         self.order = DataOrder(train.trainable_ids(), settings, seed)
         self.length = self.order.length
-        self.patience = Patience(settings.step_patience, settings.stop_patience)
+        self.early_stopping = EarlyStopping(settings.stop_patience)
+        self.plateau = PlateauSchedule(self.optimisation.optimiser, settings)
         self.tuned = Tuned(parameters=sum(p.numel() for p in self.trainable.values()))
         self.best: dict[str, Tensor] = {}
         self.stopped = False
@@ -210,12 +211,12 @@ class _Loop:
             line["skipped_steps"] = steps - len(done)
         if number % self.settings.eval_every == 0 or number == self.length.epochs:
             line["validation_AP"] = ap = self.evaluate()
-            line["best"], lower, self.stopped = self.patience.judge(ap)
+            line["best"] = self.early_stopping.update(ap)
+            self.stopped = self.early_stopping.should_stop
             if line["best"]:
                 self.best = {name: p.detach().clone() for name, p in self.trainable.items()}
                 self.tuned.best_ap, self.tuned.best_epoch = ap, number
-            if lower:
-                self.optimisation.lower_rates()
+            self.plateau.update(ap)
         self.tuned.seconds += time.perf_counter() - started
         line["seconds"] = round(self.tuned.seconds, 3)
         self.tuned.history.append(line)
@@ -258,20 +259,30 @@ class _Loop:
             "best": self.best,
             **self.optimisation.state(),
             "order": self.order.state(),
-            "patience": self.patience.state(),
+            "early_stopping": self.early_stopping.state(),
+            "plateau": self.plateau.state_dict(),
             "tuned": asdict(self.tuned),
             "stopped": self.stopped,
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state(self.device) if cuda else None,
         }
 
+    def accepts(self, state: dict[str, Any]) -> bool:
+        """Whether a state has the keys of this version: another version's begins again instead of failing halfway."""
+        mine = self.state()
+        own = ("trainable", "order", "early_stopping", "tuned")  # the other parts are torch's affair
+        return state.keys() == mine.keys() and all(
+            isinstance(state[part], dict) and state[part].keys() == mine[part].keys() for part in own
+        )
+
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state of the same run."""
+        """Resume from a state of the same run."""
         copy_into(self.trainable, state["trainable"])
         self.best = {name: kept.to(self.device) for name, kept in state["best"].items()}
         self.optimisation.restore(state)
         self.order.restore(state["order"])
-        self.patience.restore(state["patience"])
+        self.early_stopping.restore(state["early_stopping"])
+        self.plateau.load_state_dict(state["plateau"])
         self.tuned = Tuned(**state["tuned"])
         self.stopped = state["stopped"]
         torch.set_rng_state(state["random"])

@@ -1,8 +1,9 @@
-"""The tuning loop on a small detector and drawn scenes: caching, batches, patience, failures."""
+"""The tuning loop on a small detector and drawn scenes: caching, batches, early stopping, failures."""
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 
 import pytest
@@ -20,7 +21,7 @@ from odinw_bench.engine.data import ImageRequest, prepare_image, request_targets
 from odinw_bench.engine.features import FeatureCache
 from odinw_bench.engine.predict import detect_split
 from odinw_bench.engine.recipes import hyperparameters
-from odinw_bench.engine.schedule import DataOrder, Patience
+from odinw_bench.engine.schedule import DataOrder, EarlyStopping, PlateauSchedule
 from odinw_bench.engine.train import DivergedError, tune
 from odinw_bench.models.glip import GlipModel
 from tests.glip_core.test_detector import SMALL
@@ -172,14 +173,14 @@ def test_a_batch_is_one_batch_whatever_the_sizes_of_its_images(data):
     """One step on images of two padded sizes: the gradient of the sum of their losses over common normalisers."""
     prompt, train, validation = data
     mode, recipe = tuning.get_mode("full"), settings(epochs=1, batch=2)
-    views = [ImageRequest(train.image_ids[0], 0.7), ImageRequest(train.image_ids[1], 1.0, flip=True)]
+    requests = [ImageRequest(train.image_ids[0], 0.7), ImageRequest(train.image_ids[1], 1.0, flip=True)]
     model = detector()
     loop = training._Loop(model, mode, prompt, train, validation, recipe, 3, "fp32", FeatureCache())
-    items = [prepare_image(train, view, model) for view in views]
+    items = [prepare_image(train, request, model) for request in requests]
     assert items[0].padded_hw != items[1].padded_hw
     model.train()
     network = model.network
-    targets = [request_targets(train, v, i.hw, network.device) for v, i in zip(views, items, strict=True)]
+    targets = [request_targets(train, r, i.hw, network.device) for r, i in zip(requests, items, strict=True)]
     total = sum((network.normalisers(i.padded_hw, t) for i, t in zip(items, targets, strict=True)), Normalisers(0, 0))
     loss = sum(
         sum(network.losses_from_raw(network.forward_raw(i.pixels, prompt), [t], prompt, normalisers=total).values())
@@ -188,7 +189,7 @@ def test_a_batch_is_one_batch_whatever_the_sizes_of_its_images(data):
     loss.backward()
     expected = {name: p.grad.clone() for name, p in loop.trainable.items() if p.grad is not None}
     norm = torch.sqrt(sum(g.square().sum() for g in expected.values()))
-    losses = loop.step(loop.images(views))
+    losses = loop.step(loop.images(requests))
     assert sum(losses.values()) == pytest.approx(float(loss.detach()), rel=1e-6)
     for name, gradient in expected.items():  # what the optimiser saw: clipped to a norm of 1
         torch.testing.assert_close(
@@ -214,23 +215,23 @@ def test_rates_fall_to_the_limit_and_no_further(data):
     loop = training._Loop(
         detector(), tuning.get_mode("full"), prompt, train, validation, recipe, 3, "fp32", FeatureCache()
     )
-    for _ in range(3):
-        loop.optimisation.lower_rates()
+    for _ in range(1 + 3 * (recipe.step_patience + 1)):
+        loop.plateau.update(10.0)
     rates = {round(group["lr"], 12) for group in loop.optimisation.optimiser.param_groups}
     assert rates == {1e-6, 1e-7, 2e-7}  # a rate that began below the limit stays
 
 
 def test_the_order_of_images():
-    """Every image as often before any comes again; the same from the same seed; going on from a state."""
+    """Every image as often before any comes again; the same from the same seed; resumed from a state."""
     recipe = settings(batch=4, repeats_per_epoch=2)
     order = DataOrder(list(range(6)), recipe, seed=3)
     assert order.length.steps == 3
-    epoch = [view for _ in range(order.length.steps) for view in order.batch()]
-    assert sorted(view.image_id for view in epoch) == sorted([*range(6)] * 2)
-    assert {view.scale for view in epoch} <= {0.7, 1.0}
-    assert {view.flip for view in epoch} == {True, False}
+    epoch = [request for _ in range(order.length.steps) for request in order.batch()]
+    assert sorted(request.image_id for request in epoch) == sorted([*range(6)] * 2)
+    assert {request.scale for request in epoch} <= {0.7, 1.0}
+    assert {request.flip for request in epoch} == {True, False}
     again = DataOrder(list(range(6)), recipe, seed=3)
-    assert [view for _ in range(3) for view in again.batch()] == epoch
+    assert [request for _ in range(3) for request in again.batch()] == epoch
     assert DataOrder(list(range(6)), recipe, seed=30).batch() != epoch[:4]
     state = order.state()
     following = [order.batch() for _ in range(5)]
@@ -241,7 +242,7 @@ def test_the_order_of_images():
 def test_a_subset_smaller_than_a_batch_trains_all_the_same():
     order = DataOrder([7], settings(batch=4, repeats_per_epoch=1), seed=3)
     assert order.length.steps == 1
-    assert [view.image_id for view in order.batch()] == [7] * 4
+    assert [request.image_id for request in order.batch()] == [7] * 4
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(data):
@@ -253,20 +254,75 @@ def test_a_loss_that_is_not_finite_ends_the_run(data):
         tune(model, tuning.get_mode("full"), prompt, train, validation, settings(), seed=3)
 
 
-def test_patience_keeps_ties_and_counts_as_the_official_recipe():
-    patience = Patience(step_patience=1, stop_patience=3)
-    assert patience.judge(0.0) == (True, False, False)  # even AP 0 is kept at first
-    assert patience.judge(10.0) == (True, False, False)
-    assert patience.judge(10.0) == (True, False, False)  # a tie replaces, and is a first bad check for the plateau
-    assert patience.judge(9.0) == (False, True, False)  # the second: rates fall
-    assert patience.judge(9.5) == (False, False, False)
-    assert patience.judge(9.5) == (False, True, True)  # three worse than the best: stop
+def test_early_stopping_keeps_ties_and_counts_as_the_official_recipe():
+    stopping = EarlyStopping(patience=3)
+    assert stopping.update(0.0)  # even AP 0 is kept at first
+    assert [stopping.update(ap) for ap in (10.0, 10.0, 9.0, 9.5)] == [True, True, False, False]  # a tie replaces
+    assert not stopping.should_stop
+    assert not stopping.update(9.5)
+    assert stopping.should_stop  # three worse than the best
+
+
+def rates_after(aps, lr=1.0, **changes):
+    """The rate after each evaluation."""
+    optimiser = torch.optim.SGD([torch.zeros(1)], lr=lr)
+    schedule, rates = PlateauSchedule(optimiser, settings(**changes)), []
+    for ap in aps:
+        schedule.update(ap)
+        rates.append(optimiser.param_groups[0]["lr"])
+    return rates
+
+
+def test_rates_fall_on_a_plateau_as_in_the_official_recipe():
+    assert rates_after([0, 10, 10, 9, 9.5, 9.5], step_patience=1) == pytest.approx([1, 1, 1, 0.1, 0.1, 0.01])
+    gains = [10, 10.0005, 10.002]  # below and above the relative gain that counts
+    assert rates_after(gains, step_patience=0) == pytest.approx([1, 0.1, 0.1])
 
 
 def test_an_ap_of_zero_does_not_count_for_the_plateau():
-    patience = Patience(step_patience=0, stop_patience=9)
-    assert patience.judge(0.0)[1] is False
-    assert patience.judge(0.0)[1] is False
+    assert rates_after([0.0, 0.0, 0.0], step_patience=0) == [1, 1, 1]
+    assert rates_after([5.0, 0.0, 0.0, 5.0], step_patience=1) == [1, 1, 1, 1]
+
+
+def test_rates_below_the_default_step_of_torch_fall_too():
+    assert rates_after([5.0, 5.0], lr=1e-8, step_patience=0, min_lr=0.0) == pytest.approx([1e-8, 1e-9], rel=1e-6)
+
+
+def test_the_plateau_resumes_from_its_state(data):
+    """Saved and read as a resume file is, with other rates than at the start."""
+    prompt, train, validation = data
+    arguments = (tuning.get_mode("linear"), prompt, train, validation, settings(step_patience=1), 3, "fp32")
+    loop = training._Loop(detector(), *arguments, FeatureCache())
+    for ap in (10.0, 10.0, 10.0, 9.0):
+        loop.plateau.update(ap)
+    other = training._Loop(detector(), *arguments, FeatureCache())
+    state = copy.deepcopy(loop.state())
+    assert other.accepts(state)
+    other.restore(state)
+    other.plateau.update(9.0)  # the second after the fall
+    assert [group["lr"] for group in other.optimisation.optimiser.param_groups] == pytest.approx(
+        [group["lr"] * 0.1 for group in loop.optimisation.optimiser.param_groups]
+    )
+
+
+@pytest.mark.parametrize("change", ["an earlier version's key", "a missing key", "a key within a part"])
+def test_a_state_with_other_keys_counts_as_absent(data, tmp_path, change):
+    prompt, train, validation = data
+    mode, recipe = tuning.get_mode("prompt"), settings(epochs=1)
+    path = tmp_path / "state"
+    tune(detector(), mode, prompt, train, validation, recipe, seed=3, resume=Resume(path, "run"))
+    state = Resume(path, "run").load()
+    if change == "an earlier version's key":
+        state["patience"] = {"step_patience": 3} | state.pop("early_stopping")
+        del state["plateau"]
+    elif change == "a missing key":
+        del state["order"]
+    else:
+        state["tuned"]["minutes"] = state["tuned"].pop("seconds")
+    Resume(path, "run").offer(lambda: state)
+    tuned = tune(detector(), mode, prompt, train, validation, recipe, seed=3, resume=Resume(path, "run", overhead=1.0))
+    assert [line["epoch"] for line in tuned.history] == [1]
+    assert Resume(path, "run").load().keys() >= {"early_stopping", "plateau"}
 
 
 def test_detections_come_back_in_the_annotations_pixels(data):
