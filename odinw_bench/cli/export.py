@@ -34,12 +34,18 @@ def coco(
     """
     from odinw_bench.report.pairs import find_runs
     from odinw_bench.report.testdata import read_predictions
-    from odinw_bench.utils.io import write_json
+    from odinw_bench.utils.io import is_file_name, write_json
+    from odinw_bench.utils.text import shorten
 
     found = find_runs(runs)
     by_dataset: dict[str, Any] = {}
     for run in found:
         name = run.place[1]
+        if not is_file_name(name) or name == "index":
+            raise InputError(
+                f"the run '{run.folder}' says that its data set is {shorten(name)}, which cannot be a file's name; "
+                "correct its run.json, or leave it out"
+            )
         if name in by_dataset:
             raise InputError(
                 f"'{by_dataset[name].folder}' and '{run.folder}' are both of '{name}': name the runs of one model, "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,12 @@ from PIL import Image, ImageDraw, ImageFont
 from glip_core.errors import InputError
 from odinw_bench.mini.recipes import SPLITS, Recipe, load_recipe, task_names
 from odinw_bench.mini.suite import render_split
-from odinw_bench.utils.io import replacing, write_json, write_text
+from odinw_bench.utils.io import json_bytes, sha256_bytes, write_bytes
 
 FOLDERS = {"train": "train", "val": "valid", "test": "test"}
 ANNOTATIONS = "annotations_without_background.json"
+RENDERED = ".rendered.txt"
+"""Hashes of what was written into a task's folder: what may be written over."""
 
 _INKS = ("#19e05a", "#ff4fd8", "#ffe14d", "#33c9ff", "#ff7a1a", "#b98cff", "#ffffff")
 _MOST_LABELS = 5  # with more boxes than this, their names would hide the picture
@@ -39,28 +43,86 @@ def write_suite(
         so a folder that has one is whole.
 
     Raises:
-        InputError: no such task, or the folder cannot be written to.
+        InputError: no such task, the folder cannot be written to, or a file is in the way that this did not write.
     """
     recipes = [load_recipe(name) for name in (task_names() if tasks is None else tasks)]
     written = []
     try:
         for recipe in recipes:
+            ours = _OwnFiles(out / recipe.name)
             for split in SPLITS:
                 folder = out / recipe.name / FOLDERS[split]
                 annotations, draw = render_split(recipe.name, split)
-                path = folder / ANNOTATIONS
-                path.unlink(missing_ok=True)
+                path, content = folder / ANNOTATIONS, json_bytes(annotations, indent=None)
+                ours.remove(path, content)
                 for image in annotations["images"]:
-                    with replacing(folder / image["file_name"]) as temporary:
-                        draw(image["file_name"]).save(temporary, format="PNG", compress_level=1)
-                write_json(path, annotations, indent=None)
+                    ours.write(folder / image["file_name"], _png(draw(image["file_name"])))
+                ours.write(path, content)
                 written.append(path)
                 if progress:
                     progress(str(folder))
-            write_text(out / recipe.name / "task.yaml", _task_file(recipe))
+            ours.write(out / recipe.name / "task.yaml", _task_file(recipe).encode())
+            ours.remember()
     except OSError as error:
         raise InputError(f"the miniature cannot be written to '{out}': {error}") from error
     return written
+
+
+class _OwnFiles:
+    """Writes the files of a task's folder, but never over those of others.
+
+    A file is taken for one of this program's if it is what would be written now, or what the list of an earlier
+    rendering, which another version may have made, says of it.
+
+    Args:
+        folder: of the task.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.earlier: set[str] = set()
+        self.hashes: list[str] = []
+        with contextlib.suppress(OSError, ValueError):  # there is none, or it is none
+            self.earlier.update((folder / RENDERED).read_text(encoding="ascii").split())
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a file, unless it is there.
+
+        Raises:
+            InputError: another file is in its place.
+        """
+        self.hashes.append(sha256_bytes(content))
+        if not self._is_there(path, content):
+            write_bytes(path, content)
+
+    def remove(self, path: Path, content: bytes) -> None:
+        """Remove the file that holds, or will hold, some content.
+
+        Raises:
+            InputError: another file is in its place.
+        """
+        self._is_there(path, content)
+        path.unlink(missing_ok=True)
+
+    def remember(self) -> None:
+        """Write the list for later renderings."""
+        write_bytes(self.folder / RENDERED, "".join(f"{one}\n" for one in self.hashes).encode())
+
+    def _is_there(self, path: Path, content: bytes) -> bool:
+        if not path.is_symlink() and not path.exists():
+            return False
+        found = path.read_bytes() if path.is_file() and not path.is_symlink() else None
+        if found == content:
+            return True
+        if found is None or sha256_bytes(found) not in self.earlier:
+            raise InputError(f"'{path}' is there and was not written by this command; give another folder with --out")
+        return False
+
+
+def _png(picture: Image.Image) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, format="PNG", compress_level=1)
+    return out.getvalue()
 
 
 def _task_file(recipe: Recipe) -> str:

@@ -59,7 +59,7 @@ def _import(model: str) -> type[Model]:
     if ":" not in target:
         known = [*PRESETS, *BUILT_IN, *_declared()]
         raise InputError(f"unknown model {shorten(model)}{nearest(model, known)}; or PACKAGE.MODULE:CLASS")
-    found = load_object(target, "detector")
+    found = load_object(target, "detector", here=target == model)
     if not (isinstance(found, type) and issubclass(found, Model)):
         raise InputError(f"'{target}' is no subclass of odinw_bench.Adapter")
     check_name(getattr(found, "name", ""), target)

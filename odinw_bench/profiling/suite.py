@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from glip_core import InputError
@@ -36,8 +38,12 @@ def describe(settings: ProfileSettings) -> str:
 
 
 def _in_own_process(settings: ProfileSettings) -> dict[str, Any]:
-    command = [sys.executable, "-m", "odinw_bench.profiling.suite", json.dumps(asdict(settings))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # -P: as in this process, nothing is imported that happens to lie in the current folder. The new process finds
+    # packages where this one does, such as this program where it is not installed.
+    command = [sys.executable, "-P", "-m", "odinw_bench.profiling.suite", json.dumps(asdict(settings))]
+    places = os.pathsep.join(path for path in sys.path if path and Path(path).is_absolute())
+    surroundings = os.environ | {"PYTHONPATH": places}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=surroundings)
     if done.returncode == 0:
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return found

@@ -45,15 +45,9 @@ class TestData:
         """
         if self.folder is None:
             return self.split.image(image_id)
-        # Not by the split's own loader: that one belongs to the detectors and brings torch.
-        from PIL import Image
+        from glip_core.images import load_image
 
-        path = self.folder / self.split.file_name(image_id)
-        try:
-            with Image.open(path) as opened:
-                return opened.convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise InputError(f"picture '{path}' cannot be read: {' '.join(str(error).split())}") from error
+        return load_image(self.folder / self.split.file_name(image_id))
 
 
 def open_test_data(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,7 +60,16 @@ def write_json(path: Path | str, data: Any, *, indent: int | None = 1) -> None:
     Raises:
         ValueError: ``data`` holds a NaN or an infinity, which JSON does not know.
     """
-    write_text(path, json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
+    write_bytes(path, json_bytes(data, indent=indent))
+
+
+def json_bytes(data: Any, *, indent: int | None = 1) -> bytes:
+    """The bytes of a JSON file, UTF-8.
+
+    Raises:
+        ValueError: ``data`` holds a NaN or an infinity, which JSON does not know.
+    """
+    return (json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def canonical_json(data: Any) -> bytes:
@@ -139,6 +149,11 @@ def read_json(path: Path | str, *, what: str = "file", limit: int = MAX_JSON_BYT
         InputError: it is missing, too large or not JSON.
     """
     return parse_json(read_bytes(path, what=what, limit=limit), path, what=what)
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a text is the plain name of one visible file, on every system."""
+    return bool(re.fullmatch(r"\w[\w+.-]{0,199}", name)) and not name.endswith(".")
 
 
 def stays_inside(name: str) -> bool:

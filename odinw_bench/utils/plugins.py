@@ -18,12 +18,14 @@ def declared(group: str) -> Mapping[str, str]:
     return dict(sorted((point.name, point.value) for point in entry_points(group=group)))
 
 
-def load_object(target: str, what: str) -> Any:
-    """The object behind ``PACKAGE.MODULE:NAME``. Modules in the current folder are found too, as for a script there.
+def load_object(target: str, what: str, *, here: bool = True) -> Any:
+    """The object behind ``PACKAGE.MODULE:NAME``.
 
     Args:
         target: module and name, with a colon between them.
         what: what is looked for, in words, for the message.
+        here: modules in the current folder are found too, after all installed ones. For what the user names alone: a
+            built-in name must not import whatever lies in the current folder.
 
     Raises:
         InputError: it is not of that form, or cannot be imported.
@@ -31,9 +33,9 @@ def load_object(target: str, what: str) -> Any:
     module, colon, name = target.partition(":")
     if not (module and colon and name):
         raise InputError(f"a {what} is given as PACKAGE.MODULE:NAME, not {shorten(target)}")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    folder = str(Path.cwd())
+    if here and folder not in sys.path:
+        sys.path.append(folder)
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:

@@ -100,10 +100,12 @@ def check_task(
             if not (root / paths.annotations).is_file():
                 findings.add(split, "annotation file missing", paths.annotations)
                 continue
+            if not (root / paths.annotations).resolve().is_relative_to(root.resolve()):
+                findings.add(split, "link out of the data folder", paths.annotations)
             counts[split], images = check_annotation_file(root / paths.annotations, split, findings)
             opened = _try_to_open(task, split, data_root, findings)
             if pictures:
-                check_pictures(root / paths.images, split, images, findings, seen, tick)
+                check_pictures(root, root / paths.images, split, images, findings, seen, tick)
                 if opened is not None and (found := pictures_sha256(opened)) is not None:
                     hashes[split] = found
         expected = paths.count

@@ -15,6 +15,7 @@ _LONG = 150
 
 
 def check_pictures(
+    root: Path,
     folder: Path,
     split: str,
     images: Sequence[Mapping[str, Any]],
@@ -25,6 +26,7 @@ def check_pictures(
     """Decode and hash every picture of a split, one at a time.
 
     Args:
+        root: the data folder, which nothing should lead out of.
         folder: where they lie.
         split: its name.
         images: entries of the annotation file.
@@ -35,11 +37,12 @@ def check_pictures(
     for number, image in enumerate(images, start=1):
         name = image.get("file_name")
         if isinstance(name, str) and name and stays_inside(name):
-            _check_picture(folder, split, name, image, findings, seen)
+            _check_picture(root, folder, split, name, image, findings, seen)
         tick(split, number, len(images))
 
 
 def _check_picture(
+    root: Path,
     folder: Path,
     split: str,
     name: str,
@@ -54,6 +57,8 @@ def _check_picture(
         there = path.is_file()
     except OSError:  # a name longer than any file's
         there = False
+    if there and not path.resolve().is_relative_to(root.resolve()):
+        findings.add(split, "link out of the data folder", f"{name} is {path.resolve()}")
     if not there:
         findings.add(split, "picture missing", name if len(name) < _LONG else f"{name[:_LONG]}...")
         return
