@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,55 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+MOST_LINES = 300
+MOST_MODULES = 12  # at the root of a package that is installed
+MOST_FLOORS = 9
+
+
+def modules() -> list[Path]:
+    """Every module but the tests."""
+    return [path for place in ("glip_core", "odinw_bench", "tools") for path in sorted((ROOT / place).rglob("*.py"))]
+
+
+def test_a_module_is_read_in_one_sitting():
+    long = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in modules()}
+    assert not {path: lines for path, lines in long.items() if lines > MOST_LINES}
+
+
+@pytest.mark.parametrize("package", ["glip_core", "odinw_bench"])
+def test_the_root_of_a_package_has_few_modules(package):
+    assert len([path for path in (ROOT / package).glob("*.py") if not path.stem.startswith("__")]) <= MOST_MODULES
+
+
+def hands_on(node: ast.stmt) -> bool:
+    """Whether a statement does nothing but hand names on: at once, for type checkers, or when they are first used."""
+    if isinstance(node, ast.If):
+        return ast.unparse(node.test) == "TYPE_CHECKING" and all(map(hands_on, node.body)) and not node.orelse
+    if isinstance(node, ast.FunctionDef):
+        return node.name in ("__getattr__", "__dir__")
+    if isinstance(node, ast.Assign):  # the list of names, the version, and where names lie
+        return {ast.unparse(target) for target in node.targets} <= {"__all__", "__version__", "_HOME", "_MODULES"}
+    docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return docstring or isinstance(node, ast.Import | ast.ImportFrom)
+
+
+def test_init_files_only_hand_names_on():
+    files = [path for path in modules() if path.name == "__init__.py"]
+    assert len(files) > 10
+    for path in files:
+        for node in ast.parse(path.read_text()).body:
+            assert hands_on(node), f"{path.relative_to(ROOT)}:{node.lineno} does more than hand names on"
+
+
+def test_few_floors_lie_between_the_command_line_and_the_core():
+    contract = configparser.ConfigParser()
+    contract.read(ROOT / ".importlinter")
+    floors = contract["importlinter:contract:house"]["layers"].split("\n")
+    floors = [floor.strip() for floor in floors if floor.strip()]
+    assert (floors[0], floors[-1]) == ("odinw_bench.cli", "glip_core")
+    assert len(floors) <= MOST_FLOORS
 
 
 def imported(path: Path) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from odinw_bench.cli._console import console, number, print_json, table, write_line
+from odinw_bench.cli._console import print_json, write_line
 from odinw_bench.cli._options import DataRoot, Debug, Device, Json, Listed, Weights, parse_shots, split_list
+from odinw_bench.cli._search_results import show, show_recipes
 
 if TYPE_CHECKING:
     from odinw_bench.search import Search, SearchSettings
@@ -76,7 +77,7 @@ def search(
 
     Prompts: each class gets words for its colour, texture, shape ... before or after its name, judged on the k
     labelled images per class and the validation images. Hyper-parameters: learning rate, weight decay, epochs and
-    copies of a tuning mode, each tried by tuning with them, judged on the validation images. The same command
+    repeats of a tuning mode, each tried by tuning with them, judged on the validation images. The same command
     resumes a killed search, and several workers (here or elsewhere, with --storage) share one study. For example:
 
     ```
@@ -208,82 +209,6 @@ def _help(settings: SearchSettings) -> None:
         work_tuning(set_up_tuning(settings))
     else:
         work(set_up(settings))
-
-
-def show(content: Mapping[str, Any]) -> None:
-    """Print what came out."""
-    from odinw_bench.report.document import format_number
-    from odinw_bench.search import PLAIN
-    from odinw_bench.search.study import BEST
-
-    tried = sorted((t for t in content["trials"] if t["AP"] is not None), key=lambda t: -t["AP"])
-    given_up = sum(trial["state"] == "pruned" for trial in content["trials"])
-    rows = [[str(t["number"] + 1), number(t["AP"]), t["given"] or "", t["caption"]] for t in tried[:8]]
-    title = f"The best of {len(content['trials'])} prompts tried ({given_up} given up early): AP on the labelled images"
-    console().print(table(title, ["trial", "AP", "", "prompt"], rows, numbers=("trial", "AP")))
-    rows = [[what, number(entry["search_AP"]), number(entry["test_AP"])] for what, entry in content["prompts"].items()]
-    numbers = ("labelled images", "test split")
-    console().print(table("AP in percent", ["prompt", *numbers], rows, numbers=numbers))
-    prompts, control = content["prompts"], content["shuffled_control"]
-    if control is not None:
-        gain = (prompts[BEST]["search_AP"] or 0) - (prompts[PLAIN]["search_AP"] or 0)
-        write_line(
-            f"the search gained {format_number(gain, sign=True)} AP on the images it saw; with shuffled labels, "
-            f"where there is nothing to find, {format_number(control['gain'], sign=True)}"
-        )
-    if content["words"]:
-        rows = [_word_row(entry) for entry in content["words"]]
-        values = ("AP of the task", "low", "high", "AP of the class")
-        title = "What each class's words are worth on the labelled images (95 % intervals over images)"
-        console().print(table(title, ["words", *values], rows, numbers=values))
-
-
-def show_recipes(content: Mapping[str, Any]) -> None:
-    """Print what a search for hyper-parameters found."""
-    from odinw_bench.search.recipe import in_words
-    from odinw_bench.search.study import BEST
-
-    tried = sorted((t for t in content["trials"] if t["AP"] is not None), key=lambda t: -t["AP"])
-    states = [trial["state"] for trial in content["trials"]]
-    rows = [[str(t["number"] + 1), number(t["AP"]), t["caption"]] for t in tried[:8]]
-    title = (
-        f"The best of {len(states)} recipes tried ({states.count('pruned')} given up early, "
-        f"{states.count('fail')} diverged): AP on the validation images"
-    )
-    console().print(table(title, ["trial", "AP", "recipe"], rows, numbers=("trial", "AP")))
-    recipes = content["recipes"]
-    rows = [[what, number(one["search_AP"]), number(one["test_AP"])] for what, one in recipes.items()]
-    numbers = ("validation images", "test split")
-    console().print(table("AP in percent", ["recipe", *numbers], rows, numbers=numbers))
-    seen = _difference(recipes, "search_AP")
-    write_line(
-        f"the search gained {seen} AP on the images it saw, and {_difference(recipes, 'test_AP')} on the test split"
-    )
-    if content["importance"]:
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in content["importance"].items())
-        write_line(f"what changed the AP most: {shares}")
-    found = recipes[BEST]["overrides"]
-    write_line(
-        f"best recipe: run --mode {content['spec']['mode']} --set {in_words(found)}" if found else "none was better"
-    )
-
-
-def _difference(recipes: Mapping[str, Any], what: str) -> str:
-    from odinw_bench.report.document import format_number
-    from odinw_bench.search.study import BEST
-    from odinw_bench.search.tuning import PROTOCOL
-
-    best, base = recipes[BEST][what], recipes[PROTOCOL][what]
-    return "-" if best is None or base is None else format_number(best - base, sign=True)
-
-
-def _word_row(entry: Mapping[str, Any]) -> list[str]:
-    from odinw_bench.report.document import format_number
-
-    values = [entry["difference"], entry["low"], entry["high"]]
-    alone = entry["class_difference"]
-    shown = [format_number(value, sign=True) for value in values]
-    return [entry["words"], *shown, "-" if alone is None else format_number(alone, sign=True)]
 
 
 def _images(search: Search) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from odinw_bench.report.document import Cell, Column, Figure, Section, Table, number_cell, text_cell
-from odinw_bench.report.figures import compose
+from odinw_bench.report.drawing import compose
 from odinw_bench.report.others import check_search, find_content
 from odinw_bench.utils.escape import for_figure
 

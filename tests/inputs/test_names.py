@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from odinw_bench.cli._console import console, table
-from odinw_bench.cli.search import show as show_search
+from odinw_bench.cli._search_results import show as show_search
 from odinw_bench.profiling.figure import draw_stages
 from odinw_bench.report import ReportSettings, build_report
 from odinw_bench.search.outcome import write_best
