@@ -34,7 +34,7 @@ def show(
     write_line(f"{spec.model} on {spec.suite}/{spec.dataset}")
     write_line(f"{spec.mode}, {spec.shots} shots, seed {spec.seed}")
     write_line(f"status: {record.status}" + (f" ({record.error})" if record.error else ""))
-    for title, rows in (("Metrics, percent", _metrics(record.metrics)), ("Cost", _plain(record.cost))):
+    for title, rows in (("Metrics, percent", _metrics(record)), ("Cost", _plain(record.cost))):
         if rows:
             console().print(table(title, ["", ""], rows))
     write_line(f"files: {_files(record)}")
@@ -53,9 +53,9 @@ def _files(record: RunRecord) -> str:
     return f"{len(record.files)}, of the sizes that the run wrote" if damage is None else f"damaged: {damage}"
 
 
-def _metrics(metrics: Mapping[str, Any]) -> list[list[str]]:
-    rows = [[name, number(value)] for name, value in metrics.items() if name != "per_class"]
-    return rows + [[f"AP {name}", number(value)] for name, value in (metrics.get("per_class") or {}).items()]
+def _metrics(record: RunRecord) -> list[list[str]]:
+    rows = [[name, number(value)] for name, value in record.metrics.items() if name != "per_class"]
+    return rows + [[f"AP {name}", number(value)] for name, value in record.per_class.items()]
 
 
 def _plain(values: Mapping[str, Any]) -> list[list[str]]:

@@ -7,7 +7,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from glip_core.errors import InputError
 from odinw_bench.utils.io import parse_json, read_bytes, sha256_bytes, stays_inside
@@ -18,6 +21,9 @@ Annotations: TypeAlias = dict[str, Any]
 
 ImageId: TypeAlias = int | str
 """COCO's image ids: all integers or all strings within one file."""
+
+
+_Id = TypeVar("_Id", int, str)
 
 
 def read_annotations(path: Path | str, *, keep_background: bool = False) -> tuple[Annotations, str]:
@@ -120,6 +126,39 @@ def trainable_ids(annotations: Mapping[str, Any]) -> list[ImageId]:
     """
     usable = {box["image_id"] for box in annotations["annotations"] if min(box["bbox"][2:]) > 1}
     return sorted(image["id"] for image in annotations["images"] if image["id"] in usable)
+
+
+def class_labels(names: Mapping[_Id, str]) -> dict[_Id, str]:
+    """What to call each category: its name, with the id where two categories share a name.
+
+    Args:
+        names: name of each category by its id.
+    """
+    shared = Counter(names.values())
+    return {key: name if shared[name] == 1 else f"{name} (id {key})" for key, name in names.items()}
+
+
+def learnable_boxes(annotations: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Which boxes a detector learns from, by the rule of :meth:`odinw_bench.datasets.coco.Split.targets`.
+
+    Crowd boxes are none, nor are those without extent once clipped to their image.
+
+    Args:
+        annotations: in the form of :func:`check_annotations`.
+
+    Returns:
+        ``[M]``, in the order of ``annotations["annotations"]``.
+    """
+    entries = annotations["annotations"]
+    sizes = {image["id"]: (image["width"], image["height"]) for image in annotations["images"]}
+    # float32 as in the targets: the last bit decides what counts as empty
+    boxes = np.array([box["bbox"] for box in entries], dtype=np.float32).reshape(-1, 4)
+    limits = np.array([sizes[box["image_id"]] for box in entries], dtype=np.float32).reshape(-1, 2) - 1
+    first = np.clip(boxes[:, :2], 0, limits)
+    last = np.clip(boxes[:, :2] + np.maximum(boxes[:, 2:] - 1, 0), 0, limits)
+    crowd = np.array([bool(box.get("iscrowd")) for box in entries], dtype=bool)
+    learnable: NDArray[np.bool_] = (last > first).all(axis=1) & ~crowd
+    return learnable
 
 
 def _image(entry: Any, where: str) -> dict[str, Any]:

@@ -64,6 +64,11 @@ class Split:
             self._boxes[box["image_id"]].append(box)
 
     @property
+    def classes(self) -> dict[str, str]:
+        """Name of each category by its id, as text: what records name the keys of ``per_class`` by."""
+        return {str(key): name for key, name in zip(self.category_ids, self.class_names, strict=True)}
+
+    @property
     def notes(self) -> list[str]:
         """What is odd in the annotation file and was accepted, in words."""
         return list(self.annotations.get("info", {}).get("notes", []))

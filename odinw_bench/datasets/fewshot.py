@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from glip_core.errors import InputError
-from odinw_bench.datasets.annotations import ImageId, trainable_ids
+from odinw_bench.datasets.annotations import ImageId, learnable_boxes, trainable_ids
 from odinw_bench.utils.text import shorten
 
 Shots = int | Literal["all"]
 
 
-def pick_shots(annotations: Mapping[str, Any], shots: int | Literal["all"], seed: int = 3) -> list[ImageId]:
+def pick_shots(
+    annotations: Mapping[str, Any], shots: int | Literal["all"], seed: int = 3, *, learnable: bool = False
+) -> list[ImageId]:
     """Pick the images of a k-shot subset.
 
     The usable images (:func:`odinw_bench.datasets.annotations.trainable_ids`), ascending, are shuffled by Python's
@@ -27,6 +30,9 @@ def pick_shots(annotations: Mapping[str, Any], shots: int | Literal["all"], seed
         annotations: COCO annotations.
         shots: images per category: 0 picks none, ``"all"`` every usable image, ascending.
         seed: of the shuffle; the official ones are 3, 30 and 300.
+        learnable: count an image for the categories of the boxes that training uses
+            (:func:`odinw_bench.datasets.annotations.learnable_boxes`) alone. The official rule, the default, also
+            counts crowd boxes and boxes without extent, from which nothing is learnt.
 
     Returns:
         image ids in the order picked.
@@ -44,7 +50,8 @@ def pick_shots(annotations: Mapping[str, Any], shots: int | Literal["all"], seed
     if seed != 0:
         random.Random(seed).shuffle(ids)
     categories_of: dict[ImageId, set[Any]] = defaultdict(set)
-    for box in annotations["annotations"]:
+    boxes = annotations["annotations"]
+    for box in itertools.compress(boxes, learnable_boxes(annotations)) if learnable else boxes:
         categories_of[box["image_id"]].add(box["category_id"])
     seen: dict[Any, int] = defaultdict(int)
     picked = []

@@ -7,9 +7,9 @@ from pathlib import Path
 from glip_core.errors import InputError
 from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.duplicates import leaked
-from odinw_bench.datasets.fewshot import Shots, pick_shots
+from odinw_bench.datasets.fewshot import Shots
 from odinw_bench.datasets.registry import load_task
-from odinw_bench.datasets.sources import few_shot_subset, open_split
+from odinw_bench.datasets.sources import draw_shots, few_shot_subset, open_split
 from odinw_bench.datasets.task import Task
 from odinw_bench.utils.text import shorten
 
@@ -70,5 +70,5 @@ class SplitStore:
         """
         split = self.open(task, name)
         if not shuffled:
-            return split.subset(pick_shots(split.annotations, shots, 0)), "unshuffled"
+            return split.subset(draw_shots(task, split, shots, 0)), "unshuffled"
         return few_shot_subset(task, name, split, shots, seed, self.data_root)

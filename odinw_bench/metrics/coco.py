@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -32,10 +31,11 @@ def evaluate(annotations: Mapping[str, Any], predictions: Predictions, *, offici
 
     Returns:
         ``AP`` (mean over IoU 0.50 to 0.95), ``AP50``, ``AP75``, ``APs``, ``APm``, ``APl`` (by the area of the
-        ground truth: below 32², up to 96², above), ``AR100``, and ``per_class``: AP by class name. In percent, 0
-        to 100; None where there is no ground truth to find. Without any prediction they are 0. For annotations
-        with an id 0, which the reference evaluator never counts as found, or with an id twice, also
-        ``AP_official_ids``: AP on the ids as they are, which is what the official evaluation gives.
+        ground truth: below 32², up to 96², above), ``AR100``, and ``per_class``: AP by category id (as text,
+        ascending ids), since two categories may share a name. In percent, 0 to 100; None where there is no ground
+        truth to find. Without any prediction they are 0. For annotations with an id 0, which the reference evaluator
+        never counts as found, or with an id twice, also ``AP_official_ids``: AP on the ids as they are, which is what
+        the official evaluation gives.
 
     Raises:
         InputError: the annotations are not COCO, or a prediction lacks a field, is not finite, or is of an image
@@ -46,7 +46,7 @@ def evaluate(annotations: Mapping[str, Any], predictions: Predictions, *, offici
     metrics: dict[str, Any] = {name: _percent(evaluator.stats[index]) for name, index in _STATS.items()}
     precision = evaluator.eval["precision"][:, :, :, 0, -1]  # (IoU, recall, class), all areas, 100 detections
     metrics["per_class"] = {
-        name: _percent(precision[:, :, k].mean()) for k, name in enumerate(class_keys(data["categories"]))
+        str(category["id"]): _percent(precision[:, :, k].mean()) for k, category in enumerate(data["categories"])
     }
     if official_ids and any("official_id" in box for box in data["annotations"]):
         as_they_are = [{**box, "id": box["official_id"]} for box in data["annotations"]]
@@ -106,15 +106,6 @@ def match(annotations: Annotations, results: list[dict[str, Any]]) -> Any:
         evaluator = CrowdedCOCOeval(truth, found, "bbox")
         evaluator.evaluate()
     return evaluator
-
-
-def class_keys(categories: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One key per category: its name, with the id where two categories share a name."""
-    names = Counter(category["name"] for category in categories)
-    return [
-        category["name"] if names[category["name"]] == 1 else f"{category['name']} (id {category['id']})"
-        for category in categories
-    ]
 
 
 def detections_to_coco(

@@ -55,12 +55,23 @@ class Comparison:
     samples: int
 
 
-def summarize(values: Sequence[float], *, confidence: float = 0.95) -> Summary:
-    """Mean, spread and a Student t confidence interval.
+PERCENT = (0.0, 100.0)
+"""The range of an AP."""
+
+
+def summarize(
+    values: Sequence[float], *, confidence: float = 0.95, limits: tuple[float, float] | None = None
+) -> Summary:
+    """Mean, spread and a confidence interval of the mean: Student's t, within limits on the logit scale.
+
+    With limits the interval is logit(p) ± t s / (p (1 - p)), taken back to the values' scale, where p is the mean as a
+    share of the range and s its standard error likewise (the delta method). It never leaves the limits; where the
+    spread is small it is Student's.
 
     Args:
         values: one number a run, at least one.
         confidence: of the interval, between 0 and 1.
+        limits: least and greatest value there can be, such as :data:`PERCENT`; None: any number.
 
     Raises:
         ValueError: there is no value, or ``confidence`` is not between 0 and 1.
@@ -73,7 +84,19 @@ def summarize(values: Sequence[float], *, confidence: float = 0.95) -> Summary:
         return Summary(1, mean, None, population_std, None, None)
     sample_std = statistics.stdev(values)
     half = t_quantile((1 + confidence) / 2, count - 1) * sample_std / math.sqrt(count)
-    return Summary(count, mean, sample_std, population_std, mean - half, mean + half)
+    low, high = (mean - half, mean + half) if limits is None else _within(mean, half, *limits)
+    return Summary(count, mean, sample_std, population_std, low, high)
+
+
+def _within(mean: float, half: float, least: float, most: float) -> tuple[float, float]:
+    """Mean minus and plus a half width, on the logit scale of a range."""
+    share = (mean - least) / (most - least)
+    if half == 0 or not 0 < share < 1:  # at a limit all values are equal
+        return mean, mean
+    centre = math.log(share) - math.log1p(-share)
+    width = half / (most - least) / (share * (1 - share))
+    low, high = ((1 + math.tanh((centre + step) / 2)) / 2 for step in (-width, width))
+    return least + (most - least) * low, least + (most - least) * high
 
 
 def t_quantile(probability: float, degrees: int) -> float:

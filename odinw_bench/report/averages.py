@@ -12,7 +12,7 @@ import pandas as pd
 
 from glip_core.config import PRESETS
 from odinw_bench.datasets.registry import SUITES, load_suite
-from odinw_bench.metrics.stats import Summary, summarize
+from odinw_bench.metrics.stats import PERCENT, Summary, summarize
 from odinw_bench.report.load import COSTS, OFFICIAL_IDS, Runs
 from odinw_bench.runs.spec import MODES, UNTUNED
 from odinw_bench.utils.text import slug
@@ -213,13 +213,13 @@ def average(row: Mapping[str, Score], tasks: Collection[str] | None = None) -> A
     common = set.intersection(*(set(score.seeds) for score in scores)) if scores else set()
     by_seed = [statistics.fmean(score.seeds[seed] for score in scores) for seed in sorted(common)]
     counts = [len(score.seeds) for score in scores]
-    over_tasks = summarize([score.ap for score in scores])
+    over_tasks = summarize([score.ap for score in scores], limits=PERCENT)
     return Average(
         ap=over_tasks.mean,
         ap50=statistics.fmean(score.ap50 for score in scores),
         tasks=tuple(names),
         seeds=(min(counts), max(counts)),
-        over_seeds=summarize(by_seed) if len(by_seed) > 1 else None,
+        over_seeds=summarize(by_seed, limits=PERCENT) if len(by_seed) > 1 else None,
         over_tasks=over_tasks,
         official_ids=_mean_official_ids(scores),
     )

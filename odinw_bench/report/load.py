@@ -73,8 +73,7 @@ def load_runs(results: Path) -> Runs:
     found = list(find_records(results, unreadable))
     datasets = dataset_names([record for _, record in found])
     for (folder, record), dataset in zip(found, datasets, strict=True):
-        per_class = record.metrics.get("per_class") or {}
-        classes += [(len(rows), name, _number(ap)) for name, ap in per_class.items()]
+        classes += [(len(rows), name, _number(ap)) for name, ap in record.per_class.items()]
         if (damage := find_damage(record)) is not None:
             notes.append(f"{folder.relative_to(results)} has lost files of its run: {damage}")
         rows.append(_row(str(folder.relative_to(results)), record, dataset))

@@ -55,8 +55,12 @@ def headline(suite: Suite) -> Table:
     columns = [
         *CONFIG_COLUMNS,
         Column("AP", numeric=True, hint="mean over seeds for each task, then over tasks; percent"),
-        Column("± seeds", numeric=True, hint="half width of the 95 % interval of the mean over seeds"),
-        Column("± tasks", numeric=True, hint="half width of the 95 % interval of the mean over tasks"),
+        Column(
+            "± seeds",
+            numeric=True,
+            hint="half the length of the 95 % interval of the mean over seeds (logit, so within 0 and 100)",
+        ),
+        Column("± tasks", numeric=True, hint="half the length of the 95 % interval of the mean over tasks (likewise)"),
         Column("AP50", numeric=True),
         Column("tasks", numeric=True, hint="tasks the mean is over, of all in the suite"),
         Column("seeds", numeric=True, hint="seeds each task was run with"),
@@ -231,7 +235,7 @@ def dataset_section(suite: Suite, task: str, shown: Gallery) -> Section:
     columns = [
         *CONFIG_COLUMNS,
         Column("AP", numeric=True),
-        Column("low", numeric=True, hint="lower end of the 95 % interval over seeds"),
+        Column("low", numeric=True, hint="lower end of the 95 % interval over seeds (logit, so within 0 and 100)"),
         Column("high", numeric=True, hint="upper end"),
         Column("seeds", numeric=True),
         *([OFFICIAL_IDS] if official else ()),

@@ -127,6 +127,7 @@ def score(
         return read_record(folder)
     with claim(folder) as claimed, claimed.writing() as scratch:
         record = _record(spec, digest, metrics, {external.eval_split: split.sha256}, len(split))
+        record["data"]["classes"] = split.classes
         if task.root is not None:
             record["data"]["folder"] = str(task.root)
         record["data"]["annotation_notes"] = annotation_notes({external.eval_split: split})

@@ -201,6 +201,7 @@ def _new_record(cell: Cell, device: str, *, tf32: bool | None = None) -> dict[st
             "annotations_sha256": {name: split.sha256 for name, split in splits.items() if split is not None},
             "pictures_sha256": dict(cell.pictures_sha256),
             "annotation_notes": annotation_notes(splits),
+            "classes": cell.test.classes,
             **({} if task.root is None else {"folder": str(task.root)}),
         },
         "protocol": {

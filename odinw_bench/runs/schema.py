@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
+from odinw_bench.datasets.annotations import class_labels
 from odinw_bench.datasets.fewshot import Shots
 from odinw_bench.runs import record_fields as fields
 from odinw_bench.utils.text import shorten
@@ -131,6 +132,9 @@ class RunRecord(Mapping[str, Any]):
         hashes = fields.mapping(data, "annotations_sha256", "data.")
         for name in hashes:
             fields.optional_text(hashes, name, "data.annotations_sha256.")
+        names = fields.mapping(data, "classes", "data.")
+        for name in names:
+            fields.text(names, name, "data.classes.")
         fields.mapping(protocol, "hyperparameters", "protocol.")
         files = fields.mapping(content, "files")
         if schema > 1 and "files" not in content:
@@ -159,6 +163,14 @@ class RunRecord(Mapping[str, Any]):
     def ap(self) -> float | None:
         """AP in percent; None where the run failed or its test split holds nothing to find."""
         return self.metrics.get("AP")
+
+    @property
+    def per_class(self) -> dict[str, float | None]:
+        """AP by the name of the class, with its id where two classes share one; records of before 0.2.0 are so."""
+        found = fields.mapping(self.metrics, "per_class", "metrics.")
+        names = fields.mapping(self.data, "classes", "data.")
+        labels = class_labels({key: fields.text(names, key, "data.classes.") for key in names})
+        return {labels.get(key, key): ap for key, ap in found.items()}
 
     @property
     def is_done(self) -> bool:

@@ -51,7 +51,7 @@ def conclude(search: Search, control: Mapping[str, float] | None, *, explain: bo
         prompts[what] = {
             "search_AP": None if trial is None else trial.value,
             "test_AP": record.ap,
-            "test_per_class": record.metrics["per_class"],
+            "test_per_class": record.per_class,
             "digest": record.digest,
         }
     prompts[BEST]["caption"] = candidate.prompt().caption

@@ -114,7 +114,8 @@ def test_a_data_set_of_the_users_own(cli, pets, tmp_path):
     assert answer.code == 0, answer.err
     for _, record in find_records(tmp_path / "r"):
         assert record["spec"]["dataset"] == "pets"
-        assert set(record["metrics"]["per_class"]) == {"cat", "dog"}
+        assert record["metrics"]["per_class"].keys() == record["data"]["classes"].keys() == {"1", "2"}
+        assert list(record.per_class) == ["cat", "dog"]
         assert record["data"]["test_images"] == 2
 
 

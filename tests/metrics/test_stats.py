@@ -8,7 +8,14 @@ import pytest
 
 from glip_core.errors import InputError
 from odinw_bench.metrics.coco import evaluate
-from odinw_bench.metrics.stats import _average_precision, _match_tables, paired_bootstrap, summarize, t_quantile
+from odinw_bench.metrics.stats import (
+    PERCENT,
+    _average_precision,
+    _match_tables,
+    paired_bootstrap,
+    summarize,
+    t_quantile,
+)
 from tests.metrics.test_coco import coco, noisy, perfect
 
 
@@ -42,6 +49,22 @@ def test_summary_over_seeds() -> None:
     assert summary.high is not None
     assert summary.high - summary.mean == pytest.approx(4.30265 / math.sqrt(3), rel=1e-5)
     assert summary.low == pytest.approx(2 * summary.mean - summary.high)
+
+
+@pytest.mark.parametrize(
+    "values", [[0.0, 30.0, 1.0], [99.0, 60.0], [0.0, 100.0], [0.0, 0.0], [100.0, 100.0], [5e-9, 0.0]]
+)
+def test_the_interval_of_an_ap_is_an_ap(values: list[float]) -> None:
+    summary = summarize(values, limits=PERCENT)
+    assert summary.low is not None
+    assert summary.high is not None
+    assert 0 <= summary.low <= summary.mean <= summary.high <= 100
+
+
+def test_a_narrow_interval_of_an_ap_is_student_s() -> None:
+    plain, logit = summarize([50.0, 52.0, 51.0]), summarize([50.0, 52.0, 51.0], limits=PERCENT)
+    assert (logit.low, logit.high) == pytest.approx((plain.low, plain.high), abs=0.01)
+    assert (logit.mean, logit.sample_std) == (plain.mean, plain.sample_std)
 
 
 def test_summary_of_one_run_claims_no_spread() -> None:

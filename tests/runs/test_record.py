@@ -169,3 +169,14 @@ def test_an_unreadable_record_is_listed_with_its_reason(tmp_path):
     assert not is_done(tmp_path / "b")
     with pytest.raises(InputError, match=r"b/run.json' is not a complete run record: metrics.AP"):
         read_record(tmp_path / "b")
+
+
+def test_classes_are_called_by_their_names(tmp_path):
+    old = made.record(made.spec(), made.metrics(40.0, cat=40.0))
+    assert RunRecord.from_json(old).per_class == {"cat": 40.0}
+    new = made.record(made.spec(), made.metrics(40.0) | {"per_class": {"1": 40.0, "2": 50.0, "3": None}})
+    new["data"]["classes"] = {"1": "cat", "2": "dog", "3": "cat"}
+    assert RunRecord.from_json(new).per_class == {"cat (id 1)": 40.0, "dog": 50.0, "cat (id 3)": None}
+    new["data"]["classes"] = {"1": 7}
+    with pytest.raises(InputError, match=r"data\.classes\.1 must be a text"):
+        RunRecord.from_json(new)

@@ -33,7 +33,8 @@ def test_the_record_says_everything(done):
     assert record["error"] is None
     assert record["spec"]["mode"] == "prompt"
     assert set(record["metrics"]) == {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR100", "per_class"}
-    assert set(record["metrics"]["per_class"]) == {"package"}
+    assert set(record["metrics"]["per_class"]) == {"1"}
+    assert set(record.per_class) == {"package"}
     assert set(record["cost"]) >= {
         "tune_seconds",
         "test_seconds",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path, PurePosixPath
 
 from glip_core.errors import InputError
+from odinw_bench.datasets.annotations import class_labels, learnable_boxes
 from odinw_bench.datasets.checks.boxes import Counts, check_annotation_file, check_content
 from odinw_bench.datasets.checks.findings import ERRORS, Finding, Findings
 from odinw_bench.datasets.checks.pictures import check_pictures
@@ -32,7 +34,7 @@ class Subset:
         shots, seed: which one.
         made: from a ready-made file, or by the rule.
         images: how many.
-        classes: by class name: (images with it, its boxes).
+        classes: by class name: (images with it, its boxes), of the boxes that training uses: no crowd or empty ones.
     """
 
     shots: Shots
@@ -151,9 +153,9 @@ def _try_to_open(task: Task, split: str, data_root: Path | None, findings: Findi
 
 def _subset(task: Task, train: Split, shots: Shots, seed: int, data_root: Path | None) -> Subset:
     subset, made = few_shot_subset(task, "train", train, shots, seed, data_root)
-    names = dict(zip(subset.category_ids, subset.class_names, strict=True))
-    boxes = Counter(names[box["category_id"]] for box in subset.annotations["annotations"])
-    pairs = {(names[box["category_id"]], box["image_id"]) for box in subset.annotations["annotations"]}
-    images = Counter(name for name, _ in pairs)
-    classes = {name: (images[name], boxes[name]) for name in subset.class_names}
+    learnt = [*compress(subset.annotations["annotations"], learnable_boxes(subset.annotations))]
+    boxes = Counter(box["category_id"] for box in learnt)
+    images = Counter(category for category, _ in {(box["category_id"], box["image_id"]) for box in learnt})
+    labels = class_labels(dict(zip(subset.category_ids, subset.class_names, strict=True)))
+    classes = {label: (images[category], boxes[category]) for category, label in labels.items()}
     return Subset(shots, seed, made, len(subset), classes)

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 from glip_core.errors import InputError
+from odinw_bench.datasets.annotations import ImageId
 from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.fewshot import pick_shots
 from odinw_bench.datasets.sources import files, miniature
 from odinw_bench.datasets.sources.files import DATA_ROOT_VARIABLE
 from odinw_bench.datasets.task import SplitPaths, Task
 
-__all__ = ["DATA_ROOT_VARIABLE", "few_shot_subset", "is_present", "open_split"]
+__all__ = ["DATA_ROOT_VARIABLE", "draw_shots", "few_shot_subset", "is_present", "open_split"]
 
 
 def open_split(task: Task, split: str, data_root: Path | str | None = None) -> Split:
@@ -64,7 +65,7 @@ def few_shot_subset(
         InputError: ``shots`` or ``seed`` is unusable (see :func:`odinw_bench.datasets.fewshot.pick_shots`), or the
             ready-made file is not COCO.
     """
-    picked = pick_shots(split.annotations, shots, seed)
+    picked = draw_shots(task, split, shots, seed)
     pattern = task.fewshot.get(split_name)
     if pattern is not None and shots != "all" and shots != 0:
         root = files.root_of(task, data_root, wanted=pattern)
@@ -74,6 +75,18 @@ def few_shot_subset(
             classes = [(entry.category_id, entry.name) for entry in task.classes]
             return files.open_split(task, ready, root).with_classes(classes, where=str(root / path)), "official-file"
     return split.subset(picked), "rule"
+
+
+def draw_shots(task: Task, split: Split, shots: int | Literal["all"], seed: int) -> list[ImageId]:
+    """The images of a k-shot subset by the rule for a task.
+
+    That of a task of ODinW is the official one, which counts every box. On one's own data only boxes that training uses
+    count, so that a class never has its shots in crowd or empty boxes.
+
+    Raises:
+        InputError: see :func:`odinw_bench.datasets.fewshot.pick_shots`.
+    """
+    return pick_shots(split.annotations, shots, seed, learnable=task.root is not None)
 
 
 def is_present(task: Task, split: str, data_root: Path | str | None = None) -> bool:
