@@ -73,6 +73,10 @@ def official_name(name: str, config: DetectorConfig) -> str:
     Raises:
         KeyError: the parameter has no official counterpart.
     """
+    if match := re.fullmatch(r"(.+)\.parametrizations\.weight\.(original|0\.(\w+))", name):
+        # An adapted weight (glip_core.modeling.low_rank): the frozen one, and beside it what adapts it.
+        layer = official_name(f"{match[1]}.weight", config).removesuffix("weight")
+        return layer + (match[3] or "weight")
     if match := re.fullmatch(r"vision\.pyramid\.(inner|layer)\.(\d+)\.(\w+)", name):
         kind, index, rest = match.groups()
         return f"backbone.fpn.fpn_{kind}{int(index) + _FIRST_FPN}.{rest}"

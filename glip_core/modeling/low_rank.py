@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -89,6 +90,13 @@ def adapt(layers: Iterable[nn.Module], *, rank: int, alpha: float, decomposed: b
 def is_adapted(layer: nn.Module) -> bool:
     """Whether :func:`adapt` was applied to a layer."""
     return parametrize.is_parametrized(layer, "weight")
+
+
+def update_of(layer: nn.Module) -> LowRank:
+    """What adapts the weight of a layer."""
+    parametrised: Any = layer
+    found: LowRank = parametrised.parametrizations.weight[0]
+    return found
 
 
 def merge(model: nn.Module) -> None:

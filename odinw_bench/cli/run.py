@@ -56,7 +56,8 @@ def run(
         Listed,
         typer.Option(
             "--mode",
-            help="zero-shot, manual, prompt, linear, prompt+linear, language, language+linear, full, or 'all'.",
+            help="zero-shot, manual, prompt, linear, prompt+linear, language, language+linear, full, bias, norm, lora, "
+            "dora, prompt+lora, or 'all'.",
         ),
     ] = ["prompt"],
     shots: Annotated[Listed, typer.Option("--shots", help="Images per class: numbers or 'all' (images).")] = ["5"],

@@ -42,6 +42,9 @@ def _extended(content: dict[str, Any], read: Mapping[str, dict[str, Any]]) -> di
 _NEWER = {
     "fresh_factor",
     "shuffled_subset",
+    "adapter_rank",
+    "adapter_alpha",
+    "adapter_where",
     "tower_dropout",
     "text_per_image",
     "train_precision",
@@ -92,6 +95,10 @@ class Hyperparameters:
         min_lr: rates do not fall below this.
         eval_every: epochs between evaluations on the validation split.
         few_shot_validation: select on k shots of the validation split rather than on all of it.
+        adapter_rank: of low-rank updates, in the modes that train such; 0: the mode has none.
+        adapter_alpha: their scale in units of ``1 / adapter_rank``.
+        adapter_where: the parts of the detector that they adapt, joined by ``+``, as
+            :data:`glip_core.modes.adapters.PARTS` names them.
         shuffled_subset: take the ready-made k-shot file, or shuffle by the seed; else images in the order of their
             ids, whatever the seed and whichever files there are.
         tower_dropout: dropout in the tower (fusion and language layers) while tuning, in modes that freeze it too, as
@@ -128,6 +135,9 @@ class Hyperparameters:
     train_precision: str = "run"
     min_positives: int = 1
     count_steps: bool = False
+    adapter_rank: int = 0
+    adapter_alpha: float = 0.0
+    adapter_where: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As a record holds it, under the names of its first schema, of which the digests of runs are made.
@@ -235,9 +245,9 @@ def _convert(name: str, value: Any, like: Any) -> Any:
                 raise ValueError(value)
             return scales
         if isinstance(like, str):
-            if value not in _TRAIN_PRECISIONS:
+            if name == "train_precision" and value not in _TRAIN_PRECISIONS:
                 raise ValueError(value)
-            return value
+            return str(value)
         number = type(like)(str(value))  # so that 1.5 is no whole number, and True none at all
         low, high = _RANGES.get(name, (0, math.inf))
         if not low <= number <= high or not math.isfinite(number):

@@ -101,6 +101,7 @@ def tune(
     with torch.random.fork_rng(devices=gpus):
         torch.manual_seed(seed)
         cache = cache or FeatureCache()
+        mode = mode.configured(settings)
         loop = _Loop(model, mode, prompt, train, validation, settings, seed, precision, cache, distributed)
         if (state := resume.load()) is not None and loop.accepts(state):
             loop.restore(state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, overload
 
 from glip_core import Detections, Prompt
@@ -109,7 +110,8 @@ def load_run(run: Path | str | RunRecord, device: str = "auto") -> TunedDetector
     model = load(spec.weights, pick_device(device), classes=len(words), seed=spec.seed)
     if spec.mode not in UNTUNED and isinstance(model, TunableModel):
         tuned = open_sealed(record, "tuned.safetensors")
-        mode = find_mode(record["spec"].get("mode_class", spec.mode))
+        used = {"adapter_rank": 0, "adapter_alpha": 0.0, "adapter_where": ""} | record["protocol"]["hyperparameters"]
+        mode = find_mode(record["spec"].get("mode_class", spec.mode)).configured(SimpleNamespace(**used))
         model.apply_tuned(mode, words, read_state_dict(tuned), source=str(tuned))
     return TunedDetector(record, model, words)
 

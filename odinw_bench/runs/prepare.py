@@ -12,7 +12,7 @@ from odinw_bench.datasets.picture_hashes import pictures_sha256
 from odinw_bench.datasets.prompts import prompt_style, prompt_to_json, task_prompt
 from odinw_bench.datasets.store import SplitStore
 from odinw_bench.engine.recipes import check_overrides, hyperparameters
-from odinw_bench.models import find_model
+from odinw_bench.models import find_mode, find_model
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.record import is_done, read_record
 from odinw_bench.runs.spec import UNTUNED, RunSpec
@@ -54,6 +54,7 @@ def prepare(
         check_overrides(spec.protocol_name, spec.overrides)
     else:
         settings = hyperparameters(spec.protocol_name, spec.mode, spec.shots, spec.overrides)
+        find_mode(spec.mode).configured(settings)  # what it cannot use is reported before any work
         if spec.facts.has_text:  # no layer of theirs starts from nothing
             settings = replace(settings, fresh_factor=1.0)
         else:  # no text, and so no dropout, in their tower

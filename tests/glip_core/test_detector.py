@@ -133,6 +133,7 @@ def test_modes_move_what_they_say_and_nothing_else(mode):
     detector = small()
     trainable = chosen.prepare(detector, PROMPT)
     assert sorted(trainable) == sorted(chosen.trainable_names(detector))
+    trainable |= chosen.add_modules(detector, PROMPT)
     before = {k: v.detach().clone() for k, v in glip_core.checkpoint.named_tensors(detector, detector.config).items()}
     if not chosen.tunes:
         assert not trainable
@@ -144,7 +145,9 @@ def test_modes_move_what_they_say_and_nothing_else(mode):
     after = glip_core.checkpoint.named_tensors(detector, detector.config)
     changed = {name for name in before if not before[name].equal(after[name])}
     assert changed <= set(trainable)
-    assert len(changed) >= 0.8 * len(trainable)  # rows of words that are not in the prompt cannot move
+    # The factor behind one that begins at 0 has no gradient yet; rows of words that are not in the prompt cannot move.
+    can_move = [name for name in trainable if not name.endswith("lora_A")]
+    assert len(changed) >= 0.8 * len(can_move)
 
 
 @pytest.mark.parametrize("mode", ["prompt", "linear", "prompt+linear", "full"])

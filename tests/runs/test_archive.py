@@ -91,6 +91,7 @@ def test_comparing_archived_runs_says_what_is_missing(both):
         (gzip.compress(b"[" * 100_000), "line 1"),
         (gzip.compress(b"\xff\xfe\n"), "line 1"),
     ],
+    ids=lambda value: "content" if isinstance(value, bytes) else None,  # compressed bytes hold the time
 )
 def test_a_damaged_archive_is_named_in_one_line(content, why, tmp_path, cli):
     (tmp_path / ARCHIVE).write_bytes(content)
