@@ -16,7 +16,7 @@ from odinw_bench.datasets.coco import Split
 from odinw_bench.engine.features import FeatureCache, FrozenPart
 from odinw_bench.engine.predict import autocast, detect_split
 from odinw_bench.metrics.coco import evaluate
-from odinw_bench.models import TunableModel, find_mode
+from odinw_bench.models import AnyPrompt, TunableModel, find_mode
 
 FIRST_SHARE = 3
 """A bad prompt is given up after one image in so many."""
@@ -96,20 +96,24 @@ class Scorer:
             prompt: the classes in the task's order.
             give_up: asked with the metrics on the first images; True: these are returned, with ``partial`` set.
         """
-        rows = self._detect(prompt, self._first)
+        encoded = self._encode(prompt)
+        rows = self._detect(encoded, self._first)
         metrics = evaluate(self._first_annotations, rows, official_ids=False)
         if give_up(metrics):
             return metrics | {"partial": True}
-        return evaluate(self.annotations, rows + self._detect(prompt, self._rest), official_ids=False)
+        return evaluate(self.annotations, rows + self._detect(encoded, self._rest), official_ids=False)
 
     def predictions(self, prompt: Prompt) -> list[dict[str, Any]]:
         """COCO results on all images, under the ids of :attr:`annotations`."""
-        return self._detect(prompt, self._first) + self._detect(prompt, self._rest)
+        return self._detect(self._encode(prompt), [*self._first, *self._rest])
 
-    def _detect(self, prompt: Prompt, parts: Sequence[_Part]) -> list[dict[str, Any]]:
+    def _encode(self, prompt: Prompt) -> AnyPrompt:
+        """The prompt, encoded once for all images."""
         with autocast(torch.device(self.model.device), self.precision):
-            encoded = self.model.encode(prompt)
-        frozen = FrozenPart(self.model, self.mode, encoded, self.cache)
+            return self.model.encode(prompt)
+
+    def _detect(self, encoded: AnyPrompt, parts: Sequence[_Part]) -> list[dict[str, Any]]:
+        frozen = FrozenPart(self.model, self.mode, encoded, self.cache, self.precision)
         rows: list[dict[str, Any]] = []
         for part in parts:
             found = detect_split(self.model, encoded, part.split, precision=self.precision, frozen=frozen)
