@@ -14,6 +14,7 @@ from optuna.study import MaxTrialsCallback, Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from glip_core.errors import InputError
+from odinw_bench.search.journal import JournalLock
 from odinw_bench.search.sampler import BY_GROUP, STARTUP
 from odinw_bench.search.scorer import Scorer
 from odinw_bench.search.space import SHARED, PromptSpace
@@ -43,7 +44,8 @@ def open_storage(storage: str | None, folder: Path) -> BaseStorage:
     """
     if storage is None:
         folder.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(str(folder / "study.journal")))
+        journal = folder / "study.journal"
+        return JournalStorage(JournalFileBackend(str(journal), JournalLock(journal)))
     try:
         return RDBStorage(storage)
     except Exception as error:  # what a driver raises depends on the driver

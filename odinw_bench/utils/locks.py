@@ -34,7 +34,9 @@ LEASE_SECONDS = 120.0
 """... so without flock a lock that was not renewed for so long, and is not while it is watched, is taken over."""
 
 _TRIES = 20
-_UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL, errno.EBADF)
+UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL, errno.EBADF)
+"""Errors of a file system that has no ``flock``."""
+
 _open_handles: set[int] = set()
 
 
@@ -217,7 +219,7 @@ def _flock(handle: int) -> bool:
     except BlockingIOError:
         raise
     except OSError as error:
-        if error.errno in _UNSUPPORTED:
+        if error.errno in UNSUPPORTED:
             return False
         raise
     return True
