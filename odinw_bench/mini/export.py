@@ -15,6 +15,7 @@ from glip_core.errors import InputError
 from odinw_bench.mini.recipes import SPLITS, Recipe, load_recipe, task_names
 from odinw_bench.mini.suite import render_split
 from odinw_bench.utils.io import json_bytes, sha256_bytes, write_bytes
+from odinw_bench.utils.scratch import clear_scratch
 
 FOLDERS = {"train": "train", "val": "valid", "test": "test"}
 ANNOTATIONS = "annotations_without_background.json"
@@ -39,8 +40,8 @@ def write_suite(
         progress: called with the folder of every finished split.
 
     Returns:
-        The annotation files. A split's file is written after its pictures, and an older one is removed before them,
-        so a folder that has one is whole.
+        The annotation files. A split's file is written after its pictures, and an older one that says something
+        else is removed before them, so a folder that has one is whole. What was finished before a kill stays so.
 
     Raises:
         InputError: no such task, the folder cannot be written to, or a file is in the way that this did not write.
@@ -54,15 +55,18 @@ def write_suite(
                 folder = out / recipe.name / FOLDERS[split]
                 annotations, draw = render_split(recipe.name, split)
                 path, content = folder / ANNOTATIONS, json_bytes(annotations, indent=None)
-                ours.remove(path, content)
+                pictures = [folder / image["file_name"] for image in annotations["images"]]
+                ours.remove_unless_whole(path, content, pictures)
                 for image in annotations["images"]:
                     ours.write(folder / image["file_name"], _png(draw(image["file_name"])))
                 ours.write(path, content)
+                clear_scratch(folder)
                 written.append(path)
                 if progress:
                     progress(str(folder))
             ours.write(out / recipe.name / "task.yaml", _task_file(recipe).encode())
             ours.remember()
+            clear_scratch(out / recipe.name)
     except OSError as error:
         raise InputError(f"the miniature cannot be written to '{out}': {error}") from error
     return written
@@ -95,14 +99,14 @@ class _OwnFiles:
         if not self._is_there(path, content):
             write_bytes(path, content)
 
-    def remove(self, path: Path, content: bytes) -> None:
-        """Remove the file that holds, or will hold, some content.
+    def remove_unless_whole(self, path: Path, content: bytes, pictures: Sequence[Path]) -> None:
+        """Remove annotations, unless they hold this content already and all of their pictures are there.
 
         Raises:
             InputError: another file is in its place.
         """
-        self._is_there(path, content)
-        path.unlink(missing_ok=True)
+        if not (self._is_there(path, content) and all(picture.is_file() for picture in pictures)):
+            path.unlink(missing_ok=True)
 
     def remember(self) -> None:
         """Write the list for later renderings."""

@@ -24,6 +24,7 @@ from odinw_bench.report.state_of_the_art import PAGE as PUBLISHED_PAGE
 from odinw_bench.report.state_of_the_art import published_page
 from odinw_bench.report.tables import dataset_section
 from odinw_bench.utils.io import write_bytes, write_text
+from odinw_bench.utils.scratch import clear_scratch
 from odinw_bench.utils.text import slug
 
 PAGE = "report.html"
@@ -164,4 +165,6 @@ def _write(report: Report, out: Path, page: str) -> list[Path]:
             written += [out / "figures" / f"{figure.key}.png", out / "figures" / f"{figure.key}.svg"]
             write_bytes(written[-2], figure.png)
             write_text(written[-1], figure.svg)
+    for folder in {path.parent for path in written}:
+        clear_scratch(folder)
     return written

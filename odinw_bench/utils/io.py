@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from glip_core.errors import InputError
+from odinw_bench.utils.scratch import scratch_file
 from odinw_bench.utils.text import shorten_text
 
 MAX_JSON_BYTES = 1 << 30
@@ -25,7 +25,8 @@ MAX_YAML_BYTES = 1 << 20
 def replacing(path: Path | str) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it fails.
 
-    Readers therefore see the old file or the new one, never half of one.
+    Readers therefore see the old file or the new one, never half of one. A process that is killed leaves the
+    temporary file behind; see :func:`odinw_bench.utils.scratch.clear_scratch`.
 
     Args:
         path: the file to write; its folder is made when missing.
@@ -35,12 +36,9 @@ def replacing(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    try:
+    with scratch_file(path) as temporary:
         yield temporary
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:

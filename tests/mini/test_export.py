@@ -62,6 +62,23 @@ def test_a_split_that_was_interrupted_has_no_annotations(tmp_path: Path) -> None
     assert not train.exists()
 
 
+def test_a_finished_split_stays_finished_while_it_is_written_again(tmp_path: Path, monkeypatch) -> None:
+    (train, *_) = write_suite(tmp_path, ["packages"])
+    left = train.parent / ".train_0001.png.0123456789ab.tmp"  # by a killed process
+    left.touch()
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_suite(tmp_path, ["packages"])
+    assert json.loads(train.read_text())["images"]
+    write_suite(tmp_path, ["packages"])
+    assert not left.exists()
+
+
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"the miniature cannot be written to '.*file'"):
