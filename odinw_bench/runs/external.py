@@ -14,7 +14,7 @@ from odinw_bench.datasets.coco import annotation_notes
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.datasets.task import Task
 from odinw_bench.metrics.extra import evaluate_all
-from odinw_bench.runs.claims import claim
+from odinw_bench.runs.claims import claim, tidy
 from odinw_bench.runs.environment import environment, now
 from odinw_bench.runs.record import SCHEMA, RunRecord, is_done, read_record, write_record
 from odinw_bench.runs.spec import MODES, UNTUNED, Shots
@@ -124,6 +124,7 @@ def score(
     name = f"{external.mode}-{external.shots}shot-seed{external.seed}-{digest[:8]}"
     folder = results / task.suite / external.model / task.name / name
     if is_done(folder) and not force:
+        tidy(folder)
         return read_record(folder)
     with claim(folder) as claimed, claimed.writing() as scratch:
         record = _record(spec, digest, metrics, {external.eval_split: split.sha256}, len(split))

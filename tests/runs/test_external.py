@@ -40,6 +40,11 @@ def test_records_like_any_other(cli, predictions, tmp_path):
         assert record["external"]["sha256"]
     assert cli(*arguments).code == 0
     assert len(list(find_records(results))) == 2  # not a second time
+    place = records["aquarium"][0]
+    left = place.with_name(f".{place.name}.lock")  # by a process that was killed when all but this was done
+    left.touch()
+    assert cli(*arguments).code == 0
+    assert not left.exists()
     assert "my-yolo on mini/aquarium" in cli("show", records["aquarium"][0]).out
     out = tmp_path / "report"
     assert cli("report", "--results", results, "--out", out, "--pictures", "1").code == 0
