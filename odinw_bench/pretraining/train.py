@@ -65,10 +65,10 @@ def pretrain(
         lr=recipe.lr,
         fused=True,
     )
-    step = first_step = _resume(out, recipe, detector, optimiser)
+    step, sums = _resume(out, recipe, detector, optimiser)
+    first_step = step
     before = _seconds_so_far(out / CURVE, step)
     data = PretrainingData(recipe, config)
-    sums: dict[str, float] = {}
     started = time.perf_counter()
     for items in data.batches(first_step, last, workers):
         for group in optimiser.param_groups:
@@ -90,7 +90,7 @@ def pretrain(
             _append(out / CURVE, line | {name: round(value / 20, 5) for name, value in sums.items()})
             sums = {}
         if step % save_every == 0 or step == last:
-            _save(out, recipe, detector, optimiser, step)
+            _save(out, recipe, detector, optimiser, step, sums)
         if on_step:
             on_step(
                 {
@@ -127,7 +127,15 @@ def _append(path: Path, line: Mapping[str, Any]) -> None:
         file.write(json.dumps(line) + "\n")
 
 
-def _save(out: Path, recipe: PretrainRecipe, detector: Detector, optimiser: torch.optim.Optimizer, step: int) -> None:
+def _save(
+    out: Path,
+    recipe: PretrainRecipe,
+    detector: Detector,
+    optimiser: torch.optim.Optimizer,
+    step: int,
+    sums: Mapping[str, float],
+) -> None:
+    """Keep what is needed to go on; ``sums`` are the losses since the curve's last line."""
     out.mkdir(parents=True, exist_ok=True)
     temporary = out / (CHECKPOINT + ".part")
     torch.save(
@@ -136,19 +144,23 @@ def _save(out: Path, recipe: PretrainRecipe, detector: Detector, optimiser: torc
             "step": step,
             "detector": detector.state_dict(),
             "optimiser": optimiser.state_dict(),
+            "sums": dict(sums),
         },
         temporary,
     )
     temporary.replace(out / CHECKPOINT)
 
 
-def _resume(out: Path, recipe: PretrainRecipe, detector: Detector, optimiser: torch.optim.Optimizer) -> int:
+def _resume(
+    out: Path, recipe: PretrainRecipe, detector: Detector, optimiser: torch.optim.Optimizer
+) -> tuple[int, dict[str, float]]:
+    """The step to go on from, and the sums of :func:`_save`."""
     path = out / CHECKPOINT
     if not path.is_file():
-        return 0
+        return 0, {}
     saved = torch.load(path, weights_only=True)
     if saved["recipe"] != json.dumps(asdict(recipe), sort_keys=True):
         raise InputError(f"'{path}' belongs to a run with another recipe: choose another --out, or remove it")
     detector.load_state_dict(saved["detector"])
     optimiser.load_state_dict(saved["optimiser"])
-    return int(saved["step"])
+    return int(saved["step"]), dict(saved.get("sums", {}))  # older checkpoints have none

@@ -140,6 +140,15 @@ def test_a_resumed_training_continues_its_curve(tmp_path):
     assert lines[1]["seconds"] >= lines[0]["seconds"] and "box" in lines[1]
 
 
+def test_a_training_that_went_on_between_two_lines_of_its_curve_has_the_same_line(tmp_path):
+    recipe = dataclasses.replace(RECIPE, steps=60, batch=1)
+    pretrain(recipe, tmp_path / "parts", until=15)
+    pretrain(recipe, tmp_path / "parts", until=20)
+    pretrain(recipe, tmp_path / "whole", until=20)
+    (parts, whole) = (json.loads((tmp_path / name / CURVE).read_text()) for name in ("parts", "whole"))
+    assert parts | {"seconds": 0} == whole | {"seconds": 0}
+
+
 def test_every_embedded_model_has_a_recipe_whose_parts_are_made_before_it():
     made: list[str] = []
     for model, recipe in RECIPES.items():
