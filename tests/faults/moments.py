@@ -23,7 +23,7 @@ def at_every_moment(work: Callable[[], None], check: Callable[[], None]) -> int:
     for moment in range(1, 10_000):
         child = os.fork()
         if child == 0:
-            _kill_before(moment)
+            kill_before(moment)
             try:
                 work()
             except BaseException as error:
@@ -38,21 +38,33 @@ def at_every_moment(work: Callable[[], None], check: Callable[[], None]) -> int:
     raise AssertionError("it never ended")
 
 
-def _kill_before(moment: int) -> None:
-    """Let this process die before its so-many-th change of a file."""
-    left = moment
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_before(moment: int, die: Callable[[], None] = _die) -> Callable[[], int]:
+    """Let this process die before its so-many-th change of a file; returns what counts the changes so far.
+
+    Args:
+        moment: from 1; 0: never.
+        die: what kills it.
+    """
+    changes = 0
+
+    def is_now() -> bool:
+        nonlocal changes
+        changes += 1
+        return changes == moment
 
     def counted(function):
         def call(*arguments, **options):
-            nonlocal left
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if is_now():
+                die()
             return function(*arguments, **options)
 
         return call
 
-    for name in ("replace", "rename", "mkdir", "unlink", "rmdir"):
+    for name in ("replace", "rename", "mkdir", "unlink", "rmdir", "symlink"):
         setattr(os, name, counted(getattr(os, name)))
     for name in ("replace", "rename", "unlink"):
         setattr(Path, name, counted(getattr(Path, name)))
@@ -60,15 +72,14 @@ def _kill_before(moment: int) -> None:
 
     def half(path: Path, data: bytes) -> int:
         """A kill in the middle of a file's content."""
-        nonlocal left
-        left -= 1
-        if left == 0:
+        if is_now():
             with plain(path, "wb") as stream:
                 stream.write(data[: len(data) // 2])
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
         return write_bytes(path, data)
 
     Path.write_bytes = half
+    return lambda: changes
 
 
 def _whole_records(results: Path) -> Callable[[], None]:
