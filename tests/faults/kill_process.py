@@ -144,10 +144,10 @@ def _own(folder: Path, arguments: tuple[str, ...]) -> int:
 
 
 def _fork(folder: Path, arguments: tuple[str, ...], shot: Shot | None, warm: Callable[[], None]) -> int:
-    ready, told = os.pipe()
+    ready, begun = os.pipe()
     pid = os.fork()
     if pid:
-        os.close(told)
+        os.close(begun)
         os.read(ready, 1)  # its group exists, and its signals are the usual ones
         os.close(ready)
         return pid
@@ -155,8 +155,8 @@ def _fork(folder: Path, arguments: tuple[str, ...], shot: Shot | None, warm: Cal
     try:
         os.setsid()
         _usual_signals()
-        os.write(told, b".")
-        os.close(told)
+        os.write(begun, b".")
+        os.close(begun)
         code = _work(folder, arguments, shot, warm)
     finally:
         os._exit(code)
