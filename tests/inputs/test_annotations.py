@@ -194,6 +194,7 @@ def test_odd_but_right(ask, tried, name):
     tried("input: annotation file")
 
 
+@pytest.mark.integration  # most of a minute
 def test_a_hundred_thousand_boxes_in_an_image(ask, tried):
     """COCO scores the best hundred predictions of an image: few of so many are found."""
     data = sane()

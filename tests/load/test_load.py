@@ -10,8 +10,10 @@ from tests.load import made
 from tests.load.__main__ import measure
 
 SLOW = pytest.mark.slow
+STARTS_INTERPRETERS = pytest.mark.integration
 
 
+@STARTS_INTERPRETERS
 @pytest.mark.parametrize("count", [600, pytest.param(20_000, marks=SLOW)])
 def test_a_report_of_many_records(tmp_path, count):
     """All are in the headline; 1 GB is a machine's, the seconds are those of ``python -m tests.load``."""
@@ -23,6 +25,7 @@ def test_a_report_of_many_records(tmp_path, count):
     assert f"{count} finished runs, 0 failed" in text
 
 
+@STARTS_INTERPRETERS
 @pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=SLOW)])
 def test_many_pictures_are_read_one_at_a_time(tmp_path, count):
     folder = made.write_images(tmp_path / "many", count)
