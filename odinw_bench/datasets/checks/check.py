@@ -12,6 +12,7 @@ from glip_core.errors import InputError
 from odinw_bench.datasets.annotations import class_labels, learnable_boxes
 from odinw_bench.datasets.checks.boxes import Counts, check_annotation_file, check_content
 from odinw_bench.datasets.checks.findings import ERRORS, Finding, Findings
+from odinw_bench.datasets.checks.lookalikes import Lookalikes
 from odinw_bench.datasets.checks.pictures import check_pictures
 from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.download.manifest import damage, read_manifest
@@ -94,6 +95,7 @@ def check_task(
     counts: dict[str, Counts] = {}
     hashes: dict[str, str] = {}
     seen: dict[str, tuple[str, str]] = {}
+    alike = Lookalikes()
     for split, paths in _distinct(task).items():
         if task.source.kind == "miniature":
             counts[split], images = check_content(open_split(task, split).annotations, split, findings)
@@ -107,12 +109,14 @@ def check_task(
             counts[split], images = check_annotation_file(root / paths.annotations, split, findings)
             opened = _try_to_open(task, split, data_root, findings)
             if pictures:
-                check_pictures(root, root / paths.images, split, images, findings, seen, tick)
+                check_pictures(root, root / paths.images, split, images, findings, seen, alike, tick)
                 if opened is not None and (found := pictures_sha256(opened)) is not None:
                     hashes[split] = found
         expected = paths.count
         if expected is not None and counts[split].images != expected:
             findings.add(split, "other number of images than published", f"{counts[split].images}, not {expected}")
+    for kind, split, name, other_split, other in alike.found():
+        findings.add(split, kind, f"{name} is {other} of {other_split}")
     if pictures and task.source.kind == "official":
         _compare_with_download(task, data_root, findings)
     train = open_split(task, "train", data_root) if subsets else None

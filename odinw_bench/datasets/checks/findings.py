@@ -16,6 +16,9 @@ ERRORS = frozenset(
         "picture unreadable",
         "wrong image size",
         "same picture in two splits",
+        "same picture in two splits, other metadata",
+        "same picture in two splits, encoded again",
+        "same picture in two splits, resized",
     }
 )
 """Kinds that make numbers wrong or runs fail. The others are worth knowing, and common in published data."""

@@ -9,6 +9,7 @@ from typing import Any
 from glip_core.errors import InputError
 from glip_core.files import file_sha256
 from odinw_bench.datasets.checks.findings import Findings
+from odinw_bench.datasets.checks.lookalikes import Lookalikes
 from odinw_bench.utils.io import stays_inside
 
 _LONG = 150
@@ -21,6 +22,7 @@ def check_pictures(
     images: Sequence[Mapping[str, Any]],
     findings: Findings,
     seen: dict[str, tuple[str, str]],
+    alike: Lookalikes,
     tick: Callable[[str, int, int], None],
 ) -> None:
     """Decode and hash every picture of a split, one at a time.
@@ -32,12 +34,13 @@ def check_pictures(
         images: entries of the annotation file.
         findings: what is found is added.
         seen: from a file's hash to the (split, name) that had it first; carried from split to split.
+        alike: gets every picture that no split had before, byte for byte; likewise.
         tick: called with (split, pictures done, pictures in all).
     """
     for number, image in enumerate(images, start=1):
         name = image.get("file_name")
         if isinstance(name, str) and name and stays_inside(name):
-            _check_picture(root, folder, split, name, image, findings, seen)
+            _check_picture(root, folder, split, name, image, findings, seen, alike)
         tick(split, number, len(images))
 
 
@@ -49,6 +52,7 @@ def _check_picture(
     image: Mapping[str, Any],
     findings: Findings,
     seen: dict[str, tuple[str, str]],
+    alike: Lookalikes,
 ) -> None:
     from glip_core.images import load_image
 
@@ -63,15 +67,17 @@ def _check_picture(
         findings.add(split, "picture missing", name if len(name) < _LONG else f"{name[:_LONG]}...")
         return
     try:
-        size = load_image(path).size
+        picture = load_image(path)
     except InputError as error:
         findings.add(split, "picture unreadable", str(error))
         return
+    size = picture.size
     stated = (image.get("width"), image.get("height"))
     if size != stated:
         findings.add(split, "wrong image size", f"{name}: {size[0]}x{size[1]}, not {stated[0]}x{stated[1]} as stated")
     first = seen.setdefault(file_sha256(path), (split, name))
     if first == (split, name):
+        alike.add(split, name, picture)
         return
     if first[0] == split:
         findings.add(split, "same picture twice in a split", f"{name} is {first[1]}")
