@@ -72,7 +72,7 @@ def parameter_groups(
     """Optimiser groups by the official rule.
 
     The language backbone has its own rate. Any name that contains ``bias`` (so also relative position tables,
-    ``bias_lang`` and ``bias0``) moves twice as fast and does not decay; normalisation weights decay like others.
+    ``bias_lang`` and ``bias0``) has twice the rate and does not decay; normalisation weights decay like others.
 
     Args:
         parameters: official name -> parameter.
@@ -95,7 +95,7 @@ def parameter_groups(
 
 
 def tuned_state(detector: Detector, mode: TuningMode) -> dict[str, Tensor]:
-    """What moved, by official name: copies on the CPU, for ``tuned.safetensors``."""
+    """The trained parameters by official name: copies on the CPU, for ``tuned.safetensors``."""
     tensors = named_tensors(detector, detector.config)
     return {
         name: tensors[name].detach().to("cpu", copy=True).contiguous()

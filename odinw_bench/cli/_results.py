@@ -12,7 +12,7 @@ from odinw_bench.cli._console import console, number, print_json, table
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.record import RunRecord
 
-_NUMBERS = ("AP", "AP50", "tune s", "test s", "tuned values")
+_NUMBERS = ("AP", "AP50", "tune s", "test s", "trainable")
 _COLUMNS = ("model", "dataset", "mode", "shots", "seed", *_NUMBERS)
 
 

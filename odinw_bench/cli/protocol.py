@@ -22,7 +22,7 @@ def protocol(
 ) -> None:
     """The hyper-parameters of a protocol, by mode; `run --set NAME=VALUE` changes them."""
     from glip_core.errors import nearest
-    from odinw_bench.engine.recipes import hyperparameters
+    from odinw_bench.engine.recipes import current_name, hyperparameters
     from odinw_bench.runs.spec import MODES, PROTOCOLS, UNTUNED, newest_protocol
 
     if name is None:
@@ -41,7 +41,7 @@ def protocol(
         print_json(settings)
         return
     fields = list(next(iter(settings.values())))
-    rows = [[field, *(_show(values[field]) for values in settings.values())] for field in fields]
+    rows = [[current_name(field), *(_show(values[field]) for values in settings.values())] for field in fields]
     console().print(table(f"{known}, shots {shots}: {PROTOCOLS[known]}", ["", *settings], rows))
 
 

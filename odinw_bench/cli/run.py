@@ -292,5 +292,5 @@ def _print_plan(grid: Grid, planned: Plan, options: RunOptions, *, as_json: bool
     passes, images = sum(cell.most_passes for cell in todo), sum(len(cell.test) for cell in todo)
     write_line(f"to do: at most {passes:,} training passes of one image, {images:,} test images")
     if len(todo) > unknown:
-        rest = f"; no record like {unknown} of them to judge by" if unknown else ""
+        rest = f"; no record like {unknown} of them to estimate by" if unknown else ""
         write_line(f"about {seconds / 60:.0f} minutes by the records in '{options.results}'{rest}")

@@ -75,9 +75,9 @@ def search(
 ) -> None:
     r"""Search for a better prompt, or for better hyper-parameters; the test split is looked at once, at the end.
 
-    Prompts: each class gets words for its colour, texture, shape ... before or after its name, judged on the k
+    Prompts: each class gets words for its colour, texture, shape ... before or after its name, evaluated on the k
     labelled images per class and the validation images. Hyper-parameters: learning rate, weight decay, epochs and
-    repeats of a tuning mode, each tried by tuning with them, judged on the validation images. The same command
+    repeats of a tuning mode, each tried by tuning with them, evaluated on the validation images. The same command
     resumes a killed search, and several workers (here or elsewhere, with --storage) share one study. For example:
 
     ```
@@ -176,7 +176,9 @@ def _search_recipes(settings: SearchSettings, arguments: _Arguments, say: _Sayer
     search = set_up_tuning(settings)
     begin_tuning(search)
     images = len(search.prepared.validation or ())
-    say.always(f"{search.name}: {settings.trials} recipes, judged on {images} validation images; the test split is not")
+    say.always(
+        f"{search.name}: {settings.trials} recipes, evaluated on {images} validation images; the test split is not"
+    )
     with _others(settings, arguments.workers):
         work_tuning(search, say)
     return search.folder, conclude_tuning(search, say.always)

@@ -24,11 +24,11 @@ class Length:
     @classmethod
     def of(cls, images: int, settings: Hyperparameters) -> Length:
         """For a number of training images; see :attr:`Hyperparameters.count_steps`."""
-        views = images * settings.repeats_per_epoch
+        images_per_epoch = images * settings.repeats_per_epoch
         if not settings.count_steps:
-            steps = max(1, views // settings.batch)  # a last incomplete batch is not made
+            steps = max(1, images_per_epoch // settings.batch)  # a last incomplete batch is not made
             return cls(settings.epochs, steps, settings.epochs * steps)
-        total = max(1, settings.epochs * views // settings.batch)
+        total = max(1, settings.epochs * images_per_epoch // settings.batch)
         steps = max(1, total // settings.epochs)
         return cls(-(-total // steps), steps, total)
 

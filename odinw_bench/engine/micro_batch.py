@@ -1,4 +1,4 @@
-"""Batches too large for the memory: they go through the model in smaller portions."""
+"""Batches too large for the memory: they go through the model in micro-batches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class MemoryExhaustedError(RuntimeError):
 class MicroBatching:
     """How many images go through the model together; halves each time memory runs out.
 
-    Losses are normalised over the whole batch and images do not see each other, so smaller portions change the
+    Losses are normalised over the whole batch and images do not see each other, so micro-batches change the
     numbers by no more than the order of sums does, other draws of dropout apart.
 
     Attributes:
@@ -29,7 +29,7 @@ class MicroBatching:
         self.max_images: int | None = None
 
     def split(self, items: Sequence[_Item]) -> list[Sequence[_Item]]:
-        """The items in portions."""
+        """The items in micro-batches."""
         size = self.max_images or max(len(items), 1)
         return [items[start : start + size] for start in range(0, len(items), size)]
 

@@ -119,7 +119,7 @@ class Optimisation:
         return sums
 
     def _update(self, loss: float) -> bool:
-        """Move the parameters by the gradients of a loss; False: it or they are not finite, and nothing moved."""
+        """Update the parameters by the gradients of a loss; False: it or they are not finite, and nothing changed."""
         if not math.isfinite(loss):
             if not self.scaler.is_enabled():
                 raise DivergedError(f"the loss became {loss}: lower the learning rate (--set lr=...)")

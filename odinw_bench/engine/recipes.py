@@ -23,6 +23,11 @@ RECORDED: Mapping[str, str] = {"repeats_per_epoch": "copies", "max_grad_norm": "
 """Fields that records (and so the digests of runs) call by an older name, which ``--set`` takes too."""
 
 
+def current_name(hyperparameter: str) -> str:
+    """What a hyper-parameter is called now, whichever of its names is given."""
+    return {old: new for new, old in RECORDED.items()}.get(hyperparameter, hyperparameter)
+
+
 @cache
 def _protocols() -> dict[str, dict[str, Any]]:
     """The files' contents by protocol, in the order that they state; what a file extends is filled in."""
@@ -77,7 +82,7 @@ class Hyperparameters:
     """How a detector is tuned.
 
     Attributes:
-        lr: base learning rate of AdamW; biases move at twice that.
+        lr: base learning rate of AdamW; biases have twice that.
         language_lr: learning rate of the language backbone.
         offset_factor: learning rate of the tuned prompt offset, in parts of ``lr``.
         fresh_factor: learning rate of a class layer that starts from nothing, in parts of ``lr``. The official
@@ -223,9 +228,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 def _override(base: Hyperparameters, overrides: Mapping[str, Any]) -> Hyperparameters:
     known = {f.name: getattr(base, f.name) for f in fields(base)}
     values = {}
-    current = {old: new for new, old in RECORDED.items()}
     for given, value in overrides.items():
-        name = current.get(given, given)
+        name = current_name(given)
         if name not in known:
             raise InputError(f"unknown hyper-parameter '{given}'{nearest(given, known)}")
         values[name] = _convert(name, value, known[name])

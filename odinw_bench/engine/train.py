@@ -165,9 +165,9 @@ class _Loop:
         own = precision if settings.train_precision == "run" else settings.train_precision
         self.optimisation = Optimisation(model, self.trainable, settings, own, self.distributed, self.micro_batching)
         self.learning = _Arithmetic.of(model, mode, prompt, own, cache)
-        self.judging = self.learning
+        self.testing = self.learning
         if precision != own:
-            self.judging = _Arithmetic.of(model, mode, prompt, precision, cache)
+            self.testing = _Arithmetic.of(model, mode, prompt, precision, cache)
         self.order = DataOrder(train.trainable_ids(), settings, seed)
         self.length = self.order.length
         self.early_stopping = EarlyStopping(settings.stop_patience)
@@ -238,10 +238,10 @@ class _Loop:
         """AP on the validation split in percent; 0 where it has nothing to find."""
         predictions = detect_split(
             self.model,
-            self.judging.prompt,
+            self.testing.prompt,
             self.validation,
-            precision=self.judging.precision,
-            frozen=self.judging.frozen,
+            precision=self.testing.precision,
+            frozen=self.testing.frozen,
             distributed=self.distributed,
             micro_batching=self.micro_batching,
         )

@@ -1,4 +1,4 @@
-"""How detections are judged: COCO, LVIS, Flickr30k Entities, referring expressions, paired statistics.
+"""How detections are evaluated: COCO, LVIS, Flickr30k Entities, referring expressions, paired statistics.
 
 Names are loaded when they are first used.
 """

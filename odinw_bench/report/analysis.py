@@ -119,7 +119,7 @@ def cost_table(suite: Suite) -> Table:
         *CONFIG_COLUMNS,
         Column("AP", numeric=True),
         Column("tasks", numeric=True),
-        Column("tuned values", numeric=True, hint="parameters that move; mean over tasks"),
+        Column("trainable parameters", numeric=True, hint="mean over tasks"),
         Column("of all %", numeric=True, hint="share of the model's parameters"),
         Column("tuning s", numeric=True, hint="seconds a run; mean over seeds, then tasks"),
         Column("test s", numeric=True, hint="seconds for the test split"),

@@ -89,7 +89,7 @@ def _best_run(suite: Suite, task: str, results: Path) -> tuple[Config, dict[str,
 
 
 def _choose(test: TestData, predictions: Predictions, count: int) -> tuple[str, list[Picture]]:
-    images = _judge(test, predictions)
+    images = _score(test, predictions)
     threshold = _best_threshold(images)
     scored = {image: f1 for image, seen in images.items() if (f1 := seen.f1(threshold)) is not None}
 
@@ -109,7 +109,7 @@ def _choose(test: TestData, predictions: Predictions, count: int) -> tuple[str, 
     return text, pictures
 
 
-def _judge(test: TestData, predictions: Predictions) -> dict[ImageId, _Seen]:
+def _score(test: TestData, predictions: Predictions) -> dict[ImageId, _Seen]:
     """Match detections at IoU 0.5 by the reference evaluator."""
     annotations, results = check_pair(test.split.annotations, predictions)
     images = {image["id"]: _Seen() for image in annotations["images"]}

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from glip_core.errors import InputError
+from odinw_bench.engine.recipes import current_name
 from odinw_bench.metrics.extra import COCO
 from odinw_bench.report.datasets import dataset_names
 from odinw_bench.report.variants import tell_official_splits, tell_weights_apart, variant_of
@@ -138,7 +139,7 @@ def _number(value: float | None) -> float:
 
 
 def _settings(values: Mapping[str, Any] | None) -> str:
-    return "; ".join(f"{name} {value}" for name, value in (values or {}).items())
+    return "; ".join(f"{current_name(name)} {value}" for name, value in (values or {}).items())
 
 
 def _newest(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from glip_core.config import PRESETS
 from odinw_bench.datasets.registry import load_suite
-from odinw_bench.engine.recipes import official_protocol
+from odinw_bench.engine.recipes import current_name, official_protocol
 from odinw_bench.runs.record import RunRecord
 from odinw_bench.runs.spec import UNTUNED
 
@@ -30,7 +30,7 @@ def variant_of(record: RunRecord) -> str:
         usual = None if config is None else "mini-1" if config.family == "nano" else official_protocol(spec.shots)
         if protocol and usual and protocol != usual:
             parts.append(protocol)
-        parts += [f"{key}={value}" for key, value in sorted(spec.overrides.items())]
+        parts += sorted(f"{current_name(key)}={value}" for key, value in spec.overrides.items())
     for key, value in (("weights", spec.weights), ("attributes", spec.attributes)):
         if value:
             body = key == "weights" and spec.model in PRESETS and not _has_text(spec.model)

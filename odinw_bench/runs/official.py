@@ -9,7 +9,7 @@ from glip_core.config import get_config
 from odinw_bench.datasets.prompts import task_prompt
 from odinw_bench.datasets.registry import load_suite
 from odinw_bench.datasets.task import Task
-from odinw_bench.engine.recipes import Hyperparameters, hyperparameters
+from odinw_bench.engine.recipes import Hyperparameters, current_name, hyperparameters
 from odinw_bench.runs.spec import UNTUNED, RunSpec
 
 
@@ -84,7 +84,7 @@ def official_profile(spec: RunSpec) -> OfficialProfile:
         "precision": spec.precision,
         "protocol": spec.protocol_name if settings else None,
     }
-    shared |= settings.to_json() if settings else {}
+    shared |= {current_name(name): value for name, value in settings.to_json().items()} if settings else {}
     tasks = [_profile(task, spec, settings) for task in load_suite(spec.suite)]
     return OfficialProfile(spec.suite, shared, sorted(tasks, key=lambda one: one.config.lower()))
 

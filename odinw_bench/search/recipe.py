@@ -14,7 +14,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial
 
-from odinw_bench.engine.recipes import Hyperparameters
+from odinw_bench.engine.recipes import RECORDED, Hyperparameters, current_name
 from odinw_bench.search.sampler import STARTUP
 
 _DECAYS = (1e-4, 0.5)
@@ -23,7 +23,7 @@ _DIGITS = 3
 
 
 class RecipeSpace:
-    """Learning rate, weight decay, epochs and repeats per epoch (``copies``) around those of a protocol.
+    """Learning rate, weight decay, epochs and repeats per epoch around those of a protocol.
 
     Rates from a tenth to ten times the protocol's; epochs from a quarter to twice; all on a logarithmic scale.
 
@@ -38,7 +38,7 @@ class RecipeSpace:
             "lr": FloatDistribution(base.lr / 10, base.lr * 10, log=True),
             "weight_decay": FloatDistribution(min(_DECAYS[0], decay or 1), max(_DECAYS[1], decay), log=True),
             "epochs": IntDistribution(max(1, base.epochs // 4), base.epochs * 2, log=True),
-            "copies": IntDistribution(1, max(_MOST_REPEATS, base.repeats_per_epoch), log=True),
+            RECORDED["repeats_per_epoch"]: IntDistribution(1, max(_MOST_REPEATS, base.repeats_per_epoch), log=True),
         }
 
     def plain(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class RecipeSpace:
 
 def in_words(overrides: Mapping[str, Any]) -> str:
     """Overrides as the command line writes them."""
-    return ",".join(f"{name}={value:g}" for name, value in overrides.items())
+    return ",".join(f"{current_name(name)}={value:g}" for name, value in overrides.items())
 
 
 class NumberedSampler(BaseSampler):

@@ -1,4 +1,4 @@
-"""Searching for hyper-parameters: a trial is a whole tuning run, judged on the validation split."""
+"""Searching for hyper-parameters: a trial is a whole tuning run, evaluated on the validation split."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def _tune(search: TuningSearch, overrides: dict[str, Any], trial: Trial) -> floa
     assert prepared.validation is not None
     model = load_tunable(prepared, search.settings.device)
 
-    def judge(line: dict[str, Any]) -> None:
+    def report(line: dict[str, Any]) -> None:
         if line["validation_AP"] is not None:
             trial.report(line["validation_AP"], step=line["epoch"])
             if GIVEN not in trial.user_attrs and trial.should_prune():
@@ -154,7 +154,7 @@ def _tune(search: TuningSearch, overrides: dict[str, Any], trial: Trial) -> floa
         seed=spec.seed,
         precision=spec.precision,
         cache=search.cache,
-        on_epoch=judge,
+        on_epoch=report,
     )
     return tuned.best_ap
 
@@ -164,7 +164,7 @@ def conclude_tuning(search: TuningSearch, say: Say) -> dict[str, Any]:
 
     Returns:
         its content: ``recipes`` (per recipe its ``overrides``, AP on the validation and on the test split, and its
-        record's digest), ``importance`` (each hyper-parameter's share in what moved the AP; None where the trials
+        record's digest), ``importance`` (each hyper-parameter's share in the changes of AP; None where the trials
         are too few) and ``trials``.
     """
     settings, study = search.settings, search.study()

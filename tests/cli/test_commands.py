@@ -17,7 +17,7 @@ from odinw_bench.runs.claims import resume_path
 from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.record import find_records
 
-TUNE = ("run", "--mode", "prompt", "--shots", "1", "--set", "epochs=1,copies=1")
+TUNE = ("run", "--mode", "prompt", "--shots", "1", "--set", "epochs=1,repeats_per_epoch=1")
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,17 @@ def test_predict_draws_and_writes(cli, pets, tmp_path):
 
 def test_predict_with_what_a_run_tuned(cli, tmp_path):
     """With the offset that was tuned, and not only its prompt."""
-    strong = ("run", "--mode", "prompt", "--shots", "3", "--set", "epochs=2,copies=4", "--dataset", "packages")
+    strong = (
+        "run",
+        "--mode",
+        "prompt",
+        "--shots",
+        "3",
+        "--set",
+        "epochs=2,repeats_per_epoch=4",
+        "--dataset",
+        "packages",
+    )
     assert cli(*strong, "--results", tmp_path / "r").code == 0
     assert cli("data", "render", "--dataset", "packages", "--out", tmp_path / "mini").code == 0
     photo = sorted((tmp_path / "mini" / "packages" / "test").glob("*.png"))[0]
@@ -189,7 +199,9 @@ def test_predict_with_what_a_run_tuned(cli, tmp_path):
 
 def test_show_prints_a_record(cli, results):
     cli(*TUNE, "--dataset", "packages", "--results", results)
-    folder = prepare(RunSpec(dataset="packages", shots=1, overrides={"epochs": 1, "copies": 1}), results).folder
+    folder = prepare(
+        RunSpec(dataset="packages", shots=1, overrides={"epochs": 1, "repeats_per_epoch": 1}), results
+    ).folder
     answer = cli("show", folder)
     assert answer.code == 0
     assert "glip-nano on mini/packages" in answer.out
@@ -223,7 +235,7 @@ def test_version(cli):
 @pytest.mark.integration
 def test_a_killed_run_goes_on_with_the_same_command(tmp_path):
     """SIGKILL in the middle of tuning; the same command ends with the numbers of an uninterrupted run."""
-    options = {"epochs": 8, "copies": 4, "eval_every": 1}
+    options = {"epochs": 8, "repeats_per_epoch": 4, "eval_every": 1}
     arguments = ["run", "--dataset", "packages", "--mode", "prompt", "--shots", "3"]
     arguments += ["--set", ",".join(f"{k}={v}" for k, v in options.items()), "--results", str(tmp_path / "killed")]
     command = [sys.executable, "-c", "from odinw_bench.cli import main; main()", *arguments]

@@ -1,4 +1,4 @@
-"""``run --profile-official``: what a person holds against the official configuration, without any data."""
+"""``run --profile-official``: what a person compares with the official configuration, without any data."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_sizes_thresholds_and_recipe_are_the_official_ones(cli):
     assert (shared["shorter side"], shared["longer side at most"], shared["padded to multiples of"]) == (800, 1333, 32)
     assert (shared["class score above"], shared["kept per level"]) == (0.05, 1000)
     assert (shared["NMS IoU"], shared["kept per image"], shared["tokens at most"]) == (0.6, 100, 256)
-    assert (shared["lr"], shared["weight_decay"], shared["epochs"], shared["copies"]) == (0.05, 0.25, 200, 8)
+    assert (shared["lr"], shared["weight_decay"], shared["epochs"], shared["repeats_per_epoch"]) == (0.05, 0.25, 200, 8)
     assert (shared["step_patience"], shared["stop_patience"], shared["batch"]) == (3, 8, 4)
     assert shared["weights"] == "glip_tiny_model_o365_goldg_cc_sbu.pth"
 

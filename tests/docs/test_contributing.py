@@ -155,11 +155,11 @@ def protocols(tmp_path, monkeypatch):
     before = dict(recipes.PROTOCOLS)
     recipes._protocols.cache_clear()
 
-    def reread() -> None:
+    def forget() -> None:
         recipes._protocols.cache_clear()
         recipes.PROTOCOLS.update({name: content["title"] for name, content in recipes._protocols().items()})
 
-    yield reread
+    yield forget
     recipes._protocols.cache_clear()
     recipes.PROTOCOLS.clear()
     recipes.PROTOCOLS.update(before)

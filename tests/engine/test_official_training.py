@@ -152,7 +152,7 @@ def test_fewer_than_twenty_in_a_row_do_not(data):  # noqa: F811
 
 
 def test_the_linear_probe_with_the_towers_dropout(data):  # noqa: F811
-    """Active in the tower and nowhere else while training, off while judging; what it changes is not cached."""
+    """Active in the tower and nowhere else while training, off while evaluating; what it changes is not cached."""
     model = lively()
     loop = a_loop(model, "linear", data, tower_dropout=True)
     (example, *_) = list(loop.images(loop.order.batch()))
@@ -247,7 +247,7 @@ def test_the_official_bound_on_the_normaliser(data, least, expected, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("images", "copies", "batch", "epochs", "expected"),
+    ("images", "repeats", "batch", "epochs", "expected"),
     [
         (5, 2, 4, 200, Length(250, 2, 500)),  # 200 * 10 // 4 steps, an evaluation every 500 // 200
         (5, 1, 4, 200, Length(250, 1, 250)),
@@ -259,17 +259,17 @@ def test_the_official_bound_on_the_normaliser(data, least, expected, monkeypatch
         (1, 1, 4, 1, Length(1, 1, 1)),
     ],
 )
-def test_steps_and_evaluations_as_official(images, copies, batch, epochs, expected):
-    """Steps = epochs x images x copies // 4; evaluation every steps // epochs, and at the end."""
+def test_steps_and_evaluations_as_official(images, repeats, batch, epochs, expected):
+    """Steps = epochs x images x repeats // 4; evaluation every steps // epochs, and at the end."""
     recipe = dataclasses.replace(
-        hyperparameters("odinw-glip-3", "full", 5), repeats_per_epoch=copies, batch=batch, epochs=epochs
+        hyperparameters("odinw-glip-3", "full", 5), repeats_per_epoch=repeats, batch=batch, epochs=epochs
     )
     found = Length.of(images, recipe)
     assert found == expected
     assert sum(found.steps_of(n) for n in range(1, found.epochs + 1)) == found.total
     plain = Length.of(images, dataclasses.replace(recipe, count_steps=False))
     assert plain.epochs == epochs
-    assert plain.steps == max(1, images * copies // batch)
+    assert plain.steps == max(1, images * repeats // batch)
 
 
 def test_the_loop_goes_by_the_official_count(data):  # noqa: F811

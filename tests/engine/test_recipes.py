@@ -7,7 +7,7 @@ import json
 import pytest
 
 from glip_core import InputError
-from odinw_bench.engine.recipes import check_overrides, hyperparameters
+from odinw_bench.engine.recipes import RECORDED, check_overrides, current_name, hyperparameters
 from odinw_bench.runs.spec import PROTOCOLS, RunSpec, newest_protocol
 from tests.conftest import ROOT
 
@@ -139,3 +139,8 @@ def test_runs_of_earlier_versions_keep_their_digest():
 def test_fields_are_set_by_their_older_names_too():
     old, new = {"copies": 3, "clip": 0.5}, {"repeats_per_epoch": 3, "max_grad_norm": 0.5}
     assert hyperparameters("mini-1", "full", 5, old) == hyperparameters("mini-1", "full", 5, new)
+
+
+def test_a_hyper_parameter_has_one_name_however_it_was_given():
+    assert all(current_name(old) == current_name(new) == new for new, old in RECORDED.items())
+    assert current_name("lr") == "lr"

@@ -16,7 +16,18 @@ from tests.faults.program import end, leftovers, numbers, records, refused, star
 pytestmark = pytest.mark.integration
 
 PLAIN = ("run", "--dataset", "packages", "--mode", "manual", "--quiet")
-TUNED = ("run", "--dataset", "packages", "--mode", "linear", "--shots", "1", "--set", "epochs=2,copies=1", "--quiet")
+TUNED = (
+    "run",
+    "--dataset",
+    "packages",
+    "--mode",
+    "linear",
+    "--shots",
+    "1",
+    "--set",
+    "epochs=2,repeats_per_epoch=1",
+    "--quiet",
+)
 
 
 SLOW = [pytest.mark.slow]

@@ -13,7 +13,7 @@ from .program import end, kill, leftovers, numbers, records, start, when
 pytestmark = pytest.mark.integration
 
 GRID = ["run", "--model", "glip-nano,dyhead-nano", "--dataset", "packages,pothole", "--mode", "zero-shot,linear,prompt"]
-GRID += ["--shots", "0,1", "--seed", "3,30", "--set", "epochs=2,copies=2", "--quiet", "--results", "results"]
+GRID += ["--shots", "0,1", "--seed", "3,30", "--set", "epochs=2,repeats_per_epoch=2", "--quiet", "--results", "results"]
 
 
 def started(results: Path) -> dict[str, tuple]:

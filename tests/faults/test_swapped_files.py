@@ -16,7 +16,7 @@ from odinw_bench.runs.loading import load_run
 from odinw_bench.runs.record import is_done, read_record
 
 FILES = ("history.jsonl", "predictions.json", "prompt.json", "tuned.safetensors")
-SPEC = RunSpec(dataset="packages", mode="prompt", shots=1, overrides={"epochs": 1, "copies": 1})
+SPEC = RunSpec(dataset="packages", mode="prompt", shots=1, overrides={"epochs": 1, "repeats_per_epoch": 1})
 
 
 @pytest.fixture(scope="module")

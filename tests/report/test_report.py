@@ -272,16 +272,18 @@ def test_true_runs_are_reported(tmp_path, cli):
     """What the runner writes is what the report reads."""
     results, out = tmp_path / "results", tmp_path / "out"
     for dataset in ("packages", "raccoon"):
-        spec = RunSpec(dataset, model="dyhead-nano", mode="linear", shots=1, overrides={"epochs": 1, "copies": 1})
+        spec = RunSpec(
+            dataset, model="dyhead-nano", mode="linear", shots=1, overrides={"epochs": 1, "repeats_per_epoch": 1}
+        )
         record = run(spec, results)
         assert record["status"] == "done"
     answer = cli("report", "--results", results, "--out", out, "--pictures", "1")
     assert answer.code == 0, answer.err
     assert "no gallery" not in answer.err
     shown = row(out, "mini-headline")
-    assert (shown["model"], shown["tasks"]) == ("dyhead-nano (copies=1, epochs=1)", "2")
+    assert (shown["model"], shown["tasks"]) == ("dyhead-nano (epochs=1, repeats_per_epoch=1)", "2")
     cost = row(out, "mini-cost")
-    assert float(cost["tuned values"]) == record["cost"]["tuned_parameters"]
+    assert float(cost["trainable parameters"]) == record["cost"]["tuned_parameters"]
     assert row(out, "environment")["torch"] == record["environment"]["torch"]
     assert row(out, "weights")["sha256"] == record["weights_sha256"]
 

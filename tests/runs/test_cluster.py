@@ -28,7 +28,9 @@ pytest.importorskip("ray", reason="the engine 'ray' needs Ray (pip install 'odin
 
 SPECS = [
     RunSpec(dataset="packages", mode="zero-shot", model="glip-nano-b"),
-    RunSpec(dataset="pothole", mode="linear", shots=1, model="glip-nano-b", overrides={"epochs": 1, "copies": 1}),
+    RunSpec(
+        dataset="pothole", mode="linear", shots=1, model="glip-nano-b", overrides={"epochs": 1, "repeats_per_epoch": 1}
+    ),
     RunSpec(dataset="packages", mode="zero-shot", weights="dyhead-nano", model="glip-nano-b"),
 ]
 

@@ -36,7 +36,7 @@ def test_sqlite(tmp_path):
     two_workers(f"sqlite:///{tmp_path}/study.db", tmp_path)
 
 
-class Judge:
+class FixedScorer:
     """Stands in for the scorer: an AP that follows from the prompt's words alone."""
 
     def __init__(self, score):
@@ -60,13 +60,13 @@ def test_a_search_that_was_killed_makes_the_trials_of_one_left_in_peace(tmp_path
     def work_on(found, dies_at=0):
         calls = []
 
-        def judged(prompt, give_up):
+        def counted(prompt, give_up):
             calls.append(1)
             if len(calls) == dies_at:
                 os.kill(os.getpid(), signal.SIGKILL)
             return score(prompt, give_up)
 
-        monkeypatch.setattr(type(found), "scorer", Judge(judged))
+        monkeypatch.setattr(type(found), "scorer", FixedScorer(counted))
         begin(found)
         work(found)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import optuna
 import pytest
 
-from odinw_bench.engine.recipes import hyperparameters
+from odinw_bench.engine.recipes import RECORDED, hyperparameters
 from odinw_bench.runs.record import find_records
 from odinw_bench.search.recipe import NumberedSampler, RecipeSpace, in_words
 from odinw_bench.search.settings import SearchSettings
@@ -52,9 +52,10 @@ def test_recipes_lie_around_the_protocols():
     base = hyperparameters("odinw-glip-1", "prompt", 5)
     space = RecipeSpace(base)
     assert space.overrides(space.plain()) == {}
-    found = space.overrides({"lr": 0.0123456, "weight_decay": 0.25, "epochs": 120, "copies": 2})
+    found = space.overrides({"lr": 0.0123456, "weight_decay": 0.25, "epochs": 120, RECORDED["repeats_per_epoch"]: 2})
     assert found == {"lr": 0.0123, "epochs": 120}
     assert in_words(found) == "lr=0.0123,epochs=120"
+    assert in_words({RECORDED["repeats_per_epoch"]: 4}) == "repeats_per_epoch=4"  # whatever the study calls it
     assert hyperparameters("odinw-glip-1", "prompt", 5, found).epochs == 120
     assert all(one.low <= space.plain()[name] <= one.high for name, one in space.distributions.items())
 
