@@ -46,7 +46,8 @@ REPLACED = {
     "(goes|gone) on (with|from|where)": "resumes",
 }
 IN_THE_CORE = {r"\b_?(larger|shares)\b *[(=]": "maximum_low_memory, weights"}
-ALLOWED = (  # keys and options of earlier versions, still read
+ALLOWED = (  # keys and options of earlier versions, still read, and where the CHANGELOG says what became of them
+    "`tuned values` is called",
     'search.get("luck")',
     '("shuffled_control", "luck")',
     '"--luck',
