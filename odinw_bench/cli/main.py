@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import signal
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -69,7 +72,10 @@ for _verb in (
 ):
     app.add_typer(_verb.app)
 
-_USER_ERRORS = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+_USER_ERRORS = (
+    *(errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EBUSY),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ELOOP),
+)
 
 
 def _version(value: bool) -> None:
@@ -87,6 +93,22 @@ def _root(
     pass
 
 
+def _open_streams() -> None:
+    """Standard output and error that can be written to, whatever a name holds and whoever closed them."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  until the end
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _nobody_reads() -> NoReturn:
+    """End as programs do whose reader has gone, such as ``head``."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain at its end
+    sys.exit(128 + signal.SIGPIPE)
+
+
 def main() -> None:
     """Run the program; errors that the user can fix are one line and exit code 2."""
     from odinw_bench.utils.allocator import keep_freed_memory
@@ -94,8 +116,22 @@ def main() -> None:
     keep_freed_memory()
     # Threads that wait for each other by spinning are five times slower as soon as anything else needs a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _open_streams()
     try:
         app()
+        sys.stdout.flush()  # here, where it can be said that nobody reads
+    except BrokenPipeError:
+        _nobody_reads()
+    except SystemExit:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _nobody_reads()
+        raise
+    except MemoryError:
+        if "--debug" in sys.argv:
+            raise
+        sys.exit(fail(InputError("the memory does not suffice; free some, or give smaller pictures or batches")))
     except InputError as error:
         if "--debug" in sys.argv:
             raise
@@ -103,4 +139,4 @@ def main() -> None:
     except OSError as error:
         if "--debug" in sys.argv or error.errno not in _USER_ERRORS:
             raise
-        sys.exit(fail(InputError(f"cannot write '{error.filename}': {error.strerror}")))
+        sys.exit(fail(InputError(f"cannot write '{error.filename or 'a file'}': {error.strerror}")))

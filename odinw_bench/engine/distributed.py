@@ -108,9 +108,14 @@ class TorchDistributed(DistributedContext):
                 gradient.copy_(part.view_as(gradient))
 
     def close(self) -> None:
-        """Part from the others."""
+        """Part from the others, whose work may have failed."""
         with suppress(RuntimeError):
             torch.distributed.destroy_process_group()
+
+    def leave(self) -> None:
+        """Part from the others when all have done their work: nobody's threads lose their partner at their end."""
+        with suppress(RuntimeError):
+            torch.distributed.barrier()
 
 
 SINGLE_PROCESS = DistributedContext()

@@ -67,7 +67,7 @@ def pretrain(
     )
     step, sums = _resume(out, recipe, detector, optimiser)
     first_step = step
-    before = _seconds_so_far(out / CURVE, step)
+    before = _seconds_so_far(out / CURVE, step, goes_on=step < last)
     data = PretrainingData(recipe, config)
     started = time.perf_counter()
     for items in data.batches(first_step, last, workers):
@@ -85,9 +85,10 @@ def pretrain(
         now = {name: float(value.detach()) for name, value in losses.items()}
         for name, value in now.items():
             sums[name] = sums.get(name, 0.0) + value
-        if step % 20 == 0:
+        if step % 20 == 0 or step == last:
             line = {"step": step, "seconds": round(before + time.perf_counter() - started, 1)}
-            _append(out / CURVE, line | {name: round(value / 20, 5) for name, value in sums.items()})
+            _append(out / CURVE, line | {name: round(value / (step % 20 or 20), 5) for name, value in sums.items()})
+        if step % 20 == 0:
             sums = {}
         if step % save_every == 0 or step == last:
             _save(out, recipe, detector, optimiser, step, sums)
@@ -112,12 +113,14 @@ def _losses(detector: Detector, items: list[Item], precision: str) -> dict[str, 
     return detector.losses_from_raw(raw, [item.targets for item in items], prompt)
 
 
-def _seconds_so_far(curve: Path, step: int) -> float:
+def _seconds_so_far(curve: Path, step: int, *, goes_on: bool) -> float:
     """Cut the curve off after a step, which a killed run may have gone beyond; the seconds until there."""
     if not curve.is_file():
         return 0.0
     kept = [line for line in map(json.loads, curve.read_text().splitlines()) if line["step"] <= step]
-    write_text(curve, "".join(json.dumps(line) + "\n" for line in kept))
+    # The last line of a part is over fewer steps than 20, which the next line is over, too.
+    lines = [line for line in kept if line["step"] % 20 == 0 or not goes_on]
+    write_text(curve, "".join(json.dumps(line) + "\n" for line in lines))
     return float(kept[-1]["seconds"]) if kept else 0.0
 
 
@@ -158,7 +161,10 @@ def _resume(
     path = out / CHECKPOINT
     if not path.is_file():
         return 0, {}
-    saved = torch.load(path, weights_only=True)
+    try:
+        saved = torch.load(path, weights_only=True)
+    except Exception as error:  # whatever reading a damaged file brings
+        raise InputError(f"'{path}' cannot be read; remove it to begin anew, or choose another --out") from error
     if saved["recipe"] != json.dumps(asdict(recipe), sort_keys=True):
         raise InputError(f"'{path}' belongs to a run with another recipe: choose another --out, or remove it")
     detector.load_state_dict(saved["detector"])

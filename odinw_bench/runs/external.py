@@ -17,6 +17,7 @@ from odinw_bench.metrics.extra import evaluate_all
 from odinw_bench.runs.claims import claim, tidy
 from odinw_bench.runs.environment import environment, now
 from odinw_bench.runs.record import SCHEMA, RunRecord, is_done, read_record, write_record
+from odinw_bench.runs.record_fields import check_encodable
 from odinw_bench.runs.spec import MODES, UNTUNED, Shots
 from odinw_bench.utils.io import canonical_json, read_json, sha256_bytes, write_json
 from odinw_bench.utils.text import shorten
@@ -104,6 +105,7 @@ def score(
     found = _listed(read_json(predictions, what="predictions file"), predictions)
     try:
         metrics = evaluate_all(split.annotations, found, extra)
+        check_encodable(found)  # fields that nobody reads go into the record's copy, too
     except InputError as error:
         raise InputError(f"'{predictions}': {error}") from error
     spec: dict[str, Any] = {

@@ -119,7 +119,15 @@ def _is_of_schema_1(folder: Path) -> bool:
 
 @lru_cache(maxsize=64)
 def _identify(model: str, weights: str | None, _version: tuple[int, int] | None) -> str:
-    """The hash of a model's weights; not computed for every cell, since it may take reading gigabytes."""
+    """The hash of a model's weights; not computed for every cell, since it may take reading gigabytes.
+
+    Raises:
+        InputError: the weights are a file that is no checkpoint: said once, before any run.
+    """
+    if weights is not None and Path(weights).is_file():
+        from glip_core.checkpoint.reading import check_checkpoint  # brings torch
+
+        check_checkpoint(weights)
     return find_model(model).identify(weights)
 
 

@@ -13,7 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import MaxTrialsCallback, Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from glip_core.errors import InputError
+from glip_core.errors import InputError, without_passwords
 from odinw_bench.search.journal import JournalLock
 from odinw_bench.search.sampler import BY_GROUP, STARTUP
 from odinw_bench.search.scorer import Scorer
@@ -49,8 +49,11 @@ def open_storage(storage: str | None, folder: Path) -> BaseStorage:
     try:
         return RDBStorage(storage)
     except Exception as error:  # what a driver raises depends on the driver
-        reason = shorten_text(str(error))
-        raise InputError(f"the study's storage '{_without_password(storage)}' cannot be opened: {reason}") from error
+        shown, reason = without_passwords(storage), shorten_text(str(error))
+        if shown != storage and not isinstance(error, ImportError):
+            # A driver's words may hold any part of the address, in quotes or decoded; so does the traceback.
+            raise InputError(f"the study's storage '{shown}' cannot be opened ({type(error).__name__})") from None
+        raise InputError(f"the study's storage '{shown}' cannot be opened: {reason}") from error
 
 
 def open_study(storage: BaseStorage, name: str, sampler: optuna.samplers.BaseSampler | None = None) -> Study:
@@ -132,12 +135,6 @@ def optimise(
 
 def _class_groups(space: PromptSpace) -> list[str]:
     return [group for group in space.groups if group != SHARED]
-
-
-def _without_password(url: str) -> str:
-    head, at, tail = url.rpartition("@")
-    scheme, slashes, credentials = head.partition("://")
-    return f"{scheme}{slashes}{credentials.partition(':')[0]}:***@{tail}" if at else url
 
 
 def trial_rows(study: Study, **more: str) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -20,7 +21,13 @@ MAX_RATIO = 200
 """Text of annotations packs some 20-fold, pictures not at all; beyond this it is a bomb, not data."""
 
 _SMALL = 10 << 20
-_REFUSED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError)
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
+"""LZMA is not unpacked: a few bytes can make it claim 4 GB of memory, and no source of data uses it."""
+
+_REFUSED = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, MemoryError),
+    *(NotImplementedError, RuntimeError, OverflowError, ValueError),
+)
 
 
 def unpack(archive: Path, folder: Path, *, limit: int = MAX_BYTES) -> list[Path]:
@@ -46,6 +53,8 @@ def unpack(archive: Path, folder: Path, *, limit: int = MAX_BYTES) -> list[Path]
             _check_sizes(archive, folder, members, limit)
             places = {_place(archive, member): member for member in members}
             return [_write(opened, member, folder / place) for place, member in places.items()]
+    except InputError:
+        raise
     except _REFUSED as error:
         raise InputError(f"archive '{archive}' is broken: {error or type(error).__name__}") from error
     except OSError as error:
@@ -75,6 +84,8 @@ def _check_sizes(archive: Path, folder: Path, members: list[zipfile.ZipInfo], li
 def _place(archive: Path, member: zipfile.ZipInfo) -> Path:
     """Where a member goes, relative to the folder."""
     name = member.filename
+    if member.compress_type not in _PACKED:
+        raise InputError(f"archive '{archive}' packs {shorten(name)} by another method than deflate: pack it again")
     if not stays_inside(name):
         raise InputError(f"archive '{archive}' is not safe: {shorten(name)} would lie outside its folder")
     if stat.S_ISLNK(member.external_attr >> 16):

@@ -70,6 +70,8 @@ class TorchrunEngine(LocalEngine):
             torch.cuda.set_device(device)
         distributed = TorchDistributed(device)
         try:
-            return self._run(cells, replace(options, device=device), watch, distributed)
+            outcomes = self._run(cells, replace(options, device=device), watch, distributed)
+            distributed.leave()
+            return outcomes
         finally:
             distributed.close()
