@@ -164,7 +164,7 @@ def _resume(
     try:
         saved = torch.load(path, weights_only=True)
     except Exception as error:  # whatever reading a damaged file brings
-        raise InputError(f"'{path}' cannot be read; remove it to begin anew, or choose another --out") from error
+        raise InputError(f"'{path}' cannot be read; remove it to begin again, or choose another --out") from error
     if saved["recipe"] != json.dumps(asdict(recipe), sort_keys=True):
         raise InputError(f"'{path}' belongs to a run with another recipe: choose another --out, or remove it")
     detector.load_state_dict(saved["detector"])
