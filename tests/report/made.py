@@ -127,7 +127,9 @@ def write_drawn(results: Path, quality: float, **said) -> Path:
     split = drawn(one["dataset"])
     seed = int(sha256_bytes(canonical_json(one))[:8], 16)
     predictions = detections(split, quality, seed)
-    return write(results, record(one, evaluate(split.annotations, predictions), sha256=split.sha256), predictions)
+    content = record(one, evaluate(split.annotations, predictions), sha256=split.sha256)
+    content["data"]["classes"] = split.classes  # whose ids are the keys of AP per class
+    return write(results, content, predictions)
 
 
 def metrics(ap: float, **per_class: float) -> dict:
