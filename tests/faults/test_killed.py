@@ -82,6 +82,7 @@ def test_at_every_change_of_a_file_in_a_report(tmp_path, tried):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     files = {path.relative_to(whole) for path in whole.rglob("*") if path.is_file()}
     assert all(ends_well(whole / path) for path in files)
+    assert files == {path.relative_to(broken) for path in broken.rglob("*") if path.is_file()}  # nothing is left over
     for path in files:
         assert (broken / path).read_bytes() == (whole / path).read_bytes(), path
     tried("fault: a report killed while it changes a file", number)
