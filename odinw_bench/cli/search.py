@@ -131,8 +131,8 @@ class _Arguments:
 def _search(settings: SearchSettings, arguments: _Arguments) -> None:
     """Search, test, print."""
     from odinw_bench.report.searches import history_figure
+    from odinw_bench.search.workers import clear_workers
     from odinw_bench.utils.io import write_bytes, write_text
-    from odinw_bench.utils.scratch import clear_scratch
 
     say = _Sayer(quiet=arguments.quiet or arguments.as_json)
     if settings.space == "tuning":
@@ -142,7 +142,8 @@ def _search(settings: SearchSettings, arguments: _Arguments) -> None:
     figure, history = history_figure([content]), folder / "history.png"
     write_bytes(history, figure.png)
     write_text(history.with_suffix(".svg"), figure.svg)
-    clear_scratch(folder)
+    for place in (folder, folder / "shuffled_control"):
+        clear_workers(place)
     if arguments.as_json:
         print_json(content | {"folder": str(folder)})
         return

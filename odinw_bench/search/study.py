@@ -18,7 +18,7 @@ from odinw_bench.search.journal import JournalLock
 from odinw_bench.search.sampler import BY_GROUP, STARTUP
 from odinw_bench.search.scorer import Scorer
 from odinw_bench.search.space import SHARED, PromptSpace
-from odinw_bench.search.workers import WORKER, working
+from odinw_bench.search.workers import WORKER, whole, working
 from odinw_bench.utils.text import shorten_text
 
 GIVEN = "given"
@@ -127,7 +127,7 @@ def optimise(
     if len(study.get_trials(deepcopy=False, states=FINISHED)) < trials:
         with working(study, folder) as worker:
             study.optimize(
-                lambda trial: objective(trial, worker),
+                whole(lambda trial: objective(trial, worker)),
                 timeout=timeout,
                 callbacks=[MaxTrialsCallback(trials, states=FINISHED)],
             )

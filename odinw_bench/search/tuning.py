@@ -38,7 +38,7 @@ from odinw_bench.search.study import (
     open_study,
     trial_rows,
 )
-from odinw_bench.search.workers import WORKER, working
+from odinw_bench.search.workers import WORKER, whole, working
 from odinw_bench.utils.io import canonical_json, sha256_bytes, write_json
 
 ENOUGH = 10
@@ -124,7 +124,7 @@ def work_tuning(search: TuningSearch, say: Say = lambda _: None) -> None:
     if len(study.get_trials(deepcopy=False, states=FINISHED)) < settings.trials:
         with arithmetic(search.prepared.facts, settings.device), working(study, search.folder) as worker:
             study.optimize(
-                lambda trial: objective(trial, worker),
+                whole(lambda trial: objective(trial, worker), DivergedError),
                 timeout=settings.timeout,
                 callbacks=[MaxTrialsCallback(settings.trials, states=FINISHED)],
                 catch=(DivergedError,),

@@ -8,15 +8,26 @@ from __future__ import annotations
 
 import secrets
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from optuna.exceptions import TrialPruned
 from optuna.storages import JournalStorage
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from odinw_bench.utils.locks import BusyError, exclusive
+from odinw_bench.utils.scratch import clear_scratch
+
+
+class _StoppedError(BaseException):
+    """Carries what stopped a trial past Optuna, which would count the trial as finished."""
+
+    def __init__(self, reason: BaseException) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
 
 WORKER = "worker"
 """User attribute of a trial: the token of the worker that is at it; set first of all."""
@@ -44,10 +55,40 @@ def working(study: Study, folder: Path) -> Iterator[str]:
         warnings.filterwarnings("ignore", message="The reported value is ignored")  # a trial that is tried again
         try:
             yield token
+        except _StoppedError as stopped:
+            raise stopped.reason from None
         finally:
             for trial in _running(study):  # of an interrupted worker: any other has ended its trial
                 if trial.user_attrs.get(WORKER) == token:
                     _retry(study, trial)
+
+
+def whole(objective: Callable[[Trial], float], *ends: type[Exception]) -> Callable[[Trial], float]:
+    """An objective whose trial is tried again if it was stopped: by Ctrl-C, a full disk or any other error.
+
+    Args:
+        objective: to be called within :func:`working`.
+        ends: errors that are an outcome of a trial, beside ``TrialPruned``.
+    """
+    outcomes: tuple[type[Exception], ...] = (TrialPruned, *ends)
+
+    def call(trial: Trial) -> float:
+        try:
+            return objective(trial)
+        except outcomes:
+            raise
+        except BaseException as error:
+            raise _StoppedError(error) from error
+
+    return call
+
+
+def clear_workers(folder: Path) -> None:
+    """Remove what workers left that were killed after the last trial; living ones are not touched."""
+    for lock in [*folder.glob(".worker-*.lock"), *folder.glob(".recovery.lock")]:
+        with suppress(BusyError, OSError), exclusive(lock):
+            pass
+    clear_scratch(folder)
 
 
 def _retry_those_of_the_dead(study: Study, folder: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_NAME = re.compile(r"\..+\.[0-9a-f]{12}\.tmp")
+_NAME = re.compile(r"\..+\.([0-9a-f]{12}|[0-9a-f]{16})\.tmp")  # the longer ones are of odinw_bench.utils.locks
 
 
 @contextmanager
