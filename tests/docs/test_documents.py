@@ -89,12 +89,13 @@ def test_python_of_the_readme_names_what_there_is():
     import odinw_bench
 
     (block,) = blocks((ROOT / "README.md").read_text(), "python")
-    names = {"glip_core": glip_core, "RunSpec": odinw_bench.RunSpec, "run": odinw_bench.run}
-    names["detector"] = glip_core.Detector
+    names = {"glip_core": glip_core, **{name: getattr(odinw_bench, name) for name in ("RunSpec", "load_run", "run")}}
+    objects = {"detector": glip_core.Detector, "found": glip_core.Detections, "tuned": odinw_bench.TunedDetector}
     found = []
     for call in (node for node in ast.walk(ast.parse(block.text)) if isinstance(node, ast.Call)):
-        function = eval(ast.unparse(call.func), names)
-        arguments = [None] * (len(call.args) + (ast.unparse(call.func).startswith("detector.")))
+        function = eval(ast.unparse(call.func), names | objects)
+        is_method = ast.unparse(call.func).split(".")[0] in objects
+        arguments = [None] * (len(call.args) + is_method)
         inspect.signature(function).bind(*arguments, **{word.arg: None for word in call.keywords})
         found.append(ast.unparse(call.func))
     assert found
