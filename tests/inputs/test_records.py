@@ -85,6 +85,7 @@ NOT_RECORDS = {
 }
 
 
+@pytest.mark.integration  # half a minute
 def test_every_place_with_every_odd_value(tmp_path, tried):
     """Through the reader and, those that it takes, through the whole report."""
     (tmp_path / "good").mkdir()
