@@ -28,16 +28,21 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 """Parts of a detector by the names of their modules, for ``adapter_where``."""
 
 
-class BiasTuning(TuningMode):
-    """All biases, nothing else (BitFit: Ben Zaken et al., ACL 2022); as in ``full`` not those of the first stage."""
+class FewOfAll(TuningMode):
+    """Few of the values of every part of the detector are trained, so that nothing may be cached."""
 
-    name: ClassVar[str] = "bias"
     frozen_vision = False
     frozen_text = False
     recipe: ClassVar[Mapping[str, Any]] = {"lr": 1e-3, "language_lr": 1e-4, "weight_decay": 0.0}
     recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "mini-1": {"lr": 3e-3, "language_lr": 3e-3, "weight_decay": 0.0},
     }
+
+
+class BiasTuning(FewOfAll):
+    """All biases, nothing else (BitFit: Ben Zaken et al., ACL 2022); as in ``full`` not those of the first stage."""
+
+    name: ClassVar[str] = "bias"
 
     def is_trainable(self, name: str) -> bool:
         """Additive terms: biases of layers, the head's ``bias_lang`` and ``bias0``."""
@@ -47,16 +52,10 @@ class BiasTuning(TuningMode):
         return additive and not name.startswith(FROZEN_BODY)
 
 
-class NormTuning(TuningMode):
+class NormTuning(FewOfAll):
     """Scales and shifts of all normalisation layers (Frankle et al., ICLR 2021), not those of the first stage."""
 
     name: ClassVar[str] = "norm"
-    frozen_vision = False
-    frozen_text = False
-    recipe: ClassVar[Mapping[str, Any]] = {"lr": 1e-3, "language_lr": 1e-4, "weight_decay": 0.0}
-    recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "mini-1": {"lr": 3e-3, "language_lr": 3e-3, "weight_decay": 0.0},
-    }
 
     def is_trainable(self, name: str) -> bool:
         """Of LayerNorm and GroupNorm."""
