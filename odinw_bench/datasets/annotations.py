@@ -7,14 +7,15 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from glip_core.errors import InputError
 from odinw_bench.utils.io import parse_json, read_bytes, sha256_bytes, stays_inside
 from odinw_bench.utils.text import is_text, shorten
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Annotations: TypeAlias = dict[str, Any]
 """A COCO annotation file: ``images``, ``annotations`` and ``categories``, lists of dicts."""
@@ -149,6 +150,8 @@ def learnable_boxes(annotations: Mapping[str, Any]) -> NDArray[np.bool_]:
     Returns:
         ``[M]``, in the order of ``annotations["annotations"]``.
     """
+    import numpy as np  # time that --help need not pay
+
     entries = annotations["annotations"]
     sizes = {image["id"]: (image["width"], image["height"]) for image in annotations["images"]}
     # float32 as in the targets: the last bit decides what counts as empty

@@ -103,7 +103,7 @@ def _report(results: Path, out: Path) -> int:
     from odinw_bench.report import build
 
     write, made = build._write, []
-    build._write = lambda report, _: made.append(report) or []  # the drawing of it changes no files
+    build._write = lambda report, _, page: made.append((report, page)) or []  # the drawing of it changes no files
     build.build_report(build.ReportSettings(results=results, out=out, pictures=0))
 
     def check() -> None:
@@ -111,7 +111,7 @@ def _report(results: Path, out: Path) -> int:
             if path.is_file() and not path.name.startswith("."):
                 assert ends_well(path), path
 
-    return at_every_moment(lambda: write(made[0], out), check)
+    return at_every_moment(lambda: write(made[0][0], out, made[0][1]), check)
 
 
 def ends_well(path: Path) -> bool:
