@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from glip_core import checkpoint
-from glip_core.checkpoint.names import CLASS_LAYER
 from glip_core.config import DetectorConfig, get_config
 from glip_core.detector import GLIP, Detector, DyHead
 from glip_core.errors import InputError
@@ -18,6 +17,7 @@ from glip_core.modeling.fpn import FeaturePyramid, VisionBackbone
 from glip_core.modeling.fusion import Fusion, LanguageLayer
 from glip_core.modeling.heads import AlignmentHead, BoxHead, ClassHead
 from glip_core.modeling.swin import Swin
+from glip_core.modes.base import CLASS_LAYER
 
 DEFAULT_CLASSES = 80
 RANDOM = "random"

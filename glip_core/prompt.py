@@ -132,6 +132,17 @@ class Prompt:
         return cls.from_parts(parts)
 
     @classmethod
+    def of(cls, wanted: Prompt | str | Iterable[str]) -> Prompt:
+        """What people write for a prompt: one as it is, a line (:meth:`parse`), or class names.
+
+        Raises:
+            InputError: no class is named.
+        """
+        if isinstance(wanted, Prompt):
+            return wanted
+        return cls.parse(wanted) if isinstance(wanted, str) else cls.from_classes(wanted)
+
+    @classmethod
     def from_caption(cls, caption: str, spans: Iterable[tuple[int, int]]) -> Prompt:
         """A free sentence whose phrases, given by character spans, are the classes (grounding)."""
         spans = tuple(spans)

@@ -10,9 +10,6 @@ import re
 
 from glip_core.config import DetectorConfig
 
-CLASS_LAYER = "rpn.head.cls_logits."
-"""Official names of the class layer of a DyHead begin so; it starts from nothing on every new task."""
-
 _SIMPLE: tuple[tuple[str, str], ...] = (
     # ours, official; the longest match first
     ("vision.swin.patch_embed.", "backbone.body.patch_embed.proj."),

@@ -38,12 +38,6 @@ Wanted = OnePrompt | str | Sequence[str]
 """What people write: a prompt, a line that is parsed as one, or class names."""
 
 
-def _as_prompt(wanted: Wanted) -> OnePrompt:
-    if isinstance(wanted, Prompt | EncodedPrompt):
-        return wanted
-    return Prompt.parse(wanted) if isinstance(wanted, str) else Prompt.from_classes(wanted)
-
-
 def _per_image(prompt: Prompts, images: int) -> list[Prompt]:
     """One prompt for each of some images, without its encoding."""
     if isinstance(prompt, Prompt | EncodedPrompt):
@@ -257,7 +251,7 @@ class Detector(nn.Module, ABC):
         Raises:
             InputError: an image cannot be read, or the prompt names no class.
         """
-        wanted = _as_prompt(prompt)
+        wanted = prompt if isinstance(prompt, EncodedPrompt) else Prompt.of(prompt)
         if isinstance(image, list | tuple):
             encoded = self.encode(wanted) if isinstance(wanted, Prompt) else wanted
             return [self._predict_one(one, encoded, threshold) for one in image]

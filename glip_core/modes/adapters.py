@@ -7,16 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from glip_core.errors import InputError, nearest
-from glip_core.modes.base import FROZEN_BODY, TuningMode
+from glip_core.modes.base import CLASS_LAYER, FROZEN_BODY, TuningMode
 
 if TYPE_CHECKING:
     from torch import nn
 
     from glip_core.detector import Detector
     from glip_core.prompt import Prompt
-
-CLASS_LAYER = "rpn.head.cls_logits."
-"""Of a detector without prompts; it starts from random values on every task, so every mode trains it."""
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "vision": ("vision.swin.layers.", "vision.pyramid."),

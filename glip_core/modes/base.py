@@ -28,6 +28,8 @@ HEAD = (
     "rpn.head.cls_logits.",
 )
 LANGUAGE = "language_backbone."
+CLASS_LAYER = "rpn.head.cls_logits."
+"""Official names of the class layer of a DyHead begin so; it starts from random values on every new task."""
 
 
 class TuningMode(ABC):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,7 +89,7 @@ def predict(
         photo = load_image(image)
         found = detector.predict(photo, encoded)
         picture, data = out / f"{name}.boxes.png", out / f"{name}.boxes.json"
-        shown = _over(found, threshold)
+        shown = found.above(threshold)
         with replacing(picture) as temporary:
             draw_detections(photo, shown, words.names).save(temporary, format="PNG")
         write_json(data, _to_json(image, found, words))
@@ -132,11 +131,6 @@ def _names(images: Sequence[Path]) -> list[str]:
         counts[image.stem] = counts.get(image.stem, 0) + 1
         names.append(image.stem if counts[image.stem] == 1 else f"{image.stem}-{counts[image.stem]}")
     return names
-
-
-def _over(found: Detections, threshold: float) -> Detections:
-    keep = found.scores >= threshold
-    return replace(found, boxes=found.boxes[keep], scores=found.scores[keep], labels=found.labels[keep])
 
 
 def _to_json(image: Path, found: Detections, words: Prompt) -> dict[str, object]:

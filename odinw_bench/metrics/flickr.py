@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from glip_core.errors import InputError
 from odinw_bench.datasets.annotations import is_number
 from odinw_bench.datasets.entities import EntitiesImage, read_entities
+from odinw_bench.metrics.overlap import corner_iou
 from odinw_bench.utils.text import shorten
 
 RANKS: Mapping[str, int | None] = {"R@1": 1, "R@5": 5, "R@10": 10, "upper_bound": None}
@@ -134,20 +135,6 @@ def _first_hit(boxes: NDArray[np.float64], truth: NDArray[np.float64]) -> int | 
     """Rank, from 0, of the first box that is right."""
     right = np.flatnonzero((corner_iou(boxes, truth) >= _OVERLAP).any(axis=1))
     return int(right[0]) if len(right) else None
-
-
-def corner_iou(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union of boxes (x1, y1, x2, y2), plain areas: ``[N, 4]``, ``[M, 4]`` -> ``[N, M]``."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    sides = np.clip(high - low, 0.0, None)
-    shared = sides[..., 0] * sides[..., 1]
-    union = _areas(first)[:, None] + _areas(second)[None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-
-
-def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
 def _recalls(phrases: Counter[str], hits: Mapping[str, Counter[str]], kind: str) -> dict[str, Any]:

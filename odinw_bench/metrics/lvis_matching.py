@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from odinw_bench.metrics.overlap import box_iou
+
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """Overlaps (IoU) at which a detection counts as right."""
 
@@ -133,16 +135,6 @@ def _last_best(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArr
 def _aside(areas: NDArray[np.float64], ignored: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """``[A, G]``: which truths do not count in each area range."""
     return ignored | (areas < _LOWEST[:, None]) | (areas > _HIGHEST[:, None])
-
-
-def box_iou(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union of boxes (x, y, width, height), plain areas: ``[D, 4]``, ``[G, 4]`` -> ``[D, G]``."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, :2] + first[:, None, 2:], second[None, :, :2] + second[None, :, 2:])
-    sides = np.clip(high - low, 0.0, None)
-    shared = sides[..., 0] * sides[..., 1]
-    union = (first[:, 2] * first[:, 3])[:, None] + (second[:, 2] * second[:, 3])[None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
 def no_truths() -> Truths:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from glip_core.errors import InputError
 from odinw_bench.datasets.annotations import is_number
-from odinw_bench.metrics.flickr import corner_iou
+from odinw_bench.metrics.overlap import corner_iou
 from odinw_bench.utils.text import shorten
 
 RANKS: Mapping[str, int] = {"P@1": 1, "P@5": 5, "P@10": 10}

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 import glip_core
 from glip_core import Detections, Detector, EncodedPrompt, InputError, Prompt, RawOutputs, Targets, tuning
 from glip_core.checkpoint import find_weights
-from glip_core.checkpoint.names import CLASS_LAYER
 from glip_core.config import DetectorConfig, get_config
 from glip_core.detection.losses import LOSSES, Normalisers
 from glip_core.files import file_sha256
 from glip_core.modes import PROMPT_OFFSET, TuningMode
+from glip_core.modes.base import CLASS_LAYER
 from glip_core.preprocess import pad_batch, resized_hw, to_tensor
 from odinw_bench.models.base import AnyPrompt, ModelFacts, ModelInput
 from odinw_bench.models.inputs import FrozenFeatures, PreparedImage, join_levels, join_text

@@ -68,7 +68,7 @@ class TunedDetector:
         Raises:
             InputError: an image cannot be read, or the model knows only the classes that it was tuned for.
         """
-        wanted = self.prompt if prompt is None else _as_prompt(prompt)
+        wanted = self.prompt if prompt is None else Prompt.of(prompt)
         own = wanted.caption == self.prompt.caption
         if not own and not self.model.facts().has_text:
             raise InputError(
@@ -114,9 +114,3 @@ def load_run(run: Path | str | RunRecord, device: str = "auto") -> TunedDetector
         mode = find_mode(record["spec"].get("mode_class", spec.mode)).configured(SimpleNamespace(**used))
         model.apply_tuned(mode, words, read_state_dict(tuned), source=str(tuned))
     return TunedDetector(record, model, words)
-
-
-def _as_prompt(wanted: Wanted) -> Prompt:
-    if isinstance(wanted, Prompt):
-        return wanted
-    return Prompt.parse(wanted) if isinstance(wanted, str) else Prompt.from_classes(wanted)
