@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import colorsys
+import re
 from collections.abc import Sequence
+from itertools import groupby
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -27,13 +29,10 @@ def draw_detections(photo: Image.Image, found: Detections, names: Sequence[str])
         found: boxes in the photo's pixels.
         names: name of each label.
     """
-    scale = max(1, -(-_SMALLEST // max(photo.size)))
-    picture = photo.convert("RGB")
-    if scale > 1:
-        picture = picture.resize((photo.width * scale, photo.height * scale), Image.Resampling.LANCZOS)
+    picture, scale = _enlarged(photo)
     pen = ImageDraw.Draw(picture)
     longest = max(picture.size)
-    line, font = max(2, longest // 400), ImageFont.load_default(max(13, longest // 60))
+    line, font = max(2, longest // 400), _font(longest)
     order = list(zip(found.boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True))
     for (x1, y1, x2, y2), _, label in reversed(order):
         corners = (x1 * scale, y1 * scale, (x2 + 1) * scale - 1, (y2 + 1) * scale - 1)
@@ -46,6 +45,76 @@ def draw_detections(photo: Image.Image, found: Detections, names: Sequence[str])
         y = y1 * scale - (bottom - top) - 6
         y = y if y >= 0 else y1 * scale
         pen.rectangle((x, y, x + right - left + 6, y + bottom - top + 6), fill=colour)
-        bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 140
-        pen.text((x + 3 - left, y + 3 - top), text, font=font, fill="black" if bright else "white")
+        pen.text((x + 3 - left, y + 3 - top), text, font=font, fill=_readable_on(colour))
     return picture
+
+
+def draw_phrases(
+    photo: Image.Image, found: Detections, sentence: str, phrases: Sequence[Sequence[tuple[int, int]]]
+) -> Image.Image:
+    """A copy of a photo with the boxes of a sentence's phrases, and the sentence below it in the same colours.
+
+    Args:
+        photo: RGB.
+        found: boxes in the photo's pixels; labels are positions in ``phrases``.
+        sentence: what the phrases are of.
+        phrases: the character spans of each; where two overlap the later one colours the words.
+    """
+    names = [" ".join(sentence[start:end] for start, end in spans) for spans in phrases]
+    drawn = draw_detections(photo, found, names)
+    longest = max(drawn.size)
+    font = _font(longest, times=1.4)
+    colours: list[int | None] = [None] * len(sentence)
+    for label, spans in enumerate(phrases):
+        for start, end in spans:
+            colours[start:end] = [label] * (end - start)
+    height, margin = round(1.7 * font.size), round(0.6 * font.size)
+    lines: list[list[tuple[float, str, int | None]]] = [[]]
+    x = float(margin)
+    for word in re.finditer(r"\S+\s*", sentence):
+        pieces = _pieces(word.group(), colours[word.start() : word.end()])
+        if x + font.getlength(word.group().rstrip()) > drawn.width - margin and lines[-1]:
+            lines.append([])
+            x = float(margin)
+        for text, owner in pieces:
+            lines[-1].append((x, text, owner))
+            x += font.getlength(text)
+    sheet = Image.new("RGB", (drawn.width, drawn.height + height * len(lines) + 2 * margin), "white")
+    sheet.paste(drawn)
+    pen = ImageDraw.Draw(sheet)
+    for number, line in enumerate(lines):
+        top = drawn.height + margin + number * height
+        for left, text, owner in line:
+            if owner is not None:
+                pen.rectangle((left, top, left + font.getlength(text), top + 0.85 * height), fill=class_colour(owner))
+            fill = "black" if owner is None else _readable_on(class_colour(owner))
+            pen.text((left, top + 0.15 * height), text, font=font, fill=fill)
+    return sheet
+
+
+def _pieces(word: str, labels: Sequence[int | None]) -> list[tuple[str, int | None]]:
+    """A word with the blanks after it, cut where the phrase changes."""
+    return [
+        ("".join(character for character, _ in group), label)
+        for label, group in groupby(zip(word, labels, strict=True), key=lambda pair: pair[1])
+    ]
+
+
+def _enlarged(photo: Image.Image) -> tuple[Image.Image, int]:
+    """A copy in which labels can be read, and how many times as large it is."""
+    scale = max(1, -(-_SMALLEST // max(photo.size)))
+    picture = photo.convert("RGB")
+    if scale > 1:
+        picture = picture.resize((photo.width * scale, photo.height * scale), Image.Resampling.LANCZOS)
+    return picture, scale
+
+
+def _font(longest: int, times: float = 1.0) -> ImageFont.FreeTypeFont:
+    """The built-in font for a picture whose longer side has so many pixels."""
+    font = ImageFont.load_default(times * max(13, longest // 60))
+    assert isinstance(font, ImageFont.FreeTypeFont)  # of a given size it always is
+    return font
+
+
+def _readable_on(colour: tuple[int, int, int]) -> str:
+    return "black" if 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 140 else "white"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from glip_core.detector.glip import GLIP
+from glip_core.detector.noun_phrases import Parser, Span, bracketed, noun_phrases
 from glip_core.errors import InputError
 from glip_core.images import load_image
 from glip_core.postprocess import PostprocessConfig, postprocess
@@ -20,7 +21,6 @@ from glip_core.preprocess import pad_batch, resized_hw, scale_boxes, to_tensor
 from glip_core.prompt import CharacterMap, Prompt
 from glip_core.types import Detections, RawOutputs
 
-Span = tuple[int, int]
 PHRASE_LIMIT = 100
 """Boxes of all phrases of a sentence together, as in the official evaluation; ties with the last are kept too."""
 
@@ -46,7 +46,12 @@ class GroundedPhrase:
 
 
 def ground(
-    detector: GLIP, image: Any, sentence: str, phrases: Sequence[str | Span | Sequence[Span]]
+    detector: GLIP,
+    image: Any,
+    sentence: str,
+    phrases: Sequence[str | Span | Sequence[Span]] | None = None,
+    *,
+    parser: Parser = "rules",
 ) -> list[GroundedPhrase]:
     """Find what the phrases of a sentence mean in a photo.
 
@@ -55,7 +60,9 @@ def ground(
         image: a path, a PIL image or an array ``[H, W, 3]`` of RGB bytes.
         sentence: read as it is; the phrases see each other's words.
         phrases: each a text that stands in the sentence (the first place counts), a half-open character span, or
-            several spans of one phrase.
+            several spans of one phrase. None: the parts in brackets, ``"[a dog] left of [two balls]"``, which the
+            model then reads without them; without brackets the noun phrases.
+        parser: what finds noun phrases, see :func:`~glip_core.detector.noun_phrases.noun_phrases`.
 
     Returns:
         one per phrase, in the order given.
@@ -64,22 +71,22 @@ def ground(
         InputError: a phrase does not stand in the sentence, the sentence is longer than the model reads, or the image
             cannot be read.
     """
+    if phrases is None:
+        sentence, phrases = find_phrases(sentence, parser)
     spans = [phrase_spans(sentence, phrase) for phrase in phrases]
     if not spans:
         return []
-    prompt = Prompt.from_caption(sentence, [part for part, *_ in spans])
-    tokens = [phrase_tokens(detector.language.tokenize(prompt), sentence, parts) for parts in spans]
     photo = load_image(image)
     config = detector.config
     hw = resized_hw(photo.size, config.image_short, config.image_long)
-    pixels, _ = pad_batch([to_tensor(photo, hw)])
     training = detector.training
     detector.eval()
     try:
         with torch.no_grad():
-            raw = detector.forward_raw(pixels.to(detector.device), prompt)
-            settings = replace(detector.postprocessing, per_image=PHRASE_LIMIT)
-            found = rank_phrases(raw, detector.anchors(raw), hw, tokens, settings).to("cpu")
+            detector.language.tokenize(Prompt.from_caption(sentence, ()))  # too long: before the image is encoded
+            pixels, _ = pad_batch([to_tensor(photo, hw)])
+            levels = detector.encode_image(pixels.to(detector.device))
+            found = ground_features(detector, levels, hw, sentence, spans).to("cpu")
     finally:
         detector.train(training)
     boxes = scale_boxes(found.boxes, hw, (photo.height, photo.width))
@@ -89,6 +96,43 @@ def ground(
         text = " ... ".join(sentence[start:end] for start, end in parts)
         grounded.append(GroundedPhrase(text, parts, boxes[mine], found.scores[mine]))
     return grounded
+
+
+def ground_features(
+    detector: GLIP, levels: list[Tensor], hw: tuple[int, int], sentence: str, phrases: Sequence[Sequence[Span]]
+) -> Detections:
+    """The boxes of all phrases of a sentence, where the image's features are known: they serve all its sentences.
+
+    Args:
+        detector: in evaluation mode.
+        levels: what ``encode_image`` made of one image.
+        hw: (height, width) of the network input before padding.
+        sentence: read as it is.
+        phrases: the spans of each.
+
+    Returns:
+        at most :data:`PHRASE_LIMIT` and ties, best first, boxes in pixels of the network input; labels are positions
+        in ``phrases``.
+
+    Raises:
+        InputError: the sentence is longer than the model reads.
+    """
+    prompt = Prompt.from_caption(sentence, [parts[0] for parts in phrases])
+    characters = detector.language.tokenize(prompt)
+    tokens = [phrase_tokens(characters, sentence, parts) for parts in phrases]
+    raw = detector.run_heads(*detector.run_tower(levels, detector.encode_text(prompt)))
+    settings = replace(detector.postprocessing, per_image=PHRASE_LIMIT)
+    return rank_phrases(raw, detector.anchors(raw), hw, tokens, settings)
+
+
+def find_phrases(sentence: str, parser: Parser = "rules") -> tuple[str, list[Span]]:
+    """A sentence without its brackets, and the spans in brackets; without brackets those of its noun phrases.
+
+    Raises:
+        InputError: see :func:`~glip_core.detector.noun_phrases.bracketed` and
+            :func:`~glip_core.detector.noun_phrases.noun_phrases`.
+    """
+    return bracketed(sentence) if {"[", "]"} & set(sentence) else (sentence, noun_phrases(sentence, parser))
 
 
 def rank_phrases(

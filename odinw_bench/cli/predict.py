@@ -11,10 +11,11 @@ import typer
 
 from glip_core.errors import InputError
 from odinw_bench.cli._console import print_json, write_line
+from odinw_bench.cli._looking import ClassSearch, PhraseSearch, Search, Sentence
 from odinw_bench.cli._options import Debug, Device, Json, LenientWeights, Listed
 
 if TYPE_CHECKING:
-    from glip_core import Detections, Prompt
+    from glip_core import Prompt
     from odinw_bench.models import Model
 
 app = typer.Typer()
@@ -29,6 +30,16 @@ def predict(
     classes: Annotated[
         Listed, typer.Option("--class", help="A class by its plain name, dots and commas included; may be repeated.")
     ] = [],
+    ground: Annotated[
+        str | None,
+        typer.Option("--ground", help="A sentence: its noun phrases are found, or its [parts] in [brackets]."),
+    ] = None,
+    phrases: Annotated[
+        str | None, typer.Option("--phrases", help="The phrases of --ground that are wanted, separated by ';'.")
+    ] = None,
+    parser: Annotated[
+        str, typer.Option("--parser", help="What finds noun phrases: rules, or spacy (pip extra 'ground').")
+    ] = "rules",
     run_folder: Annotated[
         Path | None, typer.Option("--run", help="Folder of a run record: use its model, prompt and what it tuned.")
     ] = None,
@@ -50,17 +61,18 @@ def predict(
     r"""Detect things in photos: writes NAME.boxes.png and NAME.boxes.json for each.
 
     The JSON holds every detection of the model (scores over 0.05); the picture those from --threshold on.
+    With --ground they are boxes of phrases, and the sentence stands below the picture in the colours of its boxes.
 
     For example:
 
     ```
+    odinw-bench predict photo.jpg --ground "a dog left of two red balls"
     odinw-bench predict photo.jpg \
         --prompt "fish. stingray, which is flat and round" --model glip-t
     odinw-bench predict photo.jpg \
         --run results/odinw13/glip-nano/raccoon/full-5shot-seed3-1a2b3c4d
     ```
     """
-    from glip_core.detection.drawing import draw_detections
     from glip_core.images import load_image
     from odinw_bench.runs.loading import load_run
     from odinw_bench.utils.hardware import allow_tf32, pick_device
@@ -71,28 +83,29 @@ def predict(
             raise InputError(f"image '{image}' not found")
     where = pick_device(device)
     allow_tf32(False)
+    sentence = _sentence(ground, phrases, parser, prompt, classes)
     if run_folder is not None:
         if prompt is not None or classes:
             raise InputError("--run brings the prompt that was tuned: leave --prompt and --class out")
         if lenient_weights:
             raise InputError("--run reads the weights as the run did: leave --lenient-weights out")
         tuned = load_run(run_folder, where)
-        detector, words = tuned.model, tuned.prompt
+        detector, words = tuned.model, sentence or tuned.prompt
     else:
-        words = _typed(prompt, classes)
+        words = sentence or _typed(prompt, classes)
         detector = _load(model, weights, where, lenient=lenient_weights)
         if detector.ignored_weights:
             print(f"ignored in the weights: {', '.join(detector.ignored_weights)}", file=sys.stderr)
-    encoded = detector.encode(words)  # once for all photos
+    look: Search = PhraseSearch(detector, words) if isinstance(words, Sentence) else ClassSearch(detector, words)
     written = []
     for image, name in zip(images, _names(images), strict=True):
         photo = load_image(image)
-        found = detector.predict(photo, encoded)
+        found = look(photo)
         picture, data = out / f"{name}.boxes.png", out / f"{name}.boxes.json"
         shown = found.above(threshold)
         with replacing(picture) as temporary:
-            draw_detections(photo, shown, words.names).save(temporary, format="PNG")
-        write_json(data, _to_json(image, found, words))
+            look.draw(photo, shown).save(temporary, format="PNG")
+        write_json(data, {"image": str(image)} | look.to_json(found))
         written.append({"image": str(image), "picture": str(picture), "json": str(data), "shown": len(shown)})
         if not as_json:
             write_line(
@@ -123,6 +136,19 @@ def _typed(prompt: str | None, classes: Sequence[str]) -> Prompt:
     return Prompt.parse(prompt)
 
 
+def _sentence(
+    ground: str | None, phrases: str | None, parser: str, prompt: str | None, classes: Sequence[str]
+) -> Sentence | None:
+    """What --ground asks for; None: there is none."""
+    if ground is None:
+        if phrases is not None:
+            raise InputError("--phrases names parts of a sentence: give that with --ground")
+        return None
+    if prompt is not None or classes:
+        raise InputError("--ground is a sentence, --prompt and --class are classes: give one of them")
+    return Sentence.of(ground, phrases, parser)
+
+
 def _names(images: Sequence[Path]) -> list[str]:
     """A file name per photo; photos of one name from different folders are numbered."""
     counts: dict[str, int] = {}
@@ -131,17 +157,3 @@ def _names(images: Sequence[Path]) -> list[str]:
         counts[image.stem] = counts.get(image.stem, 0) + 1
         names.append(image.stem if counts[image.stem] == 1 else f"{image.stem}-{counts[image.stem]}")
     return names
-
-
-def _to_json(image: Path, found: Detections, words: Prompt) -> dict[str, object]:
-    return {
-        "image": str(image),
-        "caption": words.caption,
-        "classes": list(words.names),
-        "detections": [
-            {"class": words.names[label], "score": score, "bbox": [x1, y1, x2 - x1 + 1, y2 - y1 + 1]}
-            for (x1, y1, x2, y2), score, label in zip(
-                found.boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True
-            )
-        ],
-    }

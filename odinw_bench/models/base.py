@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from glip_core.modes import TuningMode
 
 
+Phrases = Sequence[Sequence[tuple[int, int]]]
+"""The phrases of a sentence, each by its half-open character spans."""
+
 AnyPrompt = Any
 """A :class:`glip_core.Prompt`, or what :meth:`Model.encode` made of one."""
 
@@ -32,12 +35,14 @@ class ModelFacts:
         has_text: its classes are a prompt.
         nano: one of the embedded models.
         modes: what can be done with it.
+        grounds: it finds the phrases of a sentence, not only classes.
     """
 
     name: str
     has_text: bool
     nano: bool
     modes: Sequence[str]
+    grounds: bool = False
 
     def allows(self, mode: TuningMode) -> bool:
         """Whether a mode can be used; one from another package with any model that is tuned here."""
@@ -146,6 +151,21 @@ class Model(ABC):
             positions in the prompt.
         """
 
+    def ground_sentences(self, one: ModelInput, sentences: Sequence[tuple[str, Phrases]]) -> list[Detections]:
+        """Find the phrases of several sentences in one image, whose own features are computed once for all.
+
+        Args:
+            one: what :meth:`prepare` made.
+            sentences: each with its phrases.
+
+        Returns:
+            one per sentence, as :meth:`detect_batch` gives them; labels are positions in its phrases.
+
+        Raises:
+            InputError: the detector looks for classes only, or a sentence is longer than it reads.
+        """
+        raise InputError(f"'{self.name}' looks for classes, not for the phrases of a sentence: take a GLIP model")
+
     @property
     def parameters(self) -> int:
         """Number of its parameters; 0: not reported."""
@@ -176,3 +196,21 @@ class Model(ABC):
         found = self.detect_batch([one], prompt)[0].to("cpu")
         boxes = scale_boxes(found.boxes, one.hw, (photo.height, photo.width))
         return replace(found, boxes=boxes)
+
+    def ground(self, photo: Image, sentence: str, phrases: Phrases) -> Detections:
+        """The phrases of a sentence in one photo, on the CPU, in the photo's own pixels.
+
+        Args:
+            photo: RGB, any size.
+            sentence: read as it is.
+            phrases: see :data:`Phrases`; labels are positions in it.
+
+        Raises:
+            InputError: see :meth:`ground_sentences`.
+        """
+        from glip_core.preprocess import scale_boxes
+
+        self.eval()
+        one = self.prepare(photo)
+        found = self.ground_sentences(one, [(sentence, phrases)])[0].to("cpu")
+        return replace(found, boxes=scale_boxes(found.boxes, one.hw, (photo.height, photo.width)))

@@ -17,11 +17,13 @@ from glip_core import Detections, Detector, EncodedPrompt, InputError, Prompt, R
 from glip_core.checkpoint import find_weights
 from glip_core.config import DetectorConfig, get_config
 from glip_core.detection.losses import LOSSES, Normalisers
+from glip_core.detector import GLIP
+from glip_core.detector.grounding import ground_features
 from glip_core.files import file_sha256
 from glip_core.modes import PROMPT_OFFSET, TuningMode
 from glip_core.modes.base import CLASS_LAYER
 from glip_core.preprocess import pad_batch, resized_hw, to_tensor
-from odinw_bench.models.base import AnyPrompt, ModelFacts, ModelInput
+from odinw_bench.models.base import AnyPrompt, ModelFacts, ModelInput, Phrases
 from odinw_bench.models.inputs import FrozenFeatures, PreparedImage, join_levels, join_text
 from odinw_bench.models.registry import preset_facts
 from odinw_bench.models.tunable import OptimiserRates, Packed, TunableModel
@@ -104,6 +106,15 @@ class GlipModel(TunableModel):
         if isinstance(inputs[0], PreparedImage):
             return self.network.detect(self._pixels(inputs), sizes, prompt)
         return self.network.detections_from_raw(self._raw(inputs, prompt), sizes, prompt)
+
+    @torch.no_grad()
+    def ground_sentences(self, one: ModelInput, sentences: Sequence[tuple[str, Phrases]]) -> list[Detections]:
+        """See :class:`Model`."""
+        network = self.network
+        if not isinstance(network, GLIP) or not isinstance(one, PreparedImage):
+            return super().ground_sentences(one, sentences)
+        levels = network.encode_image(self._pixels([one]))
+        return [ground_features(network, levels, one.hw, sentence, phrases) for sentence, phrases in sentences]
 
     def eval(self) -> None:
         """See :class:`Model`."""

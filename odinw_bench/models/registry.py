@@ -37,7 +37,8 @@ def model_facts(model: str) -> ModelFacts:
 def preset_facts(config: DetectorConfig) -> ModelFacts:
     """The facts of one of our presets."""
     modes = [name for name, mode in known_modes().items() if config.has_text or not mode.needs_text]
-    return ModelFacts(config.name, has_text=config.has_text, nano=config.family == "nano", modes=modes)
+    nano = config.family == "nano"
+    return ModelFacts(config.name, has_text=config.has_text, nano=nano, modes=modes, grounds=config.has_text)
 
 
 def find_model(model: str) -> type[Model]:

@@ -156,6 +156,22 @@ def test_predict(cli, photo, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--ground", "he rides it"), "no noun phrase found"),
+        (("--ground", "a dog", "--phrases", "a cat"), "does not stand in the sentence"),
+        (("--ground", "[a dog"), "brackets"),
+        (("--ground", "a dog", "--prompt", "dog"), "give one of them"),
+        (("--phrases", "dog"), "--ground"),
+        (("--ground", "a dog", "--parser", "mine"), "unknown phrase parser"),
+        (("--ground", "a dog", "--model", "dyhead-nano"), "reads no prompts"),
+    ],
+)
+def test_predict_a_sentence(cli, photo, tmp_path, arguments, says):
+    assert says in cli("predict", photo, *arguments, "--out", tmp_path / "out").refused()
+
+
 def test_predict_into_a_place_that_cannot_be_written(cli, photo, tmp_path):
     (tmp_path / "file").write_text("")
     assert "cannot write" in cli("predict", photo, "--prompt", "cat", "--out", tmp_path / "file").refused()

@@ -161,6 +161,32 @@ def test_predict_draws_and_writes(cli, pets, tmp_path):
     assert scores == sorted(scores, reverse=True)
 
 
+def test_predict_the_phrases_of_a_sentence(cli, pets, tmp_path):
+    photo = pets / "test" / "1.jpg"
+    answer = cli("predict", photo, "--ground", "a cat left of two red balls", "--out", tmp_path)
+    assert answer.code == 0, answer.err
+    written = json.loads((tmp_path / "1.boxes.json").read_text())
+    assert (written["sentence"], written["phrases_by"]) == ("a cat left of two red balls", "rules")
+    assert [(one["text"], one["spans"]) for one in written["phrases"]] == [
+        ("a cat", [[0, 5]]),
+        ("two red balls", [[14, 27]]),
+    ]
+    for one in written["phrases"]:
+        scores = [box["score"] for box in one["boxes"]]
+        assert scores == sorted(scores, reverse=True)
+    with Image.open(tmp_path / "1.boxes.png") as picture, Image.open(photo) as plain:
+        assert picture.height / picture.width > plain.height / plain.width  # the sentence is below
+    for marked in (("--ground", "[a cat] left of two [red balls]"), ("--ground", "a cat left of two red balls")):
+        chosen = ("--phrases", "red balls; cat") if "[" not in marked[1] else ()
+        assert cli("predict", photo, *marked, *chosen, "--out", tmp_path).code == 0
+        written = json.loads((tmp_path / "1.boxes.json").read_text())
+        assert written["sentence"] == "a cat left of two red balls"
+        assert written["phrases_by"] == "given"
+        assert {one["text"] for one in written["phrases"]} == (
+            {"cat", "red balls"} if chosen else {"a cat", "red balls"}
+        )
+
+
 def test_predict_with_what_a_run_tuned(cli, tmp_path):
     """With the offset that was tuned, and not only its prompt."""
     strong = (
