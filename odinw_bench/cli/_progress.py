@@ -11,10 +11,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from odinw_bench.cli._console import number, write_line
 from odinw_bench.runs.launchers import Outcome
+from odinw_bench.runs.record import RunRecord
 from odinw_bench.utils.escape import visible
 
 LINE_SECONDS = 30.0
 """When piped, a run in progress says where it is this often at most."""
+
+
+def _result(record: RunRecord) -> str:
+    return f"{record.headline} {number(record.result)}"
 
 
 class GridProgress:
@@ -84,7 +89,7 @@ class GridProgress:
             elif self.lines:
                 self._line(f"[{self.ended}/{len(self.names)}] {self.names[index]}: failed like {names[0]}")
         elif self.lines and outcome.record is not None:
-            self._line(f"[{self.ended}/{len(self.names)}] {self.names[index]}: AP {number(outcome.record.ap)}")
+            self._line(f"[{self.ended}/{len(self.names)}] {self.names[index]}: {_result(outcome.record)}")
 
     def print_errors(self) -> None:
         """Print at the end the errors that were not printed at once."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from odinw_bench.cli._console import console, number, print_json, table
+from odinw_bench.evaluation import evaluation_of
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.record import RunRecord
 
-_NUMBERS = ("AP", "AP50", "tune s", "test s", "trainable")
-_COLUMNS = ("model", "dataset", "mode", "shots", "seed", *_NUMBERS)
+_COSTS = ("tune s", "test s", "trainable")
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,19 @@ def print_results(results: Sequence[Result], *, eval_split: str, as_json: bool) 
         print_json([_json(result) for result in results])
         return
     suites = sorted({result.cell.task.suite for result in results})
-    title = f"{', '.join(suites)}: AP in percent on '{eval_split}'"
+    shown = _shown(results)
+    title = f"{', '.join(suites)}: {shown[0]} in percent on '{eval_split}'"
     if suites == ["mini"]:
         title += " (drawn miniature; not comparable with ODinW's numbers)"
-    rows = [_row(result) for result in results] + _means(results)
-    console().print(table(title, _COLUMNS, rows, numbers=_NUMBERS))
+    rows = [_row(result, shown) for result in results] + _means(results, shown)
+    numbers = (*shown, *_COSTS)
+    console().print(table(title, ("model", "dataset", "mode", "shots", "seed", *numbers), rows, numbers=numbers))
+
+
+def _shown(results: Sequence[Result]) -> Sequence[str]:
+    """The metrics of the table, the headline first; those of all evaluations that the tasks are tested by."""
+    names = [name for result in results for name in evaluation_of(result.cell.task).shown]
+    return tuple(dict.fromkeys(names))
 
 
 def _json(result: Result) -> dict[str, Any]:
@@ -50,24 +58,23 @@ def _json(result: Result) -> dict[str, Any]:
     return {"folder": str(result.cell.folder), "error": result.error, "record": brief}
 
 
-def _row(result: Result) -> list[str]:
+def _row(result: Result, shown: Sequence[str]) -> list[str]:
     spec, record = result.cell.spec, result.record
     start = [spec.model, result.cell.dataset, spec.mode, str(spec.shots), str(spec.seed)]
     if record is None:
-        return [*start, "failed", "", "", "", ""]
+        return [*start, "failed", *[""] * (len(shown) - 1 + len(_COSTS))]
     metrics, cost = record.metrics, record.cost
     tuned = cost.get("tuned_parameters")
     return [
         *start,
-        number(record.ap),
-        number(metrics.get("AP50")),
+        *(number(metrics.get(name)) for name in shown),
         number(cost.get("tune_seconds")),
         number(cost.get("test_seconds")),
         "-" if tuned is None else f"{tuned:,}",
     ]
 
 
-def _means(results: Sequence[Result]) -> list[list[str]]:
+def _means(results: Sequence[Result], shown: Sequence[str]) -> list[list[str]]:
     """A mean row per model, mode, shots and seed that has several datasets, all of them done."""
     groups: dict[tuple[str, ...], list[Result]] = defaultdict(list)
     for result in results:
@@ -78,7 +85,7 @@ def _means(results: Sequence[Result]) -> list[list[str]]:
         records = [result.record for result in members if result.record is not None]
         if len(members) < 2 or len(records) < len(members):
             continue
-        means = [_mean([record.metrics.get(name) for record in records]) for name in ("AP", "AP50")]
+        means = [_mean([record.metrics.get(name) for record in records]) for name in shown]
         means += [_mean([record.cost.get(name) for record in records]) for name in ("tune_seconds", "test_seconds")]
         rows.append([model, f"mean of {len(members)}", mode, shots, seed, *means, ""])
     return rows

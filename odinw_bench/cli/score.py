@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -51,6 +51,7 @@ def score(
     """
     from odinw_bench.datasets.names import load_tasks, task_labels
     from odinw_bench.datasets.registry import load_suite
+    from odinw_bench.evaluation import COCO, evaluation_of
     from odinw_bench.metrics.extra import extra_metrics
     from odinw_bench.runs.external import ExternalRun, find_predictions
     from odinw_bench.runs.external import score as score_task
@@ -80,12 +81,14 @@ def score(
     if as_json:
         print_json({"records": [record.to_json() for record in records], "missing": missing})
         return
-    names = ("AP", "AP50", "AR100")
+    evaluations = [evaluation_of(task) for task in tasks]
+    coco = all(one.name == COCO for one in evaluations)
+    names = ("AP", "AP50", "AR100") if coco else tuple(dict.fromkeys(name for one in evaluations for name in one.shown))
     rows = [
-        [label, *(number(record.metrics[name]) for name in names)]
+        [label, *(number(record.metrics.get(name)) for name in names)]
         for label, record in zip(scored, records, strict=True)
     ]
-    means = [[record.metrics[name] for record in records] for name in names]
+    means: list[list[Any]] = [[record.metrics.get(name) for record in records] for name in names]
     if len(records) > 1 and all(value is not None for column in means for value in column):
         rows.append([f"mean of {len(records)}", *(number(sum(column) / len(column)) for column in means)])
     title = f"{what.model}, {what.mode}, {what.shots} shots: percent on '{what.eval_split}'"

@@ -54,7 +54,14 @@ def _files(record: RunRecord) -> str:
 
 
 def _metrics(record: RunRecord) -> list[list[str]]:
-    rows = [[name, number(value)] for name, value in record.metrics.items() if name != "per_class"]
+    rows = []
+    for name, value in record.metrics.items():
+        if name == "per_class":
+            continue
+        if isinstance(value, Mapping):  # such as the recalls of each type of phrase
+            rows += [[f"{name} {part}", number(inner)] for part, inner in value.items()]
+        else:
+            rows.append([name, number(value)])
     return rows + [[f"AP {name}", number(value)] for name, value in record.per_class.items()]
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from glip_core.errors import InputError
 from odinw_bench.datasets.annotations import Annotations, ImageId, read_annotations, trainable_ids
+from odinw_bench.datasets.task import TaskClass
 from odinw_bench.utils.io import canonical_json, sha256_bytes
 from odinw_bench.utils.text import shorten
 
@@ -67,6 +68,10 @@ class Split:
     def classes(self) -> dict[str, str]:
         """Name of each category by its id, as text: what records name the keys of ``per_class`` by."""
         return {str(key): name for key, name in zip(self.category_ids, self.class_names, strict=True)}
+
+    def task_classes(self) -> tuple[TaskClass, ...]:
+        """The categories as a task's classes, for a task that takes them from its annotations."""
+        return tuple(TaskClass(name, key) for key, name in zip(self.category_ids, self.class_names, strict=True))
 
     @property
     def notes(self) -> list[str]:

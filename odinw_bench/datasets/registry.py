@@ -7,9 +7,11 @@ from pathlib import Path
 
 from glip_core.errors import InputError, nearest
 from odinw_bench.datasets import folder as folder_tasks
+from odinw_bench.datasets.suites import LOADERS
 from odinw_bench.datasets.task import BUILT_IN_SUITES, Source, SplitPaths, Task, TaskClass
 from odinw_bench.datasets.taskfile import read_task
 from odinw_bench.utils.paths import tasks_folder
+from odinw_bench.utils.plugins import load_object
 from odinw_bench.utils.text import shorten
 
 __all__ = ["SUITES", "Source", "SplitPaths", "Task", "TaskClass", "list_tasks", "load_suite", "load_task"]
@@ -21,7 +23,7 @@ def load_suite(suite: str | Path) -> list[Task]:
     """All tasks of a suite, sorted by name.
 
     Args:
-        suite: ``mini``, ``odinw13``, ``odinw35``, or the path of a folder that holds COCO data sets.
+        suite: one of :data:`SUITES`, or the path of a folder that holds COCO data sets.
 
     Raises:
         InputError: there is no such suite or folder, or one of its tasks is unusable.
@@ -72,6 +74,8 @@ def load_task(name: str | Path, suite: str | Path = "odinw13") -> Task:
 def _built_in(suite: str) -> tuple[Task, ...]:
     if suite == "mini":
         return _miniature()
+    if suite in LOADERS:
+        return tuple(sorted(load_object(LOADERS[suite], "suite", here=False)(), key=lambda task: task.name))
     folder = tasks_folder()
     files = sorted(folder.glob("*.yaml")) + sorted(folder.glob("odinw35/*.yaml"))
     if not files:

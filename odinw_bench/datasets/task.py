@@ -79,12 +79,14 @@ class Source:
         hub: the official zip.
         roboflow: the export it was made from.
         page: its public web page.
+        format: of the annotation files; a name of :data:`odinw_bench.datasets.sources.FORMATS`.
     """
 
     kind: Literal["official", "folder", "miniature"] = "official"
     hub: HubFile | None = None
     roboflow: Roboflow | None = None
     page: str | None = None
+    format: str = "coco"
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,9 @@ class Task:
         prompt_style: the prompt of the suite's official task file: ``names``, or ``written`` where that file has a
             hand-written caption, which it then uses zero-shot and in tuning.
         attributes: words for the prompt search beside its own, by what they describe (``colour``, ``place`` ...).
+        evaluation: how it is tested; a name of :data:`odinw_bench.evaluation.EVALUATIONS`.
+        tested_on: the split that is reported where ``test`` is asked for: some data sets have no labels for theirs.
+        selected_on: the split that tuning selects on; empty: ``eval_split``.
     """
 
     name: str
@@ -125,6 +130,18 @@ class Task:
     notes: tuple[str, ...] = ()
     prompt_style: PromptStyle = "names"
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    evaluation: str = "coco"
+    tested_on: str = "test"
+    selected_on: str = ""
+
+    @property
+    def selection_split(self) -> str:
+        """The split that tuning selects on."""
+        return self.selected_on or self.eval_split
+
+    def split_named(self, name: str) -> str:
+        """The split that is reported where one of this name is asked for."""
+        return self.tested_on if name == "test" and "test" not in self.splits else name
 
     @property
     def class_names(self) -> list[str]:

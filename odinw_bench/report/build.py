@@ -12,6 +12,7 @@ from odinw_bench.report.analysis import fusion_section
 from odinw_bench.report.averages import Suite, split_suites
 from odinw_bench.report.coverage import failed_section, missing_section, provenance_section
 from odinw_bench.report.document import Gallery, Report, Section, listed
+from odinw_bench.report.evaluations import evaluation_sections
 from odinw_bench.report.gallery import gallery
 from odinw_bench.report.load import load_runs
 from odinw_bench.report.markup import to_csv, to_latex, to_markdown
@@ -73,13 +74,15 @@ def build_report(settings: ReportSettings, say: Say = lambda _: None) -> list[Pa
     """
     builders = [*SECTIONS, *added_sections(settings.sections)]  # first, since reading the records may take a minute
     runs = load_runs(settings.results)
-    say(f"{len(runs.done) + len(runs.failed)} records")
+    say(f"{len(runs.done) + len(runs.failed) + len(runs.others)} records")
     suites = [with_published_prompts(suite) for suite in split_suites(runs)]
     sections = [_suite_section(suite, builders, settings, say) for suite in suites]
     fusion = fusion_section(_profiles(settings.results, runs.notes))
     searched = search_section(find_searches(settings.results, runs.notes))
     sections += [section for section in (searched, fusion) if section]
-    sections.append(provenance_section(runs))
+    if suites:
+        sections.append(provenance_section(runs))
+    sections += evaluation_sections(runs.others)
     report = Report(settings.title, _opening(suites), sections)
     written = _write(report, settings.out, PAGE)
     return written + _write(published_page(), settings.out, PUBLISHED_PAGE) if _any_real(suites) else written

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +47,15 @@ class Runs:
         failed: the same of the runs that failed, with ``error``.
         classes: a row per run and class: ``run`` (index in ``done``), ``name``, ``AP``.
         notes: what was passed over, and why.
+        others: finished runs of other evaluations than COCO's, with the folder of each relative to the results; they
+            are in none of the tables.
     """
 
     done: pd.DataFrame
     failed: pd.DataFrame
     classes: pd.DataFrame
     notes: list[str]
+    others: list[tuple[str, RunRecord]] = field(default_factory=list)
 
 
 def load_runs(results: Path) -> Runs:
@@ -71,7 +74,7 @@ def load_runs(results: Path) -> Runs:
     classes: list[tuple[int, str, float]] = []
     notes: list[str] = []
     unreadable: list[Unreadable] = []
-    found = list(find_records(results, unreadable))
+    found, others = split_evaluations(list(find_records(results, unreadable)), results)
     datasets = dataset_names([record for _, record in found])
     for (folder, record), dataset in zip(found, datasets, strict=True):
         classes += [(len(rows), name, _number(ap)) for name, ap in record.per_class.items()]
@@ -79,6 +82,8 @@ def load_runs(results: Path) -> Runs:
             notes.append(f"{folder.relative_to(results)} has lost files of its run: {damage}")
         rows.append(_row(str(folder.relative_to(results)), record, dataset))
     notes += [f"passed over {one.folder.relative_to(results)}: {one.reason}" for one in unreadable]
+    if not rows and others:
+        return Runs(*_nothing(), notes, others)
     if not rows and unreadable:
         raise InputError(f"no readable run record in '{results}'; {notes[0]}")
     if not rows:
@@ -94,7 +99,26 @@ def load_runs(results: Path) -> Runs:
     done = done[done["AP"].notna()]
     table = pd.DataFrame(classes, columns=["run", "name", "AP"])
     failed = _not_redone(frame[~finished], done)
-    return Runs(done, failed, table[table["run"].isin(done.index)].dropna(), notes + _data_notes(done))
+    return Runs(done, failed, table[table["run"].isin(done.index)].dropna(), notes + _data_notes(done), others)
+
+
+def split_evaluations(
+    found: list[tuple[Path, RunRecord]], results: Path
+) -> tuple[list[tuple[Path, RunRecord]], list[tuple[str, RunRecord]]]:
+    """The records that were tested by COCO's AP, and the finished ones that were not."""
+    coco = [(folder, record) for folder, record in found if not record.evaluation]
+    others = [
+        (str(folder.relative_to(results)), record) for folder, record in found if record.evaluation and record.is_done
+    ]
+    return coco, others
+
+
+def _nothing() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The tables of no runs."""
+    names = [*CONFIG, "dataset", "seed", "status", "folder", "error", *METRICS, *COSTS, *_ENVIRONMENT]
+    names += ["protocol", "hyperparameters", "test_sha256", "weights_sha256", "eval_split", "leaks", "finished"]
+    empty = pd.DataFrame(columns=names)
+    return empty, empty.copy(), pd.DataFrame(columns=["run", "name", "AP"])
 
 
 def _row(folder: str, record: RunRecord, dataset: str) -> dict[str, Any]:

@@ -182,6 +182,12 @@ def compare_pairs(
                 f"'{a.folder}' and '{b.folder}' were tested on different data: their annotations have the hashes "
                 f"{a.test_sha256[:12]} and {b.test_sha256[:12]}"
             )
+        for run in (a, b):
+            if run.record.evaluation:
+                raise InputError(
+                    f"'{run.folder}' was tested by {run.record.evaluation['name']}: only runs that were tested by "
+                    "COCO's AP can be compared by resampling; 'odinw-bench show' prints the metrics of one"
+                )
         say(f"{suite}/{dataset}: {samples} resamples")
         sha256 = a.test_sha256 or b.test_sha256
         test = open_test_data(

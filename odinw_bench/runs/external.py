@@ -13,7 +13,7 @@ from glip_core.files import file_sha256
 from odinw_bench.datasets.coco import annotation_notes
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.datasets.task import Task
-from odinw_bench.metrics.extra import evaluate_all
+from odinw_bench.evaluation import evaluation_of, recorded_evaluation
 from odinw_bench.runs.claims import claim, tidy
 from odinw_bench.runs.environment import environment, now
 from odinw_bench.runs.record import SCHEMA, RunRecord, is_done, read_record, write_record
@@ -104,7 +104,7 @@ def score(
     split = open_split(task, external.eval_split, data_root)
     found = _listed(read_json(predictions, what="predictions file"), predictions)
     try:
-        metrics = evaluate_all(split.annotations, found, extra)
+        metrics = evaluation_of(task).score(task, split, found, extra)
         check_encodable(found)  # fields that nobody reads go into the record's copy, too
     except InputError as error:
         raise InputError(f"'{predictions}': {error}") from error
@@ -122,7 +122,8 @@ def score(
         "precision": "fp32",
         "eval_split": external.eval_split,
     }
-    digest = sha256_bytes(canonical_json([spec, split.sha256, found]))
+    evaluated = list(recorded_evaluation(task).values())  # none for COCO's: as before there were others
+    digest = sha256_bytes(canonical_json([spec, split.sha256, found, *evaluated]))
     name = f"{external.mode}-{external.shots}shot-seed{external.seed}-{digest[:8]}"
     folder = results / task.suite / external.model / task.name / name
     if is_done(folder) and not force:
@@ -130,6 +131,7 @@ def score(
         return read_record(folder)
     with claim(folder) as claimed, claimed.writing() as scratch:
         record = _record(spec, digest, metrics, {external.eval_split: split.sha256}, len(split))
+        record |= recorded_evaluation(task)
         record["data"]["classes"] = split.classes
         if task.root is not None:
             record["data"]["folder"] = str(task.root)

@@ -11,6 +11,7 @@ from glip_core.errors import InputError
 from odinw_bench.datasets.names import identity
 from odinw_bench.datasets.registry import list_tasks
 from odinw_bench.datasets.task import PromptStyle, Task
+from odinw_bench.evaluation import evaluation_of
 from odinw_bench.models import find_mode, model_facts
 from odinw_bench.runs.spec import MODES, UNTUNED, RunSpec, Shots
 from odinw_bench.utils.io import canonical_json
@@ -77,7 +78,8 @@ class Grid:
             seeds=grid.seed,
             base=same,
         )
-        specs = each_once(specs, find_task)
+        specs, refused = allowed(each_once(specs, find_task), find_task)
+        notes += refused
         kept, unwritten = with_hand_written(specs, find_task)
         if not unwritten or not kept:  # asked for alone, it is an error that says what to do
             return specs, notes
@@ -105,6 +107,23 @@ def each_once(specs: Sequence[RunSpec], find_task: Callable[[str, str], Task]) -
                 key = ("unknown", spec.dataset)  # whoever prepares the cell says what is wrong
             again[spec.dataset] = first.setdefault(key, spec.dataset) != spec.dataset
     return [spec for spec in specs if not again[spec.dataset]]
+
+
+def allowed(specs: Sequence[RunSpec], find_task: Callable[[str, str], Task]) -> tuple[list[RunSpec], list[str]]:
+    """The cells without those in modes that their task's evaluation is not for, and why; all, if none would be left."""
+    kept, notes = [], []
+    for spec in specs:
+        try:
+            task = find_task(spec.dataset, spec.suite)
+        except InputError:  # whoever prepares the cell says what is wrong
+            kept.append(spec)
+            continue
+        try:
+            evaluation_of(task).check_mode(task, spec.mode)
+            kept.append(spec)
+        except InputError as error:
+            notes.append(str(error))
+    return (kept, list(dict.fromkeys(notes))) if kept else (list(specs), [])
 
 
 def with_hand_written(

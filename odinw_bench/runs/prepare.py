@@ -12,6 +12,7 @@ from odinw_bench.datasets.picture_hashes import pictures_sha256
 from odinw_bench.datasets.prompts import prompt_style, prompt_to_json, task_prompt
 from odinw_bench.datasets.store import SplitStore
 from odinw_bench.engine.recipes import check_overrides, hyperparameters
+from odinw_bench.evaluation import COCO, evaluation_of
 from odinw_bench.models import find_mode, find_model
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.record import is_done, read_record
@@ -44,10 +45,16 @@ def prepare(
     """
     splits = splits or SplitStore(data_root)
     task = splits.task(spec.dataset, spec.suite)
-    style = spec.prompt_style if spec.facts.has_text else "names"  # a class head reads no prompt
-    prompt = task_prompt(task, spec.mode, spec.attributes, style=style)
+    evaluation = evaluation_of(task)
+    evaluation.check_mode(task, spec.mode)
     if spec.eval_split == OFFICIAL_SPLIT:  # the same run as with the name of the split
         spec = replace(spec, eval_split=task.eval_split)
+    if spec.eval_split != task.split_named(spec.eval_split):
+        spec = replace(spec, eval_split=task.split_named(spec.eval_split))
+    if not task.classes:  # they are in the annotations alone
+        task = replace(task, classes=splits.open(task, spec.eval_split).task_classes())
+    style = spec.prompt_style if spec.facts.has_text else "names"  # a class head reads no prompt
+    prompt = task_prompt(task, spec.mode, spec.attributes, style=style)
     selected_on = None
     train = validation = few_shot = settings = leaks = None
     if spec.mode in UNTUNED:
@@ -63,9 +70,9 @@ def prepare(
         train, few_shot = splits.subset(task, "train", spec.shots, spec.seed, shuffled=shuffled)
         leaks = splits.leaks(task, spec.eval_split)
         if settings.few_shot_validation:
-            validation, selected_on = splits.subset(task, task.eval_split, spec.shots, spec.seed)
+            validation, selected_on = splits.subset(task, task.selection_split, spec.shots, spec.seed)
         else:
-            validation = splits.open(task, task.eval_split)
+            validation = splits.open(task, task.selection_split)
         if not train.trainable_ids():
             raise InputError(f"the training split of '{task.name}' has no image with a usable box")
     test = splits.open(task, spec.eval_split)
@@ -79,6 +86,8 @@ def prepare(
         "prompt": prompt_to_json(prompt),
         "hyperparameters": settings.to_json() if settings else None,
     }
+    if evaluation.name != COCO:  # as before there were others
+        identities["evaluation"] = evaluation.identity(task)
     pictures = {name: found for name, split in used.items() if split and (found := pictures_sha256(split)) is not None}
     digest = spec.digest(identities | ({"pictures": pictures} if pictures else {}))
     folder = Path(results) / spec.folder_name(task.suite, task.name, digest)

@@ -122,17 +122,25 @@ def number(
     return value
 
 
-def check_metrics(metrics: Mapping[str, Any]) -> None:
-    """Check that COCO's metrics are percentages or null, the others numbers or null, and that there is an AP.
+def check_metrics(metrics: Mapping[str, Any], headline: str = "AP", *, objects: bool = False) -> None:
+    """Check that COCO's metrics are percentages or null, the others numbers or null, and that the headline is there.
+
+    Args:
+        metrics: of a record.
+        headline: the metric that tables show, a percentage.
+        objects: there may be objects of numbers among them, as other evaluations than COCO's give.
 
     Raises:
         InputError: one is not.
     """
-    if "AP" not in metrics:
-        raise InputError("metrics.AP is missing")
-    for name in metrics:
-        if name in COCO - {"per_class"}:
+    if headline not in metrics:
+        raise InputError(f"metrics.{headline} is missing")
+    for name, value in metrics.items():
+        if name in {headline, *COCO} - {"per_class"}:
             number(metrics, name, "metrics.", high=100)
+        elif objects and isinstance(value, Mapping) and name != "per_class":
+            for part in value:
+                number(value, part, f"metrics.{name}.", low=-math.inf)
         elif name != "per_class":
             number(metrics, name, "metrics.", low=-math.inf)
     per_class = mapping(metrics, "per_class", "metrics.")

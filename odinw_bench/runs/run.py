@@ -13,6 +13,7 @@ from odinw_bench.datasets.coco import annotation_notes
 from odinw_bench.engine.cache_settings import MEMORY_ONLY, CacheSettings
 from odinw_bench.engine.checkpoint import Resume
 from odinw_bench.engine.distributed import SINGLE_PROCESS, DistributedContext
+from odinw_bench.evaluation import recorded_evaluation
 from odinw_bench.models import Model
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.claims import BusyError, Claim, LockLostError, claim, is_full, resume_path, tidy
@@ -190,6 +191,7 @@ def _new_record(cell: Cell, device: str, *, tf32: bool | None = None) -> dict[st
         "schema": SCHEMA,
         "spec": spec.to_json() | {"suite": task.suite, "dataset": task.name},
         "digest": cell.digest,
+        **recorded_evaluation(task),
         "status": "failed",
         "metrics": None,
         "cost": None,

@@ -82,6 +82,7 @@ class RunRecord(Mapping[str, Any]):
         folder: of the record; None: it was read from no file.
         spec: what was run.
         status: ``done`` or ``failed``.
+        evaluation: how it was tested: ``name``, ``headline``, ``shown`` and what else identifies it; empty: COCO's AP.
         metrics: percentages 0..100 or None by name, and ``per_class``; empty where the run failed.
         cost: seconds, bytes and counts; empty where the run failed or was not tuned here.
         data: numbers of images, hashes of the annotations.
@@ -96,6 +97,7 @@ class RunRecord(Mapping[str, Any]):
     folder: Path | None
     spec: RecordedSpec
     status: str
+    evaluation: Mapping[str, Any]
     metrics: Mapping[str, Any]
     cost: Mapping[str, Any]
     data: Mapping[str, Any]
@@ -122,8 +124,12 @@ class RunRecord(Mapping[str, Any]):
         if status not in ("done", "failed"):
             raise InputError(f"status must be 'done' or 'failed', not {shorten(status)}")
         metrics, cost = fields.mapping(content, "metrics"), fields.mapping(content, "cost")
+        evaluation = fields.mapping(content, "evaluation")
+        headline = "AP" if not evaluation else fields.text(evaluation, "headline", "evaluation.")
+        if evaluation:
+            fields.text(evaluation, "name", "evaluation.")
         if status == "done" or metrics:
-            fields.check_metrics(metrics)
+            fields.check_metrics(metrics, headline, objects=bool(evaluation))
         fields.check_cost(cost)
         data, protocol = fields.mapping(content, "data"), fields.mapping(content, "protocol")
         fields.optional_text(data, "folder", "data.")
@@ -149,6 +155,7 @@ class RunRecord(Mapping[str, Any]):
             folder=folder,
             spec=RecordedSpec.from_json(fields.mapping(content, "spec")),
             status=status,
+            evaluation=evaluation,
             metrics=metrics,
             cost=cost,
             data=data,
@@ -163,6 +170,16 @@ class RunRecord(Mapping[str, Any]):
     def ap(self) -> float | None:
         """AP in percent; None where the run failed or its test split holds nothing to find."""
         return self.metrics.get("AP")
+
+    @property
+    def headline(self) -> str:
+        """The metric that tables show: AP, or what takes its place in the record's evaluation."""
+        return str(self.evaluation.get("headline", "AP"))
+
+    @property
+    def result(self) -> float | None:
+        """The headline metric in percent; None where the run failed or there was nothing to find."""
+        return self.metrics.get(self.headline)
 
     @property
     def per_class(self) -> dict[str, float | None]:

@@ -17,9 +17,8 @@ from odinw_bench.engine.distributed import DistributedContext
 from odinw_bench.engine.feature_store import make_cache
 from odinw_bench.engine.length import Length
 from odinw_bench.engine.micro_batch import MicroBatching
-from odinw_bench.engine.predict import detect_split
 from odinw_bench.engine.train import Tuned, tune
-from odinw_bench.metrics.extra import evaluate_all
+from odinw_bench.evaluation import Conditions, evaluation_of
 from odinw_bench.models import Model, TunableModel, find_mode
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.environment import peak_memory
@@ -94,19 +93,12 @@ class Work:
             self.say(f"test image {seen}/{len(self.distributed.shard(cell.test.image_ids))}")
 
         micro_batching = MicroBatching()
-        predictions = detect_split(
-            model,
-            cell.prompt,
-            cell.test,
-            precision=cell.spec.precision,
-            distributed=self.distributed,
-            micro_batching=micro_batching,
-            on_images=count,
-            on_wait=waits.append,
-        )
+        evaluation = evaluation_of(cell.task)
+        conditions = Conditions(cell.spec.precision, self.distributed, micro_batching, count, waits.append)
+        predictions = evaluation.detect(model, cell.task, cell.prompt, cell.test, conditions)
         seconds = time.perf_counter() - started
         scored = time.perf_counter()
-        metrics = evaluate_all(cell.test.annotations, predictions, self.options.metrics)
+        metrics = evaluation.score(cell.task, cell.test, predictions, self.options.metrics)
         waited = sum(waits)
         stages = {"images": waited, "model": seconds - waited, "scoring": time.perf_counter() - scored}
         write_json(self.folder / "predictions.json", predictions, indent=None)

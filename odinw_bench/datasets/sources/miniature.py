@@ -1,10 +1,18 @@
-"""Data drawn on the spot: the embedded miniature suite."""
+"""Data drawn on the spot: the embedded miniature suites."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from odinw_bench.datasets.annotations import check_annotations
 from odinw_bench.datasets.coco import Split
+from odinw_bench.datasets.task import Task
 from odinw_bench.utils.io import canonical_json, sha256_bytes
+from odinw_bench.utils.plugins import load_object
+
+OTHERS: Mapping[str, str] = {}
+"""What opens the drawn suites beside ``mini``: by the suite's name, ``PACKAGE.MODULE:FUNCTION`` from a task and the
+name of a split to that split under the task's classes."""
 
 
 def open_split(task: str, split: str) -> Split:
@@ -20,3 +28,13 @@ def open_split(task: str, split: str) -> Split:
     annotations, load_image = render_split(task, split)
     data = check_annotations(annotations, where=f"miniature {task} {split}")
     return Split(data, load_image, sha256=sha256_bytes(canonical_json(annotations)))
+
+
+def open_other(task: Task, split: str) -> Split:
+    """Open a split of a drawn task of another suite than ``mini``.
+
+    Raises:
+        InputError: there is no such split.
+    """
+    found: Split = load_object(OTHERS[task.suite], "drawn suite", here=False)(task, split)
+    return found

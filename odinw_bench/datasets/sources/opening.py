@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -12,8 +13,17 @@ from odinw_bench.datasets.fewshot import pick_shots
 from odinw_bench.datasets.sources import files, miniature
 from odinw_bench.datasets.sources.files import DATA_ROOT_VARIABLE
 from odinw_bench.datasets.task import SplitPaths, Task
+from odinw_bench.utils.plugins import load_object
 
-__all__ = ["DATA_ROOT_VARIABLE", "draw_shots", "few_shot_subset", "is_present", "open_split"]
+__all__ = ["DATA_ROOT_VARIABLE", "FORMATS", "draw_shots", "few_shot_subset", "is_present", "open_split"]
+
+
+Opener = Callable[[Task, str, Path], Split]
+"""From a task, the name of one of its splits and the data root to the split under the task's classes."""
+
+FORMATS: Mapping[str, str] = {}
+"""What opens annotation files of other formats than COCO's: by ``Source.format``, ``PACKAGE.MODULE:FUNCTION``, an
+:data:`Opener`."""
 
 
 def open_split(task: Task, split: str, data_root: Path | str | None = None) -> Split:
@@ -35,8 +45,13 @@ def open_split(task: Task, split: str, data_root: Path | str | None = None) -> S
     paths = _paths(task, split)
     classes = [(entry.category_id, entry.name) for entry in task.classes]
     if task.source.kind == "miniature":
+        if task.suite in miniature.OTHERS:
+            return miniature.open_other(task, split)
         return miniature.open_split(task.name, split).with_classes(classes, where=f"miniature {task.name} {split}")
     root = files.root_of(task, data_root, wanted=paths.annotations)
+    if task.source.format in FORMATS:
+        opener: Opener = load_object(FORMATS[task.source.format], "format of annotations", here=False)
+        return opener(task, split, root)
     return files.open_split(task, paths, root).with_classes(classes, where=str(root / paths.annotations))
 
 

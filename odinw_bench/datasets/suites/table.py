@@ -1,0 +1,9 @@
+"""Which function makes the tasks of each suite. It is imported when the suite is asked for, and opens no data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+LOADERS: Mapping[str, str] = {}
+"""By the suite's name, ``PACKAGE.MODULE:FUNCTION`` that returns a list of tasks. The names are those of
+:data:`odinw_bench.datasets.task.BUILT_IN_SUITES`, but for ODinW's own and ``mini``."""

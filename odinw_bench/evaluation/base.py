@@ -1,0 +1,107 @@
+"""What a way of testing must be able to do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from glip_core.errors import InputError
+
+if TYPE_CHECKING:
+    from odinw_bench.datasets.coco import Split
+    from odinw_bench.datasets.task import Task
+    from odinw_bench.engine.distributed import DistributedContext
+    from odinw_bench.engine.micro_batch import MicroBatching
+    from odinw_bench.models import Model
+
+COCO = "coco"
+"""The evaluation of every task that names no other; records and digests do not mention it."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Under what conditions a split is detected in.
+
+    Attributes:
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        distributed: the processes that share the work; each gets all predictions.
+        micro_batching: how many images go through together where memory is short.
+        on_images: called with the number of images after every batch.
+        on_wait: called with the seconds for which the model waited for a batch's images.
+    """
+
+    precision: str
+    distributed: DistributedContext
+    micro_batching: MicroBatching
+    on_images: Callable[[int], None] | None = None
+    on_wait: Callable[[float], None] | None = None
+
+
+class Evaluation(ABC):
+    """A way of testing: from a model and a split to predictions, and from these to metrics.
+
+    Attributes:
+        name: as ``Task.evaluation`` names it.
+        headline: the metric that stands in AP's place in tables; a percentage.
+        shown: the metrics that tables print, headline first.
+        modes: the tuning modes it can be done in; None: all.
+        only_because: why there are no others, after "because".
+    """
+
+    name: ClassVar[str]
+    headline: ClassVar[str] = "AP"
+    shown: ClassVar[Sequence[str]] = ("AP",)
+    modes: ClassVar[Sequence[str] | None] = None
+    only_because: ClassVar[str] = ""
+
+    def check_mode(self, task: Task, mode: str) -> None:
+        """Refuse a mode that makes no sense here.
+
+        Raises:
+            InputError: it does not.
+        """
+        if self.modes is not None and mode not in self.modes:
+            raise InputError(
+                f"mode '{mode}' is not for '{task.name}': its evaluation '{self.name}' is done in "
+                f"{' and '.join(self.modes)} alone, because {self.only_because}"
+            )
+
+    def identity(self, task: Task) -> dict[str, Any]:
+        """What of this way of testing can change the numbers: part of a run's digest, but for COCO's."""
+        del task
+        return {"name": self.name}
+
+    @abstractmethod
+    def detect(self, model: Model, task: Task, prompt: Any, split: Split, conditions: Conditions) -> list[Any]:
+        """Predictions in every image of a split, as JSON for ``predictions.json``.
+
+        Args:
+            model: in any state; it is put into evaluation mode.
+            task: whose split it is.
+            prompt: of the run.
+            split: the images.
+            conditions: precision, processes, progress.
+
+        Raises:
+            InputError: an image cannot be read.
+        """
+
+    @abstractmethod
+    def score(self, task: Task, split: Split, predictions: Any, extra: Sequence[str] = ()) -> dict[str, Any]:
+        """The metrics of a record, :attr:`headline` among them: numbers (percent), None, or objects of these.
+
+        Args:
+            task: whose split it is.
+            split: the images with their ground truth.
+            predictions: as :meth:`detect` gives them, or of another program.
+            extra: metrics beside its own, as ``PACKAGE.MODULE:FUNCTION``.
+
+        Raises:
+            InputError: a prediction cannot be used.
+        """
+
+    def to_json(self, task: Task) -> Mapping[str, Any]:
+        """The record's ``evaluation``."""
+        return self.identity(task) | {"headline": self.headline, "shown": list(self.shown)}

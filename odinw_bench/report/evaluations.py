@@ -1,0 +1,87 @@
+"""Runs of other evaluations than COCO's: a section each, apart from ODinW's tables and averages."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+
+from odinw_bench.report.document import Column, Section, Table, number_cell, text_cell
+from odinw_bench.runs.record import RunRecord
+
+Found = Sequence[tuple[str, RunRecord]]
+"""Finished runs of one evaluation, each with its folder relative to the results."""
+
+SectionOf = Callable[[str, Found], Section]
+"""From an evaluation's name and its runs to its section."""
+
+
+def evaluation_sections(others: Found) -> list[Section]:
+    """A section for each evaluation that there are runs of, by its name."""
+    by_name: dict[str, list[tuple[str, RunRecord]]] = {}
+    for folder, record in others:
+        by_name.setdefault(str(record.evaluation["name"]), []).append((folder, record))
+    return [SECTIONS_OF.get(name, plain_section)(name, by_name[name]) for name in sorted(by_name)]
+
+
+def plain_section(name: str, found: Found) -> Section:
+    """The metrics that the records say are to be shown, and where they come from."""
+    return Section(
+        f"evaluation-{name}", f"Evaluation {name}", tables=[metrics_table(name, found), made_by(name, found)]
+    )
+
+
+def metrics_table(name: str, found: Found) -> Table:
+    """A row per task, split and configuration: the means over seeds of the shown metrics, in percent."""
+    shown = list(dict.fromkeys(metric for _, record in found for metric in record.evaluation.get("shown", ())))
+    shown = shown or [found[0][1].headline]
+    rows = [
+        [
+            *map(text_cell, key),
+            *(number_cell(mean([record.metrics.get(metric) for record in records])) for metric in shown),
+        ]
+        for key, records in grouped(found).items()
+    ]
+    columns = [
+        *map(Column, CONFIG),
+        *(Column(metric, numeric=True, hint="percent, mean over seeds") for metric in shown),
+    ]
+    return Table(f"{name}-metrics", "Metrics in percent", columns, rows)
+
+
+CONFIG = ("suite", "task", "split", "model", "mode", "shots", "seeds")
+"""The columns that say what a row is of."""
+
+
+def grouped(found: Found) -> Mapping[tuple[str, ...], list[RunRecord]]:
+    """The runs by :data:`CONFIG`, sorted; of two runs of one seed the newest counts."""
+    newest: dict[tuple[str, ...], dict[int, RunRecord]] = {}
+    for _, record in sorted(found, key=lambda one: (str(one[1].get("finished") or ""), one[0])):
+        spec = record.spec
+        key = (spec.suite, spec.dataset, spec.eval_split, spec.model, spec.mode, str(spec.shots))
+        newest.setdefault(key, {})[spec.seed if spec.shots != 0 else 0] = record
+    return {
+        (*key, ", ".join(map(str, sorted(runs))) if key[-1] != "0" else "-"): [runs[seed] for seed in sorted(runs)]
+        for key, runs in sorted(newest.items())
+    }
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None where a value is missing."""
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known and len(known) == len(values) else None
+
+
+def made_by(name: str, found: Found) -> Table:
+    """Versions, hardware and data of the runs."""
+    facts = ("odinw_bench", "git_revision", "torch", "device_name")
+    counts: dict[tuple[str, ...], int] = {}
+    for _, record in found:
+        key = (*(str(record.environment.get(fact) or "") for fact in facts), record.test_sha256[:16])
+        counts[key] = counts.get(key, 0) + 1
+    columns = [Column("runs", numeric=True), *map(Column, ("odinw-bench", "revision", "torch", "device", "test data"))]
+    rows = [[number_cell(counts[key], 0), *map(text_cell, key)] for key in sorted(counts)]
+    return Table(f"{name}-made-by", "Where the numbers come from", columns, rows)
+
+
+SECTIONS_OF: Mapping[str, SectionOf] = {}
+"""Sections of their own by the evaluation's name; others have :func:`plain_section`."""
