@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.ops import nms
 
 from glip_core.detection import boxes as box_ops
+from glip_core.detection.kernels import nms
 from glip_core.types import Detections, RawOutputs
 
 

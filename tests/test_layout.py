@@ -79,8 +79,8 @@ def test_the_core_knows_nothing_of_the_benchmark():
 
 
 def test_the_core_needs_few_packages():
-    allowed = {"glip_core", "torch", "torchvision", "timm", "transformers", "tokenizers", "safetensors"}
-    allowed |= {"huggingface_hub", "PIL", "numpy"}  # they come with transformers and torchvision
+    allowed = {"glip_core", "torch", "torchvision", "tokenizers", "safetensors"}
+    allowed |= {"huggingface_hub", "PIL", "numpy"}  # they come with tokenizers and torchvision
     allowed |= {"pandas", "supervision"}  # of Detections' to_pandas and to_supervision alone, imported when called
     allowed |= {"spacy"}  # another reader of noun phrases, imported when asked for
     for path in (ROOT / "glip_core").rglob("*.py"):

@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 from tokenizers import BertWordPieceTokenizer, Encoding
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel
 
 from glip_core.config import TextConfig
 from glip_core.errors import InputError
+from glip_core.modeling import cpu
+from glip_core.modeling.bert_layers import Bert
 from glip_core.prompt import Prompt
 from glip_core.types import TextFeatures
 
@@ -44,23 +45,6 @@ def load_tokenizer(vocabulary: Path) -> BertWordPieceTokenizer:
     return tokenizer
 
 
-def bert_config(config: TextConfig) -> BertConfig:
-    """The transformers configuration of a text encoder: post-norm, erf GELU, LayerNorm eps 1e-12."""
-    return BertConfig(
-        vocab_size=config.vocabulary,
-        hidden_size=config.width,
-        num_hidden_layers=config.layers,
-        num_attention_heads=config.heads,
-        intermediate_size=config.feedforward,
-        max_position_embeddings=config.positions,
-        hidden_act="gelu",
-        hidden_dropout_prob=config.dropout,
-        attention_probs_dropout_prob=config.dropout,
-        layer_norm_eps=1e-12,
-        attn_implementation="sdpa",
-    )
-
-
 class LanguageBackbone(nn.Module):
     """Prompts -> one feature vector per token.
 
@@ -72,7 +56,7 @@ class LanguageBackbone(nn.Module):
         super().__init__()
         self.config = config
         self.vocabulary = vocabulary
-        self.encoder = BertModel(bert_config(config), add_pooling_layer=False)
+        self.encoder = Bert(config)
 
     def tokenize(self, prompt: Prompt) -> Encoding:
         """Tokens of a prompt, [CLS] and [SEP] included.
@@ -132,5 +116,5 @@ class LanguageBackbone(nn.Module):
             ids[i, : len(row)] = torch.tensor(row)
             mask[i, : len(row)] = True
         ids, mask = ids.to(device), mask.to(device)
-        hidden: Tensor = self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state  # (P, T, D)
+        hidden: Tensor = self.encoder(ids, None if cpu.has_no_padding(mask) else mask)  # (P, T, D)
         return TextFeatures(embedded=hidden * mask[..., None], hidden=hidden, mask=mask)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import deform_conv2d
 
 from glip_core.modeling import cpu
 from glip_core.modeling.sampling import KERNEL, Sampling, full_precision
@@ -85,6 +84,8 @@ def deform_conv(
     full = full_precision(weight)
     samplings = [(offsets.to(full), mask.to(full)) for offsets, mask in samplings]
     if levels.table is None:
+        from torchvision.ops import deform_conv2d  # its package takes a second to import, and a CPU has no use for it
+
         weight, bias = weight.to(full), bias.to(full)
         with torch.autocast(weight.device.type, enabled=False):  # torchvision has no half-precision path under it
             return [

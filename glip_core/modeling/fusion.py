@@ -11,11 +11,10 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers.models.bert.modeling_bert import BertLayer
 
 from glip_core.config import FusionConfig, TextConfig
 from glip_core.modeling import cpu
-from glip_core.modeling.bert import bert_config
+from glip_core.modeling.bert_layers import Layer
 
 _LARGEST = 50000.0  # the official clamp of scores and features; it guards half precision
 
@@ -127,11 +126,6 @@ class Fusion(nn.Module):
         return fused, text
 
 
-def _clamp(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
-    """A forward hook."""
-    return output.clamp(-_LARGEST, _LARGEST)
-
-
 class LanguageLayer(nn.Module):
     """One BERT layer in which the fused tokens attend to each other.
 
@@ -141,19 +135,9 @@ class LanguageLayer(nn.Module):
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
-        settings = bert_config(config)
-        settings._attn_implementation = "sdpa"
-        self.layer = BertLayer(settings)
-        inner, outer = self.layer.intermediate, self.layer.output
-        for part in (inner.dense, inner, outer.dense, outer):
-            part.register_forward_hook(_clamp)
+        self.layer = Layer(config, limit=_LARGEST)
 
     def forward(self, text: Tensor, mask: Tensor) -> Tensor:
         """``[B, T, D]`` and bool ``[B or 1, T]`` -> ``[B, T, D]``."""
-        additive = None
-        if not cpu.has_no_padding(mask):
-            additive = torch.zeros(mask.shape, dtype=text.dtype, device=text.device)
-            additive = additive.masked_fill(~mask, torch.finfo(text.dtype).min)[:, None, None, :]
-            additive = additive.expand(text.shape[0], -1, text.shape[1], -1)
-        out = self.layer(text, attention_mask=additive)
-        return out[0] if isinstance(out, tuple) else out  # a tuple before transformers 5
+        out: Tensor = self.layer(text, None if cpu.has_no_padding(mask) else mask[:, None, None, :])
+        return out

@@ -4,31 +4,38 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from timm.layers import DropPath, Mlp
-from timm.models import swin_transformer as timm_swin
-from timm.models.swin_transformer import PatchMerging, window_partition, window_reverse
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from glip_core.config import SwinConfig
 from glip_core.modeling import cpu
 from glip_core.modeling.cpu import PixelLinear
+from glip_core.modeling.swin_parts import DropPath, Mlp, PatchMerging, join_windows, relative_positions, split_windows
 
 
-class WindowAttention(timm_swin.WindowAttention):
-    """timm's attention layer, with the way to compute it chosen at each call: its parameters and their names stay."""
+class WindowAttention(nn.Module):
+    """Attention within windows with a learned bias by relative position; the way to compute it is chosen at each call.
 
-    qkv: nn.Linear
-    proj: nn.Linear
+    Args:
+        width: C.
+        heads: number of heads.
+        window: side of a window, in tokens.
+    """
 
     def __init__(self, width: int, *, heads: int, window: int) -> None:
-        super().__init__(width, num_heads=heads, window_size=window)
-        self.qkv = PixelLinear.sharing(self.qkv)
-        self.proj = PixelLinear.sharing(self.proj)
+        super().__init__()
+        self.num_heads, self.scale = heads, (width // heads) ** -0.5
+        self.relative_position_bias_table = nn.Parameter(torch.empty((2 * window - 1) ** 2, heads))
+        self.relative_position_index: Tensor
+        self.register_buffer("relative_position_index", relative_positions(window), persistent=False)
+        self.qkv = PixelLinear(width, 3 * width)
+        self.proj = PixelLinear(width, width)
+        with torch.no_grad():  # normal, 0.02 wide; by its inverse, so that each value takes one draw in any torch
+            self.relative_position_bias_table.uniform_(-1, 1).erfinv_().mul_(0.02 * 2**0.5).clamp_(-2, 2)
 
     def position_bias(self) -> Tensor:
         """The learned bias of each pair of tokens, by their relative position; ``[1, heads, tokens, tokens]``."""
-        index: Tensor = self.relative_position_index  # (tokens, tokens)
+        index = self.relative_position_index  # (tokens, tokens)
         bias = self.relative_position_bias_table[index.flatten()].unflatten(0, index.shape)
         return bias.permute(2, 0, 1).contiguous()[None]
 
@@ -65,8 +72,9 @@ class WindowAttention(timm_swin.WindowAttention):
 class SwinBlock(nn.Module):
     """Attention within windows and an MLP, in the order of the detection Swin: pad to whole windows first, then roll.
 
-    timm's block rolls before it pads and shrinks windows that exceed the map, which gives other numbers at most
-    sizes. The zeros of the padding take part in attention; only regions that the roll brings together are kept apart.
+    Blocks for classification (timm's) roll before they pad and shrink windows that exceed the map, which gives other
+    numbers at most sizes. The zeros of the padding take part in attention; only regions that the roll brings together
+    are kept apart.
     """
 
     def __init__(self, width: int, *, heads: int, window: int, shift: int, drop_path: float) -> None:
@@ -76,9 +84,7 @@ class SwinBlock(nn.Module):
         self.attn = WindowAttention(width, heads=heads, window=window)
         self.drop_path1 = DropPath(drop_path) if drop_path else nn.Identity()
         self.norm2 = nn.LayerNorm(width)
-        self.mlp = Mlp(width, hidden_features=4 * width)
-        self.mlp.fc1 = PixelLinear.sharing(self.mlp.fc1)
-        self.mlp.fc2 = PixelLinear.sharing(self.mlp.fc2)
+        self.mlp = Mlp(width)
         self.drop_path2 = DropPath(drop_path) if drop_path else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,9 +101,9 @@ class SwinBlock(nn.Module):
         if shift:
             x = torch.roll(x, shifts=(-shift, -shift), dims=(1, 2))
             mask = shifted_window_mask(padded_height, padded_width, window, shift, x)
-        windows = window_partition(x, (window, window)).flatten(1, 2)  # (B * windows, window^2, C)
+        windows = split_windows(x, window).flatten(1, 2)  # (B * windows, window^2, C)
         windows = self.attn(windows, mask=mask).unflatten(1, (window, window))
-        x = window_reverse(windows, (window, window), padded_height, padded_width)
+        x = join_windows(windows, padded_height, padded_width)
         if shift:
             x = torch.roll(x, shifts=(shift, shift), dims=(1, 2))
         return x[:, :height, :width].contiguous()
@@ -110,7 +116,7 @@ def shifted_window_mask(height: int, width: int, window: int, shift: int, like: 
     for i, rows in enumerate(bands):
         for j, columns in enumerate(bands):
             region[rows, columns] = 3 * i + j
-    regions = window_partition(region[None, :, :, None], (window, window)).flatten(1)  # (windows, window^2)
+    regions = split_windows(region[None, :, :, None], window).flatten(1)  # (windows, window^2)
     apart = regions[:, None, :] != regions[:, :, None]
     return torch.where(apart, -100.0, 0.0).to(like.dtype)
 

@@ -89,7 +89,7 @@ def plain_encode_language(detector: GLIP, prompt: Prompt) -> TextFeatures:
     padded[0, : len(ids)] = torch.tensor(ids)
     mask = torch.arange(language.config.max_tokens)[None] < len(ids)
     padded, mask = padded.to(detector.device), mask.to(detector.device)
-    hidden = language.encoder(input_ids=padded, attention_mask=mask.long()).last_hidden_state
+    hidden = language.encoder(padded, mask)
     return TextFeatures(embedded=hidden * mask[..., None], hidden=hidden, mask=mask)
 
 

@@ -73,8 +73,8 @@ def language_layer() -> tuple[LanguageLayer, torch.Tensor, torch.Tensor]:
 
 
 def without_clamps(layer: LanguageLayer) -> LanguageLayer:
-    for module in layer.modules():
-        module._forward_hooks.clear()
+    for part in (layer.layer.intermediate, layer.layer.output):
+        part.limit = None
     return layer
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from glip_core import tuning
+from glip_core.modeling.bert_layers import SelfAttention
 from glip_core.modeling.fusion import CrossAttention
 from odinw_bench.models.glip import GlipModel
 from odinw_bench.models.inputs import PreparedImage
@@ -78,7 +79,9 @@ def test_three_images_with_berts_dropout_are_three_processes(subject, train, mod
     """Losses of one pass against those of a pass per image, over the same normalisers; float32 leaves 1e-4."""
     mode, (target,) = tuning.get_mode("language"), subject.targets(train)
     model.trainable(mode, subject.prompt)
-    subject.detector.language.encoder.set_attn_implementation("eager")  # the fused kernel draws by itself
+    attention = [part for part in subject.detector.language.modules() if isinstance(part, SelfAttention)]
+    for part in attention:
+        part.fused = False  # the fused kernel draws by itself
     hw = tuple(subject.case.facts["padded_hw"])
     pixels = (subject.pixels, subject.pixels.flip(-1), 0.5 * subject.pixels)
     features = [model.features(mode, PreparedImage(one, hw), subject.prompt) for one in pixels]
@@ -112,7 +115,8 @@ def test_three_images_with_berts_dropout_are_three_processes(subject, train, mod
         for name, value in expected_losses(train.facts["losses_full"]).items():
             assert float(losses[name]) == pytest.approx(value, rel=1e-4), name
     finally:
-        subject.detector.language.encoder.set_attn_implementation("sdpa")
+        for part in attention:
+            part.fused = True
 
 
 def test_the_linear_probe_with_dropout_in_the_tower(subject, train, model, parity):

@@ -11,13 +11,6 @@ from glip_core.modeling.cpu.choice import use_convolution
 class PixelLinear(nn.Linear):
     """A linear layer that on a CPU runs as a 1x1 convolution (see :func:`~.choice.use_convolution`)."""
 
-    @classmethod
-    def sharing(cls, layer: nn.Linear) -> PixelLinear:
-        """A layer with the very parameters of another; none are drawn."""
-        shared = cls(layer.in_features, layer.out_features, device="meta")
-        shared.weight, shared.bias = layer.weight, layer.bias
-        return shared
-
     def forward(self, x: Tensor) -> Tensor:
         """``[..., in]`` -> ``[..., out]``."""
         if not use_convolution(x):
