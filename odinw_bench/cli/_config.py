@@ -17,8 +17,20 @@ _NOT_IN_A_FILE = ("config", "help", "dry-run", "json", "debug")
 """Options that say what to do with the grid rather than what it is."""
 
 
+GRIDS = "odinw_bench.grids"
+"""Where a context keeps the grids that its file lists: pairs of a name and values by the command's parameters."""
+
+_IN_A_GRID = (
+    *("model", "suite", "dataset", "mode", "shots", "seed", "protocol", "weights", "attributes", "set"),
+    *("precision", "eval-split", "prompt-style"),
+)
+
+
 def take_config(context: typer.Context, path: Path | None) -> Path | None:
     """Make a file's values the defaults of a command; what is given on the command line goes before them.
+
+    A file for ``run`` may list several grids under ``grids``, each with a ``name`` and the options in which it differs
+    from the others; they are kept under :data:`GRIDS`.
 
     Args:
         context: of the command.
@@ -33,16 +45,43 @@ def take_config(context: typer.Context, path: Path | None) -> Path | None:
         InputError: the file is missing or no such mapping, or a key or value is none of the command's.
     """
     if path is not None:
-        context.default_map = dict(context.default_map or {}) | _defaults(context, path)
+        values, grids = grids_of(context, path)
+        context.default_map = dict(context.default_map or {}) | values
+        context.meta[GRIDS] = grids
     return path
 
 
-def _defaults(context: typer.Context, path: Path) -> dict[str, Any]:
+def grids_of(context: typer.Context, path: Path) -> tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]:
+    """A file's values by the names of the command's parameters, and those of each grid that it lists with its name.
+
+    Raises:
+        InputError: see :func:`take_config`.
+    """
     content = read_yaml(path, what="config file")
     if isinstance(content, Mapping) and isinstance(content.get("grid"), Mapping):
         content = content["grid"]
     if not isinstance(content, Mapping):
         raise InputError(f"config file '{path}' must map options to values, such as 'mode: [prompt, full]'")
+    listed = content.get("grids", [])
+    is_grid = any(isinstance(one, TyperOption) and "--mode" in one.opts for one in context.command.params)
+    if "grids" not in content or not is_grid:  # another command's file knows no such key
+        return _values(context, path, content), []
+    if not isinstance(listed, list) or not listed or not all(isinstance(one, Mapping) for one in listed):
+        raise InputError(f"config file '{path}': grids must list mappings of options, each with a name")
+    common = _values(context, path, {key: value for key, value in content.items() if key != "grids"})
+    grids = []
+    for number, one in enumerate(listed, start=1):
+        inner = one["grid"] if isinstance(one.get("grid"), Mapping) else one
+        name = str(one.get("name") or f"grid {number}")
+        entry = {key: value for key, value in inner.items() if inner is not one or key != "name"}
+        for key in entry:
+            if str(key).replace("_", "-") not in _IN_A_GRID:
+                raise InputError(f"config file '{path}', {name}: {shorten(key)} is not an option of one grid alone")
+        grids.append((name, _values(context, path, entry)))
+    return common, grids
+
+
+def _values(context: typer.Context, path: Path, content: Mapping[Any, Any]) -> dict[str, Any]:
     known = {
         name.removeprefix("--"): option
         for option in context.command.params

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from odinw_bench.cli._config import take_config
 from odinw_bench.cli._console import write_line
+from odinw_bench.cli._grids import NamedGrid, named_grids
 from odinw_bench.cli._options import (
     DataRoot,
     Debug,
@@ -19,15 +20,10 @@ from odinw_bench.cli._options import (
     LenientWeights,
     Listed,
     Weights,
-    parse_seeds,
-    parse_shots,
     split_list,
-    split_pairs,
 )
 
 if TYPE_CHECKING:
-    from odinw_bench.datasets.task import PromptStyle
-    from odinw_bench.runs.grid import Grid
     from odinw_bench.runs.options import RunOptions
     from odinw_bench.runs.plan import Plan
 
@@ -36,13 +32,15 @@ app = typer.Typer()
 
 @app.command()
 def run(
+    context: typer.Context,
     config: Annotated[
         Path | None,
         typer.Option(
             "--config",
             callback=take_config,
             is_eager=True,
-            help="A YAML file of these options: 'mode: [prompt, full]'. Options given beside it go first.",
+            help="A YAML file of these options: 'mode: [prompt, full]'; several grids under 'grids'. Options given "
+            "beside it go first.",
         ),
     ] = None,
     model: Annotated[Listed, typer.Option("--model", help="Detectors; see `odinw-bench models list`.")] = ["glip-nano"],
@@ -156,29 +154,21 @@ def run(
     ```
     """
     from odinw_bench.engine.cache_settings import CacheSettings
-    from odinw_bench.runs.grid import Grid
     from odinw_bench.runs.options import RunOptions
     from odinw_bench.utils.hardware import pick_device
 
-    grid = Grid(
-        model=split_list(model),
-        suite=suite,
-        dataset=split_list(dataset),
-        mode=split_list(mode),
-        shots=[parse_shots(text) for text in split_list(shots)],
-        seed=parse_seeds(split_list(seed)),
-        protocol=protocol,
-        weights=weights,
-        attributes=None if attributes is None else str(attributes),
-        set=split_pairs(override),
-        precision=precision,
-        eval_split=eval_split,
-        prompt_style=cast("PromptStyle | None", prompt_style),
+    grids = named_grids(
+        context,
+        {
+            **{"model": model, "suite": suite, "dataset": dataset, "mode": mode, "shots": shots, "seed": seed},
+            **{"protocol": protocol, "weights": weights, "attributes": attributes, "override": override},
+            **{"precision": precision, "eval_split": eval_split, "prompt_style": prompt_style},
+        },
     )
     if profile_official:
         from odinw_bench.cli._official import print_official
 
-        print_official(grid, as_json=as_json)
+        print_official(grids[0].grid, as_json=as_json)
         return
     options = RunOptions(
         results=results,
@@ -195,33 +185,28 @@ def run(
         quiet=quiet,
         metrics=split_list(metric),
     )
-    raise typer.Exit(_run_grid(grid, options, dry_run=dry_run, as_json=as_json, debug=debug))
+    raise typer.Exit(_run_grids(grids, options, dry_run=dry_run, as_json=as_json, debug=debug))
 
 
-def _run_grid(grid: Grid, options: RunOptions, *, dry_run: bool, as_json: bool, debug: bool) -> int:
-    """Do the grid; returns the exit code."""
-    from odinw_bench.datasets.store import SplitStore
-    from odinw_bench.runs.launchers import choose_engine
-    from odinw_bench.runs.plan import plan
+def _run_grids(grids: list[NamedGrid], options: RunOptions, *, dry_run: bool, as_json: bool, debug: bool) -> int:
+    """Do the grids; returns the exit code."""
+    from odinw_bench.cli._plan import plan_grids, print_plan
+    from odinw_bench.runs.plan import joined
 
-    splits = SplitStore(options.data_root)
-    specs, notes = grid.expand(splits.task)
-    if not as_json:
-        for note in notes:
-            write_line(f"left out: {note}", file=sys.stderr)
-    choose_engine(options, [spec.facts for spec in specs])  # a wrong name is reported first
-    planned = plan(specs, options, splits)
+    planned = plan_grids(grids, options, quiet=as_json)
     if dry_run:
-        _print_plan(grid, planned, options, as_json=as_json)
+        print_plan(planned, options, as_json=as_json)
         return 0
+    splits = list(dict.fromkeys(one.named.grid.eval_split for one in planned))
     try:
-        return _work(grid, planned, options, as_json=as_json, debug=debug)
+        together = joined([one.plan for one in planned if one.plan])
+        return _work(together, options, eval_split=" and ".join(splits), as_json=as_json, debug=debug)
     except KeyboardInterrupt:
         write_line("interrupted; the same command resumes where this one stopped", file=sys.stderr)
         return 130
 
 
-def _work(grid: Grid, planned: Plan, options: RunOptions, *, as_json: bool, debug: bool) -> int:
+def _work(planned: Plan, options: RunOptions, *, eval_split: str, as_json: bool, debug: bool) -> int:
     """Do what is not done yet, and print the table; returns the exit code."""
     from odinw_bench.cli._progress import GridProgress
     from odinw_bench.cli._results import Result, print_results
@@ -254,43 +239,9 @@ def _work(grid: Grid, planned: Plan, options: RunOptions, *, as_json: bool, debu
     code = 0 if not failed else 2 if any(outcome.unusable for outcome in outcomes) else 1
     if not is_main:
         return code
-    print_results(results, eval_split=grid.eval_split, as_json=as_json)
+    print_results(results, eval_split=eval_split, as_json=as_json)
     progress.print_errors()
     if not as_json:
         before = f" ({len(planned.kept)} of {len(planned.cells)} were done before)" if planned.kept else ""
         write_line(f"records: {options.results}{before}")
     return code
-
-
-def _print_plan(grid: Grid, planned: Plan, options: RunOptions, *, as_json: bool) -> None:
-    from odinw_bench.cli._console import print_json
-    from odinw_bench.runs.plan import estimate_seconds
-
-    cells, todo = planned.cells, planned.todo
-    seconds, unknown = estimate_seconds(todo, options.results)
-    if as_json:
-        print_json(
-            {
-                "grid": grid.to_json(),
-                "cells": [
-                    {
-                        "folder": str(cell.folder),
-                        "done": cell.folder in planned.done,
-                        "most_training_passes": cell.most_passes,
-                        "test_images": len(cell.test),
-                    }
-                    for cell in cells
-                ],
-                "estimated_seconds": round(seconds, 1),
-                "cells_without_estimate": unknown,
-            }
-        )
-        return
-    for cell in cells:
-        write_line(f"{'to do' if planned.force or cell.folder not in planned.done else 'done '}  {cell.folder}")
-    write_line(f"{len(cells)} runs: {len(cells) - len(todo)} done, {len(todo)} to do; nothing was run")
-    passes, images = sum(cell.most_passes for cell in todo), sum(len(cell.test) for cell in todo)
-    write_line(f"to do: at most {passes:,} training passes of one image, {images:,} test images")
-    if len(todo) > unknown:
-        rest = f"; no record like {unknown} of them to estimate by" if unknown else ""
-        write_line(f"about {seconds / 60:.0f} minutes by the records in '{options.results}'{rest}")

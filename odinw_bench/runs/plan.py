@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from glip_core.errors import InputError
 from odinw_bench.datasets.names import task_labels
@@ -16,7 +13,7 @@ from odinw_bench.datasets.store import SplitStore
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.prepare import prepare
-from odinw_bench.runs.record import find_records, is_done
+from odinw_bench.runs.record import is_done
 from odinw_bench.runs.spec import RunSpec
 
 
@@ -75,28 +72,18 @@ def plan(specs: Sequence[RunSpec], options: RunOptions, splits: SplitStore | Non
     return Plan(found, frozenset(cell.folder for cell in found if is_done(cell.folder)), options.force)
 
 
+def joined(plans: Sequence[Plan]) -> Plan:
+    """Several plans as one; a run that several have is done once.
+
+    Args:
+        plans: at least one.
+    """
+    cells = _each_once([cell for one in plans for cell in one.cells])
+    return Plan(cells, frozenset().union(*(one.done for one in plans)), plans[0].force)
+
+
 def _each_once(cells: Sequence[Cell]) -> list[Cell]:
     """Each run once, though two folders may hold the same data; two data sets of one name get different names."""
     once = list({cell.folder: cell for cell in reversed(cells)}.values())[::-1]
     labels = task_labels([cell.task for cell in once])
     return [replace(cell, label=label) for cell, label in zip(once, labels, strict=True)]
-
-
-def estimate_seconds(cells: Sequence[Cell], results: Path | str) -> tuple[float, int]:
-    """How long cells may take, by the records of the same suite, model, mode and shots.
-
-    Args:
-        cells: what is to be done.
-        results: folder of the records.
-
-    Returns:
-        seconds of the cells that can be estimated, one after the other, and how many cannot.
-    """
-    taken: Mapping[tuple[Any, ...], list[float]] = defaultdict(list)
-    for _, record in find_records(results):
-        spec, cost = record.spec, record.cost
-        if cost.get("test_seconds") is not None:
-            key = (spec.suite, spec.model, spec.mode, spec.shots)
-            taken[key].append((cost.get("tune_seconds") or 0.0) + cost["test_seconds"])
-    keys = [(cell.task.suite, cell.facts.name, cell.spec.mode, cell.spec.shots) for cell in cells]
-    return sum(statistics.fmean(taken[key]) for key in keys if key in taken), sum(key not in taken for key in keys)

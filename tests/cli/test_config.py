@@ -80,3 +80,66 @@ def test_slips_in_a_file(cli, tmp_path, content, message):
 
 def test_a_missing_file(cli, tmp_path):
     assert "config file" in cli("run", "--config", tmp_path / "no.yaml").refused()
+
+
+SEVERAL = """
+seed: 3
+grids:
+  - {name: without tuning, mode: zero-shot, dataset: [packages, raccoon]}
+  - {name: tuned, mode: prompt, dataset: packages, shots: [1, 5]}
+"""
+
+
+def test_several_grids_in_one_file(cli, tmp_path):
+    path = tmp_path / "grids.yaml"
+    path.write_text(SEVERAL)
+    found = plan(cli, "--config", path, "--seed", "30")["grids"]
+    assert [one["name"] for one in found] == ["without tuning", "tuned"]
+    assert [len(one["cells"]) for one in found] == [2, 2]
+    assert all(one["grid"]["seed"] == [30] for one in found)  # the command line goes before the file
+    path.write_text(json.dumps({"grids": found}))  # what was printed can be run again
+    assert plan(cli, "--config", path)["grids"] == found
+    printed = cli("run", "--config", path, "--dry-run").out
+    assert "tuned:\n" in printed
+    assert "all 2 grids: 4 runs: 0 done, 4 to do" in printed
+
+
+def test_a_grid_whose_data_are_missing_is_left_out_with_a_note(cli, tmp_path):
+    path = tmp_path / "grids.yaml"
+    path.write_text(SEVERAL + "  - {name: real, suite: odinw13, model: glip-t, mode: zero-shot}\n")
+    command = ("run", "--config", path, "--data-root", tmp_path / "none", "--dry-run")
+    answer = cli(*command)
+    assert answer.code == 0
+    assert "left out: real: data root" in answer.err
+    path.write_text("grids:\n  - {suite: odinw13, mode: zero-shot}\n  - {suite: odinw35, mode: zero-shot}\n")
+    assert "none of the 2 grids can be run; grid 1: data root" in cli(*command).refused()
+
+
+def test_a_run_of_several_grids_prints_one_table(cli, tmp_path):
+    path = tmp_path / "grids.yaml"
+    path.write_text("engine: local\ngrids: [{mode: zero-shot, dataset: packages}, {mode: manual, dataset: pistols}]\n")
+    answer = cli("run", "--config", path, "--results", tmp_path / "results", "--quiet")
+    assert answer.code == 0, answer.err
+    assert answer.out.count("AP in percent") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("grids: []", "grids must list mappings"),
+        ("grids: {mode: full}", "grids must list mappings"),
+        ("grids: [{engine: local}]", "grid 1: 'engine' is not an option of one grid alone"),
+        ("grids: [{name: a, shots: x}]", "--shots wants"),
+        ("{colour: red, grids: [{mode: full}]}", "unknown key 'colour'"),
+    ],
+)
+def test_grids_that_are_none(cli, tmp_path, content, message):
+    path = tmp_path / "grids.yaml"
+    path.write_text(content)
+    assert message in cli("run", "--config", path, "--dry-run").refused()
+
+
+def test_the_grids_of_the_paper_are_read(cli, tmp_path):
+    """With no data at all, each of them is refused for its data, none for a name in it."""
+    refused = cli("run", "--suite", "all-paper", "--data-root", tmp_path / "none", "--dry-run").refused()
+    assert "none of the 11 grids can be run; table 2, COCO zero-shot: " in refused

@@ -1,0 +1,141 @@
+"""What grids amount to: planned before anything is run, and printed by ``odinw-bench run --dry-run``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from glip_core.errors import InputError
+from odinw_bench.cli._console import print_json, write_line
+
+if TYPE_CHECKING:
+    from odinw_bench.cli._grids import NamedGrid
+    from odinw_bench.runs.options import RunOptions
+    from odinw_bench.runs.plan import Plan
+
+
+@dataclass(frozen=True)
+class PlannedGrid:
+    """A grid with its cells.
+
+    Attributes:
+        named: the grid.
+        plan: its cells; None: it cannot be run.
+        reason: why it cannot; empty: it can.
+    """
+
+    named: NamedGrid
+    plan: Plan | None
+    reason: str = ""
+
+
+def plan_grids(grids: Sequence[NamedGrid], options: RunOptions, *, quiet: bool) -> list[PlannedGrid]:
+    """Look up the cells of grids.
+
+    Of several grids those that cannot be run, since their data are missing, are left out with a note.
+
+    Args:
+        grids: at least one.
+        options: of the runs.
+        quiet: print no notes.
+
+    Raises:
+        InputError: none can be run.
+    """
+    found: list[PlannedGrid] = []
+    notes: list[str] = []
+    for one in grids:
+        try:
+            found.append(PlannedGrid(one, _planned(one, options, notes)))
+        except InputError as error:
+            if len(grids) == 1:
+                raise
+            found.append(PlannedGrid(one, None, str(error)))
+            notes.append(f"{one.name}: {error}")
+    if all(one.plan is None for one in found):
+        raise InputError(f"none of the {len(found)} grids can be run; {found[0].named.name}: {found[0].reason}")
+    if not quiet:
+        for note in notes:
+            write_line(f"left out: {note}", file=sys.stderr)
+    return found
+
+
+def _planned(named: NamedGrid, options: RunOptions, notes: list[str]) -> Plan:
+    from odinw_bench.datasets.store import SplitStore
+    from odinw_bench.runs.launchers import choose_engine
+    from odinw_bench.runs.plan import plan
+
+    splits = SplitStore(options.data_root)
+    specs, left_out = named.grid.expand(splits.task)
+    choose_engine(options, [spec.facts for spec in specs])  # a wrong name is reported first
+    planned = plan(specs, options, splits)
+    notes += left_out
+    return planned
+
+
+def print_plan(planned: Sequence[PlannedGrid], options: RunOptions, *, as_json: bool) -> None:
+    """Print which cells would be run and how long they may take, in all and, of several grids, for each."""
+    if as_json:
+        rows = [_json(one, options) for one in planned]
+        print_json(rows[0] if not planned[0].named.name else {"grids": rows})
+        return
+    for one in planned:
+        if one.plan is not None:
+            _print(one.named.name, one.plan, options)
+    plans = [one.plan for one in planned if one.plan is not None]
+    if len(plans) > 1:
+        from odinw_bench.runs.plan import joined
+
+        _print_sums(f"all {len(plans)} grids: ", joined(plans), options)
+
+
+def _json(one: PlannedGrid, options: RunOptions) -> dict[str, Any]:
+    from odinw_bench.runs.estimate import estimate_published, estimate_seconds
+
+    named = {"name": one.named.name} if one.named.name else {}
+    if one.plan is None:
+        return {**named, "grid": one.named.grid.to_json(), "left_out": one.reason}
+    seconds, unknown = estimate_seconds(one.plan.todo, options.results)
+    published = {"hours_by_published_speeds": estimate_published(one.plan.todo)} if named else {}
+    return {
+        **named,
+        "grid": one.named.grid.to_json(),
+        "cells": [
+            {
+                "folder": str(cell.folder),
+                "done": cell.folder in one.plan.done,
+                "most_training_passes": cell.most_passes,
+                "test_images": len(cell.test),
+            }
+            for cell in one.plan.cells
+        ],
+        "estimated_seconds": round(seconds, 1),
+        "cells_without_estimate": unknown,
+        **published,
+    }
+
+
+def _print(name: str, plan: Plan, options: RunOptions) -> None:
+    if name:
+        write_line(f"{name}:")
+    for cell in plan.cells:
+        write_line(f"{'to do' if plan.force or cell.folder not in plan.done else 'done '}  {cell.folder}")
+    _print_sums("", plan, options)
+
+
+def _print_sums(about: str, plan: Plan, options: RunOptions) -> None:
+    from odinw_bench.runs.estimate import estimate_published, estimate_seconds
+
+    cells, todo = plan.cells, plan.todo
+    seconds, unknown = estimate_seconds(todo, options.results)
+    write_line(f"{about}{len(cells)} runs: {len(cells) - len(todo)} done, {len(todo)} to do; nothing was run")
+    passes, images = sum(cell.most_passes for cell in todo), sum(len(cell.test) for cell in todo)
+    write_line(f"to do: at most {passes:,} training passes of one image, {images:,} test images")
+    if len(todo) > unknown:
+        rest = f"; no record like {unknown} of them to estimate by" if unknown else ""
+        write_line(f"about {seconds / 60:.0f} minutes by the records in '{options.results}'{rest}")
+    hours = estimate_published(todo)
+    if hours is not None:
+        write_line(f"estimate by the paper's speeds (testing on one P100, training on one V100): {hours:.0f} hours")

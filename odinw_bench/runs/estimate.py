@@ -1,0 +1,61 @@
+"""How long cells may take: by the records of runs like them, or by the speeds that the GLIP paper gives."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from odinw_bench.metrics.published import published_cost
+from odinw_bench.runs.cell import Cell
+from odinw_bench.runs.record import find_records
+
+_LIKE = {"dyhead-t": "glip-t-a"}
+"""Models that the paper gives no speed of, and those that cost as much: GLIP-T (A) is DyHead with a prompt."""
+
+
+def estimate_seconds(cells: Sequence[Cell], results: Path | str) -> tuple[float, int]:
+    """How long cells may take, by the records of the same suite, model, mode and shots.
+
+    Args:
+        cells: what is to be done.
+        results: folder of the records.
+
+    Returns:
+        seconds of the cells that can be estimated, one after the other, and how many cannot.
+    """
+    taken: Mapping[tuple[Any, ...], list[float]] = defaultdict(list)
+    for _, record in find_records(results):
+        spec, cost = record.spec, record.cost
+        if cost.get("test_seconds") is not None:
+            key = (spec.suite, spec.model, spec.mode, spec.shots)
+            taken[key].append((cost.get("tune_seconds") or 0.0) + cost["test_seconds"])
+    keys = [(cell.task.suite, cell.facts.name, cell.spec.mode, cell.spec.shots) for cell in cells]
+    return sum(statistics.fmean(taken[key]) for key in keys if key in taken), sum(key not in taken for key in keys)
+
+
+def estimate_published(cells: Sequence[Cell]) -> float | None:
+    """Hours by the speeds of the GLIP paper's table 7, one cell after the other.
+
+    It is rough: the paper's speeds are of a P100 (testing) and a V100 (training), of one pass an image, and tuning is
+    counted with as many epochs as the recipe allows at most, at the speed of full fine-tuning, validation left out.
+
+    Args:
+        cells: what is to be done.
+
+    Returns:
+        the hours; None where a model is none that the paper gives a speed of, or there is nothing to do.
+    """
+    hours = 0.0
+    for cell in cells:
+        name = _LIKE.get(cell.facts.name, cell.facts.name)
+        fusion = name != "glip-t-a"
+        testing, training = (published_cost(name, phase, fusion=fusion) for phase in ("inference", "training"))
+        if testing is None or training is None:
+            return None
+        passes = -(-len(cell.task.classes) // 40) if getattr(cell.task, "evaluation", "") == "lvis" else 1
+        hours += len(cell.test) * passes / testing.images_per_second / 3600
+        hours += cell.most_passes / training.images_per_second / 3600
+    return hours if cells else None
