@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from glip_core.errors import InputError
@@ -72,7 +72,7 @@ def read_folder(folder: Path, *, suite: str = "custom", name: str | None = None)
         name=name or _name(folder.name),
         title=folder.name,
         suite=suite,
-        classes=_classes(folder, splits),
+        classes=classes_of(folder, splits),
         splits=splits,
         eval_split=next(split for split in ("val", "minival", "train", "test") if split in splits),
         source=Source("folder"),
@@ -144,7 +144,7 @@ def _walk(folder: Path, depth: int) -> list[Path]:
     return [found for path in inner for found in _walk(path, depth - 1)]
 
 
-def _classes(folder: Path, splits: dict[str, SplitPaths]) -> tuple[TaskClass, ...]:
+def classes_of(folder: Path, splits: Mapping[str, SplitPaths]) -> tuple[TaskClass, ...]:
     """The categories of the training annotations, without a background category.
 
     Category 0 counts as background where no split annotates it: an export's own entry, not a rare class.

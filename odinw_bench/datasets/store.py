@@ -26,7 +26,7 @@ class SplitStore:
         self._tasks: dict[tuple[str, str], Task] = {}
         self._task: tuple[str, str, Path | None] | None = None
         self._splits: dict[str, Split] = {}
-        self._leaks: dict[str, int] = {}
+        self._leaks: dict[tuple[str, str], int] = {}
 
     def task(self, dataset: str, suite: str) -> Task:
         """A task, found once; see :func:`odinw_bench.datasets.registry.load_task`."""
@@ -44,30 +44,33 @@ class SplitStore:
             self._splits[name] = open_split(task, name, self.data_root)
         return self._splits[name]
 
-    def leaks(self, task: Task, tested: str) -> int:
-        """How many pictures of the training split are in another, byte for byte.
+    def leaks(self, task: Task, tested: str, learnt: str = "train") -> int:
+        """How many pictures of the training split, or another that is learnt from, are in another, byte for byte.
 
         Official data are taken as they are, and the record says so; one's own can be corrected.
 
         Raises:
             InputError: there are any, and the data are the user's own.
         """
-        if tested not in self._leaks:
-            pairs = leaked(self.open(task, "train"), self.open(task, tested))
+        if (learnt, tested) not in self._leaks:
+            pairs = leaked(self.open(task, learnt), self.open(task, tested))
             if pairs and task.root is not None:
                 first, second = pairs[0]
                 raise InputError(
                     f"'{task.name}': {len(pairs)} pictures of 'train' are in '{tested}' too, such as {shorten(first)} "
                     f"(there {shorten(second)}); tuning on them would make the numbers worthless: take them out of one"
                 )
-            self._leaks[tested] = len(pairs)
-        return self._leaks[tested]
+            self._leaks[learnt, tested] = len(pairs)
+        return self._leaks[learnt, tested]
 
     def subset(self, task: Task, name: str, shots: Shots, seed: int, *, shuffled: bool = True) -> tuple[Split, str]:
         """A k-shot subset, and how it was made; see :func:`odinw_bench.datasets.sources.few_shot_subset`.
 
-        Not ``shuffled`` it is ``unshuffled``: images in the order of their ids, whatever the seed and the files.
+        Not ``shuffled`` it is ``unshuffled``: images in the order of their ids, whatever the seed and the files. The
+        images that a benchmark itself gives for a number of shots are ``given``, whatever seed and order.
         """
+        if name == "train" and task.learnt_from(shots) != name:
+            return self.open(task, task.learnt_from(shots)), "given"
         split = self.open(task, name)
         if not shuffled:
             return split.subset(draw_shots(task, split, shots, 0)), "unshuffled"

@@ -12,8 +12,8 @@ PromptStyle = Literal["names", "written"]
 
 PROMPT_STYLES: tuple[PromptStyle, ...] = get_args(PromptStyle)
 
-BUILT_IN_SUITES = ("mini", "odinw13", "odinw35")
-"""The suites that come with the program: the drawn miniature, and ODinW's two official lists."""
+BUILT_IN_SUITES = ("mini", "odinw13", "odinw35", "rf100vl", "rf20vl")
+"""The suites that come with the program: the drawn miniature, ODinW's two official lists, and those of others."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,8 @@ class Task:
             hand-written caption, which it then uses zero-shot and in tuning.
         attributes: words for the prompt search beside its own, by what they describe (``colour``, ``place`` ...).
         evaluation: how it is tested; a name of :data:`odinw_bench.evaluation.EVALUATIONS`.
+        given_shots: by number of shots: the split that holds the images which the benchmark itself gives for them; they
+            take the place of a draw.
         tested_on: the split that is reported where ``test`` is asked for: some data sets have no labels for theirs.
         selected_on: the split that tuning selects on; empty: ``eval_split``.
     """
@@ -131,6 +133,7 @@ class Task:
     prompt_style: PromptStyle = "names"
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     evaluation: str = "coco"
+    given_shots: Mapping[int, str] = field(default_factory=dict)
     tested_on: str = "test"
     selected_on: str = ""
 
@@ -138,6 +141,10 @@ class Task:
     def selection_split(self) -> str:
         """The split that tuning selects on."""
         return self.selected_on or self.eval_split
+
+    def learnt_from(self, shots: object) -> str:
+        """The split that a number of shots (or ``"all"``) is taken from."""
+        return self.given_shots.get(shots, "train") if isinstance(shots, int) else "train"
 
     def split_named(self, name: str) -> str:
         """The split that is reported where one of this name is asked for."""

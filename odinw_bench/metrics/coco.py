@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glip_core.errors import InputError
 from odinw_bench.datasets.annotations import Annotations, ImageId, check_annotations, is_number
@@ -16,11 +17,21 @@ from odinw_bench.utils.text import shorten
 Predictions = Sequence[Mapping[str, Any]]
 """COCO results: dicts of ``image_id``, ``category_id``, ``bbox`` (x, y, width, height) and ``score``."""
 
-_STATS = {"AP": 0, "AP50": 1, "AP75": 2, "APs": 3, "APm": 4, "APl": 5, "AR100": 8}
+MAX_DETECTIONS = 100
+"""Detections of an image and class that count in COCO's own metrics."""
+
+_AREAS = {"AP": 0, "APs": 1, "APm": 2, "APl": 3}
+_THRESHOLDS = {"AP50": 0, "AP75": 5}
 _KEYS = frozenset({"image_id", "category_id", "bbox", "score"})
 
 
-def evaluate(annotations: Mapping[str, Any], predictions: Predictions, *, official_ids: bool = True) -> dict[str, Any]:
+def evaluate(
+    annotations: Mapping[str, Any],
+    predictions: Predictions,
+    *,
+    official_ids: bool = True,
+    max_detections: int = MAX_DETECTIONS,
+) -> dict[str, Any]:
     """COCO metrics of detections.
 
     Args:
@@ -28,39 +39,55 @@ def evaluate(annotations: Mapping[str, Any], predictions: Predictions, *, offici
         predictions: COCO results. Neither argument is changed.
         official_ids: where the file's annotation ids change what the reference evaluator gives, give that too; it
             takes as long as the rest.
+        max_detections: how many of an image and class count, best first; COCO's own number is 100.
 
     Returns:
         ``AP`` (mean over IoU 0.50 to 0.95), ``AP50``, ``AP75``, ``APs``, ``APm``, ``APl`` (by the area of the
-        ground truth: below 32², up to 96², above), ``AR100``, and ``per_class``: AP by category id (as text,
-        ascending ids), since two categories may share a name. In percent, 0 to 100; None where there is no ground
-        truth to find. Without any prediction they are 0. For annotations with an id 0, which the reference evaluator
-        never counts as found, or with an id twice, also ``AP_official_ids``: AP on the ids as they are, which is what
-        the official evaluation gives.
+        ground truth: below 32², up to 96², above), ``AR100`` (named by ``max_detections``), and
+        ``per_class``: AP by category id (as text, ascending ids), since two categories may share a name. In percent,
+        0 to 100; None where there is no ground truth to find. Without any prediction they are 0. For annotations with
+        an id 0, which the reference evaluator never counts as found, or with an id twice, also ``AP_official_ids``:
+        AP on the ids as they are, which is what the official evaluation gives.
 
     Raises:
         InputError: the annotations are not COCO, or a prediction lacks a field, is not finite, or is of an image
             or category that the annotations do not have.
     """
     data, results = check_pair(annotations, predictions)
-    evaluator = _accumulated(data, results)
-    metrics: dict[str, Any] = {name: _percent(evaluator.stats[index]) for name, index in _STATS.items()}
-    precision = evaluator.eval["precision"][:, :, :, 0, -1]  # (IoU, recall, class), all areas, 100 detections
+    accumulated = _accumulated(data, results, max_detections)
+    metrics = _summary(accumulated, max_detections)
+    precision = accumulated["precision"][:, :, :, 0, -1]  # (IoU, recall, class), all areas, all that count
     metrics["per_class"] = {
         str(category["id"]): _percent(precision[:, :, k].mean()) for k, category in enumerate(data["categories"])
     }
     if official_ids and any("official_id" in box for box in data["annotations"]):
         as_they_are = [{**box, "id": box["official_id"]} for box in data["annotations"]]
-        stats = _accumulated({**data, "annotations": as_they_are}, results).stats
-        metrics["AP_official_ids"] = _percent(stats[_STATS["AP"]])
+        again = _accumulated({**data, "annotations": as_they_are}, results, max_detections)
+        metrics["AP_official_ids"] = _summary(again, max_detections)["AP"]
     return metrics
 
 
-def _accumulated(data: Annotations, results: list[dict[str, Any]]) -> Any:
-    evaluator = match(data, results)
+def _accumulated(data: Annotations, results: list[dict[str, Any]], max_detections: int) -> Any:
+    """The evaluator's arrays of precision and recall."""
+    evaluator = match(data, results, max_detections)
     with contextlib.redirect_stdout(io.StringIO()):
         evaluator.accumulate()
-        evaluator.summarize()
-    return evaluator
+    return evaluator.eval
+
+
+def _summary(accumulated: Mapping[str, Any], max_detections: int) -> dict[str, Any]:
+    """What pycocotools' ``summarize`` gives; that looks for 100 detections an image alone, whatever was evaluated."""
+    precision, recall = accumulated["precision"][..., -1], accumulated["recall"][..., -1]
+    parts = {name: precision[:, :, :, area] for name, area in _AREAS.items()}
+    parts |= {name: precision[[at], :, :, 0] for name, at in _THRESHOLDS.items()}
+    found = {name: _mean(parts[name]) for name in ("AP", *_THRESHOLDS, "APs", "APm", "APl")}
+    return found | {f"AR{max_detections}": _mean(recall[:, :, 0])}
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    """The mean of what was measured, in percent; the evaluator writes -1 for a class without ground truth."""
+    known = values[values > -1]
+    return _percent(np.mean(known)) if known.size else None
 
 
 def check_pair(annotations: Mapping[str, Any], predictions: Predictions) -> tuple[Annotations, list[dict[str, Any]]]:
@@ -82,12 +109,13 @@ def check_pair(annotations: Mapping[str, Any], predictions: Predictions) -> tupl
     return data, [_result(entry, number, images, categories) for number, entry in enumerate(predictions, start=1)]
 
 
-def match(annotations: Annotations, results: list[dict[str, Any]]) -> Any:
+def match(annotations: Annotations, results: list[dict[str, Any]], max_detections: int = MAX_DETECTIONS) -> Any:
     """Match detections to ground truth, image by image.
 
     Args:
         annotations: as :func:`check_pair` gives them.
         results: as :func:`check_pair` gives them.
+        max_detections: see :func:`evaluate`.
 
     Returns:
         pycocotools' ``COCOeval`` after ``evaluate()``, ready to accumulate.
@@ -104,6 +132,7 @@ def match(annotations: Annotations, results: list[dict[str, Any]]) -> Any:
         truth.createIndex()
         found.createIndex()
         evaluator = CrowdedCOCOeval(truth, found, "bbox")
+        evaluator.params.maxDets = [1, 10, max_detections]
         evaluator.evaluate()
     return evaluator
 

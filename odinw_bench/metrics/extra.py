@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from glip_core.errors import InputError
-from odinw_bench.metrics.coco import Predictions, evaluate
+from odinw_bench.metrics.coco import MAX_DETECTIONS, Predictions, evaluate
 from odinw_bench.utils.plugins import declared, load_object
 
 Metric = Callable[[Mapping[str, Any], Predictions], float | None]
@@ -49,7 +49,13 @@ def extra_metrics(given: Sequence[str] = ()) -> dict[str, Metric]:
     return found
 
 
-def evaluate_all(annotations: Mapping[str, Any], predictions: Predictions, given: Sequence[str] = ()) -> dict[str, Any]:
+def evaluate_all(
+    annotations: Mapping[str, Any],
+    predictions: Predictions,
+    given: Sequence[str] = (),
+    *,
+    max_detections: int = MAX_DETECTIONS,
+) -> dict[str, Any]:
     """COCO's metrics, and then all others under their names.
 
     A metric that raises, or returns anything but a finite number or None, is None in the result, with a warning: a
@@ -59,6 +65,7 @@ def evaluate_all(annotations: Mapping[str, Any], predictions: Predictions, given
         annotations: as :func:`odinw_bench.metrics.coco.evaluate` takes them.
         predictions: likewise.
         given: see :func:`extra_metrics`.
+        max_detections: likewise.
 
     Returns:
         the metrics of :func:`odinw_bench.metrics.coco.evaluate`, and one number or None for each other metric.
@@ -66,7 +73,7 @@ def evaluate_all(annotations: Mapping[str, Any], predictions: Predictions, given
     Raises:
         InputError: see :func:`odinw_bench.metrics.coco.evaluate` and :func:`extra_metrics`.
     """
-    metrics = evaluate(annotations, predictions)
+    metrics = evaluate(annotations, predictions, max_detections=max_detections)
     for name, metric in extra_metrics(given).items():
         try:
             metrics[name] = _checked(metric(annotations, predictions))

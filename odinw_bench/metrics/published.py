@@ -94,6 +94,41 @@ def per_dataset_2026() -> tuple[dict[str, str], ...]:
     return tuple(_read_csv("published_2026_per_dataset.csv"))
 
 
+@dataclass(frozen=True)
+class PublishedRF100VL:
+    """A line of published results on Roboflow100-VL.
+
+    Attributes:
+        benchmark: ``RF100-VL`` or ``RF20-VL``.
+        model: its name.
+        ap: mean AP in percent over all data sets, by shots (``0``, ``10``, ``all``); only what is known.
+        source: where it was read.
+        note: what to know about the numbers.
+    """
+
+    benchmark: str
+    model: str
+    ap: dict[str, float]
+    source: str
+    note: str
+
+
+@lru_cache(maxsize=1)
+def published_rf100vl() -> tuple[PublishedRF100VL, ...]:
+    """Published results on Roboflow100-VL, in the order of the file."""
+    columns = {"0": "zero_shot", "10": "ten_shot", "all": "full"}
+    return tuple(
+        PublishedRF100VL(
+            benchmark=row["benchmark"],
+            model=row["model"],
+            ap={shots: float(row[column]) for shots, column in columns.items() if row[column]},
+            source=row["source"],
+            note=row["note"],
+        )
+        for row in _read_csv("published_rf100vl.csv")
+    )
+
+
 def caveats(
     kind: Kind, *, model: str = "", mode: str = "", shots: str = "", datasets: Collection[str] = ()
 ) -> tuple[str, ...]:

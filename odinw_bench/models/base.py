@@ -138,6 +138,12 @@ class Model(ABC):
         """The prompt with what can be computed of it once for all images; by default nothing is."""
         return prompt
 
+    @contextmanager
+    def keeping(self, detections: int) -> Iterator[None]:
+        """While the block runs, so many detections of an image are kept, where the model has no limit of its own."""
+        del detections
+        yield
+
     @abstractmethod
     def detect_batch(self, inputs: Sequence[ModelInput], prompt: AnyPrompt) -> list[Detections]:
         """Detect in images of one ``batch_key``.

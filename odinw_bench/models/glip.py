@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -115,6 +115,16 @@ class GlipModel(TunableModel):
             return super().ground_sentences(one, sentences)
         levels = network.encode_image(self._pixels([one]))
         return [ground_features(network, levels, one.hw, sentence, phrases) for sentence, phrases in sentences]
+
+    @contextmanager
+    def keeping(self, detections: int) -> Iterator[None]:
+        """See :class:`Model`; of each pass, ties with the last one are kept too."""
+        usual = self.network.postprocessing
+        self.network.postprocessing = replace(usual, per_image=detections)
+        try:
+            yield
+        finally:
+            self.network.postprocessing = usual
 
     def eval(self) -> None:
         """See :class:`Model`."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from odinw_bench.report.document import Column, Section, Table, number_cell, text_cell
 from odinw_bench.runs.record import RunRecord
+from odinw_bench.utils.plugins import load_object
 
 Found = Sequence[tuple[str, RunRecord]]
 """Finished runs of one evaluation, each with its folder relative to the results."""
@@ -20,7 +21,11 @@ def evaluation_sections(others: Found) -> list[Section]:
     by_name: dict[str, list[tuple[str, RunRecord]]] = {}
     for folder, record in others:
         by_name.setdefault(str(record.evaluation["name"]), []).append((folder, record))
-    return [SECTIONS_OF.get(name, plain_section)(name, by_name[name]) for name in sorted(by_name)]
+    return [_section_of(name)(name, by_name[name]) for name in sorted(by_name)]
+
+
+def _section_of(name: str) -> SectionOf:
+    return load_object(SECTIONS_OF[name], "report section", here=False) if name in SECTIONS_OF else plain_section
 
 
 def plain_section(name: str, found: Found) -> Section:
@@ -83,5 +88,6 @@ def made_by(name: str, found: Found) -> Table:
     return Table(f"{name}-made-by", "Where the numbers come from", columns, rows)
 
 
-SECTIONS_OF: Mapping[str, SectionOf] = {}
-"""Sections of their own by the evaluation's name; others have :func:`plain_section`."""
+SECTIONS_OF: Mapping[str, str] = {"rf100vl": "odinw_bench.report.rf100vl:rf100vl_section"}
+"""Sections of their own by the evaluation's name, as ``PACKAGE.MODULE:FUNCTION``, a :data:`SectionOf`; others have
+:func:`plain_section`."""

@@ -32,8 +32,8 @@ class Cell:
         validation: images to select on; None where nothing is tuned.
         test: images to report on.
         leaks: pictures of the training split that are in the test split too; None where nothing is tuned.
-        few_shot: how the training subset was made, ``official-file``, ``rule`` or ``unshuffled``; None where nothing is
-            tuned.
+        few_shot: how the training subset was made, ``official-file``, ``rule``, ``given`` or ``unshuffled``; None where
+            nothing is tuned.
         few_shot_validation: likewise, of the subset that is selected on; None: all of the split.
         weights: what the model loads; None: its own weights.
         weights_sha256: their hash.

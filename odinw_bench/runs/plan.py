@@ -16,6 +16,9 @@ from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.record import is_done
 from odinw_bench.runs.spec import RunSpec
 
+_NAMED = 20
+"""Data sets with problems that are named in one line."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -66,7 +69,8 @@ def plan(specs: Sequence[RunSpec], options: RunOptions, splits: SplitStore | Non
             problems[spec.dataset] = error
     if problems:
         (_, first), *others = problems.items()
-        more = f" (and problems with {len(others)} more: {', '.join(name for name, _ in others)})" if others else ""
+        names = ", ".join(name for name, _ in others[:_NAMED]) + (" ..." if len(others) > _NAMED else "")
+        more = f" (and problems with {len(others)} more: {names})" if others else ""
         raise InputError(f"{first}{more}") from first
     found = _each_once([cells[index] for index in range(len(specs))])
     return Plan(found, frozenset(cell.folder for cell in found if is_done(cell.folder)), options.force)

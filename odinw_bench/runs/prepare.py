@@ -68,7 +68,7 @@ def prepare(
             settings = replace(settings, tower_dropout=False, text_per_image=False)
         shuffled = settings.shuffled_subset
         train, few_shot = splits.subset(task, "train", spec.shots, spec.seed, shuffled=shuffled)
-        leaks = splits.leaks(task, spec.eval_split)
+        leaks = splits.leaks(task, spec.eval_split, task.learnt_from(spec.shots))
         if settings.few_shot_validation:
             validation, selected_on = splits.subset(task, task.selection_split, spec.shots, spec.seed)
         else:

@@ -6,8 +6,9 @@ import contextlib
 import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from glip_core.errors import InputError
 from odinw_bench.datasets.annotations import Annotations, read_annotations
@@ -40,17 +41,42 @@ def fetch(task: Task, folder: Path) -> None:
             f"the version of {source.workspace}/{source.project} that task '{task.name}' was made from is not known; "
             "say 'version' under source.roboflow in the task file"
         )
-    key = _key()
-    try:
-        with _silent():
-            from roboflow import Roboflow
+    where = f"{source.workspace}/{source.project}/{source.version}"
+    with _asking(where) as key:
+        from roboflow import Roboflow
 
-            project = Roboflow(api_key=key).workspace(source.workspace).project(source.project)
-            project.version(source.version).download("coco", location=str(folder), overwrite=True)
-    except Exception as error:  # the package raises whatever its parts do, bare Exception included
-        reason = " ".join(str(error).split()).replace(key, "***")[:300] or type(error).__name__
-        where = f"{source.workspace}/{source.project}/{source.version}"
-        raise InputError(f"Roboflow did not give {where}: {reason}") from None  # the cause may hold the key
+        project = Roboflow(api_key=key).workspace(source.workspace).project(source.project)
+        project.version(source.version).download("coco", location=str(folder), overwrite=True)
+
+
+def fetch_newest(workspace: str, names: Set[str], folder: Path) -> dict[str, Any]:
+    """Download the COCO export of the newest version of a workspace's project; see :func:`fetch`.
+
+    Args:
+        workspace: its name in addresses.
+        names: what the project may be called.
+        folder: where to; must not exist.
+
+    Returns:
+        where it came from, as a manifest holds it.
+
+    Raises:
+        InputError: there is no key, Roboflow refuses, or the workspace has no such project.
+    """
+    with _asking(f"{workspace}/{min(names, key=len)}") as key:
+        from roboflow import Roboflow
+
+        opened = Roboflow(api_key=key).workspace(workspace)
+        found = [one for one in opened.project_list if names & {str(one.get("name")), _last(one.get("id"))}]
+        if not found:
+            raise InputError(f"Roboflow's workspace '{workspace}' has no project called {' or '.join(sorted(names))}")
+        project = opened.project(_last(found[0]["id"]))
+        versions = {int(_last(one.id)): one for one in project.versions() if _last(one.id).isdecimal()}
+        if not versions:
+            raise InputError(f"Roboflow's project '{found[0]['id']}' has no version to export")
+        newest = max(versions)
+        versions[newest].download("coco", location=str(folder), overwrite=True)
+    return {"kind": "roboflow", "workspace": workspace, "project": _last(found[0]["id"]), "version": newest}
 
 
 def to_official(task: Task, export: Path, out: Path) -> None:
@@ -114,6 +140,25 @@ def _key() -> str:
     if not key:
         raise InputError(f"Roboflow needs a key: set {KEY_VARIABLE}, or run 'roboflow login' once")
     return str(key)
+
+
+def _last(path: Any) -> str:
+    """The last part of Roboflow's ids, which are paths."""
+    return str(path).rpartition("/")[2]
+
+
+@contextlib.contextmanager
+def _asking(where: str) -> Iterator[str]:
+    """The key, for what is asked of Roboflow while the block runs; its failures become one line without the key."""
+    key = _key()
+    try:
+        with _silent():
+            yield key
+    except InputError:
+        raise
+    except Exception as error:  # the package raises whatever its parts do, bare Exception included
+        reason = " ".join(str(error).split()).replace(key, "***")[:300] or type(error).__name__
+        raise InputError(f"Roboflow did not give {where}: {reason}") from None  # the cause may hold the key
 
 
 @contextlib.contextmanager

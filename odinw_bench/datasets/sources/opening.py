@@ -21,9 +21,13 @@ __all__ = ["DATA_ROOT_VARIABLE", "FORMATS", "draw_shots", "few_shot_subset", "is
 Opener = Callable[[Task, str, Path], Split]
 """From a task, the name of one of its splits and the data root to the split under the task's classes."""
 
-FORMATS: Mapping[str, str] = {}
+FORMATS: Mapping[str, str] = {"rf100vl": "odinw_bench.datasets.suites.rf100vl:open_split"}
 """What opens annotation files of other formats than COCO's: by ``Source.format``, ``PACKAGE.MODULE:FUNCTION``, an
 :data:`Opener`."""
+
+PLACES: Mapping[str, str] = {"rf100vl": "odinw_bench.datasets.suites.rf100vl:place_of"}
+"""What finds the splits of tasks that may lie in several folders: by ``Source.format``, ``PACKAGE.MODULE:FUNCTION``,
+from a task, the name of a split and the data root to its :class:`SplitPaths`, or None."""
 
 
 def open_split(task: Task, split: str, data_root: Path | str | None = None) -> Split:
@@ -62,7 +66,7 @@ def few_shot_subset(
     shots: int | Literal["all"],
     seed: int,
     data_root: Path | str | None = None,
-) -> tuple[Split, Literal["official-file", "rule"]]:
+) -> tuple[Split, Literal["official-file", "rule", "given"]]:
     """The k-shot subset of a split: the ready-made file where the data root has one, else drawn by the rule.
 
     Args:
@@ -80,6 +84,8 @@ def few_shot_subset(
         InputError: ``shots`` or ``seed`` is unusable (see :func:`odinw_bench.datasets.fewshot.pick_shots`), or the
             ready-made file is not COCO.
     """
+    if split_name == "train" and task.learnt_from(shots) != split_name:  # the benchmark gives the images itself
+        return open_split(task, task.learnt_from(shots), data_root), "given"
     picked = draw_shots(task, split, shots, seed)
     pattern = task.fewshot.get(split_name)
     if pattern is not None and shots != "all" and shots != 0:
@@ -110,6 +116,8 @@ def is_present(task: Task, split: str, data_root: Path | str | None = None) -> b
     if task.source.kind == "miniature":
         return True
     root = files.known_root(task, data_root)
+    if root is not None and task.source.format in PLACES:
+        return load_object(PLACES[task.source.format], "place of a split", here=False)(task, split, root) is not None
     return root is not None and (root / paths.annotations).is_file() and (root / paths.images).is_dir()
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-LOADERS: Mapping[str, str] = {}
+LOADERS: Mapping[str, str] = {
+    "rf100vl": "odinw_bench.datasets.suites.rf100vl:rf100vl_tasks",
+    "rf20vl": "odinw_bench.datasets.suites.rf100vl:rf20vl_tasks",
+}
 """By the suite's name, ``PACKAGE.MODULE:FUNCTION`` that returns a list of tasks. The names are those of
 :data:`odinw_bench.datasets.task.BUILT_IN_SUITES`, but for ODinW's own and ``mini``."""

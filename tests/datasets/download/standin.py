@@ -158,7 +158,7 @@ def serve_roboflow(server: StandIn, workspace: str, project: str, version: int, 
     about |= {"created": 1, "updated": 1, "images": 3, "public": True, "splits": {}, "type": "object-detection"}
     about |= {"unannotated": 0}
     server.json |= {
-        f"/{workspace}": {"workspace": {"name": workspace, "url": workspace, "members": [], "projects": []}},
+        f"/{workspace}": {"workspace": {"name": workspace, "url": workspace, "members": [], "projects": [about]}},
         f"/{workspace}/{project}": {"workspace": {}, "project": about, "versions": [reported]},
         f"/{workspace}/{project}/{version}": {"version": reported},
         f"/{workspace}/{project}/{version}/coco": {"export": {"link": f"{server.url}/export.zip?key={KEY}"}},
