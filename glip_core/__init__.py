@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from glip_core.detector import GLIP, Detector, DyHead
     from glip_core.detector.grounding import GroundedPhrase, ground
     from glip_core.errors import InputError
+    from glip_core.memory import keep_freed_memory
     from glip_core.prompt import Prompt
     from glip_core.types import Detections, EncodedPrompt, RawOutputs, Targets, TextFeatures
 
@@ -35,6 +36,7 @@ _HOME = {
     "InputError": "errors",
     "GroundedPhrase": "detector.grounding",
     "ground": "detector.grounding",
+    "keep_freed_memory": "memory",
     "Prompt": "prompt",
     "Detections": "types",
     "EncodedPrompt": "types",
@@ -61,6 +63,7 @@ __all__ = [
     "assemble",
     "build",
     "ground",
+    "keep_freed_memory",
     "load",
     "load_official_state_dict",
     "tuning",

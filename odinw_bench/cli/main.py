@@ -111,7 +111,7 @@ def _nobody_reads() -> NoReturn:
 
 def main() -> None:
     """Run the program; errors that the user can fix are one line and exit code 2."""
-    from odinw_bench.utils.allocator import keep_freed_memory
+    from glip_core.memory import keep_freed_memory
 
     keep_freed_memory()
     # Threads that wait for each other by spinning are five times slower as soon as anything else needs a core.

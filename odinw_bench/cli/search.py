@@ -205,9 +205,9 @@ def _others(settings: SearchSettings, workers: int) -> Iterator[None]:
 
 def _help(settings: SearchSettings) -> None:
     """What another worker does."""
+    from glip_core.memory import keep_freed_memory
     from odinw_bench.search import set_up, work
     from odinw_bench.search.tuning import set_up_tuning, work_tuning
-    from odinw_bench.utils.allocator import keep_freed_memory
 
     keep_freed_memory()
     if settings.space == "tuning":

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from glip_core import InputError
+from glip_core.memory import keep_freed_memory
 from odinw_bench.profiling.measure import ProfileSettings, profile
-from odinw_bench.utils.allocator import keep_freed_memory
 
 
 def profile_all(

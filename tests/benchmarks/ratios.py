@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from odinw_bench.utils.allocator import keep_freed_memory
+from glip_core.memory import keep_freed_memory
 from tests.benchmarks.cases import DEVICE, Case, deformable, detect, detect_plainly, tune_plainly, tuning_epoch
 
 Pair = Callable[[], tuple[Case, Case]]

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from glip_core.memory import keep_freed_memory
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.claims import BusyError
 from odinw_bench.runs.launchers.base import PATIENCE_SECONDS, Outcome, Watcher, do_cell
 from odinw_bench.runs.launchers.queue import CellQueue
 from odinw_bench.runs.options import RunOptions
-from odinw_bench.utils.allocator import keep_freed_memory
 from odinw_bench.utils.hardware import cores
 
 MAX_WORKERS = 8

@@ -11,7 +11,7 @@ import pytest
 _PROGRAM = """
 import resource, sys
 import torch
-from odinw_bench.utils.allocator import keep_freed_memory
+from glip_core.memory import keep_freed_memory
 assert keep_freed_memory(sys.argv[1] == "keep")
 for _ in range(20):  # the heap settles after a few
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -29,3 +29,14 @@ def test_freed_memory_is_used_again():
     )
     assert kept < 20  # a page or two of the interpreter's own
     assert returned > 20  # 46 pages of 2 MiB where the system makes huge ones, else 23,437 of 4 KiB
+
+
+def test_a_loaded_detector_keeps_memory_unless_told_not_to(monkeypatch):
+    import glip_core
+
+    called = []
+    monkeypatch.setattr("glip_core.builder.keep_freed_memory", lambda: called.append(True))
+    glip_core.load("dyhead-nano", keep_memory=False)
+    assert not called
+    glip_core.load("dyhead-nano")
+    assert called
