@@ -106,3 +106,45 @@ def evalai(
     write_line(f"{out}: {made.way}, {len(made.content)} data sets")
     if made.missing:
         write_line(f"missing: {', '.join(made.missing)}")
+
+
+@_formats.command("rf20vl")
+def rf20vl(
+    results: Annotated[Path, typer.Option("--results", help="Folder of the run records.")] = Path("results"),
+    out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("rf20vl.zip"),
+    track: Annotated[str, typer.Option("--track", help="10-shot (on the given images) or zero-shot.")] = "10-shot",
+    seed: Annotated[int | None, typer.Option("--seed", help="Of the runs, where there are several.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Of the runs, where there are several.")] = None,
+    mode: Annotated[str | None, typer.Option("--mode", help="Of the runs, where there are several.")] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Write what there is though data sets are missing.")
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    r"""Write the detections on RF20-VL as the zip of pickles that its few-shot challenge takes.
+
+    Runs of the suite rf20vl count, and those of rf100vl on the same data sets. Pickles are only ever written here.
+    For example:
+
+    ```
+    odinw-bench run --suite rf20vl --shots 10 --mode full --model glip-t \
+        --data-root DATA
+    odinw-bench export rf20vl --mode full --out submission.zip
+    ```
+    """
+    from odinw_bench.report.challenge import rf20vl_submission, write_pickles
+
+    made = rf20vl_submission(results, track, model=model, mode=mode, seed=seed)
+    if made.missing and not partial:
+        raise InputError(
+            f"of {made.way}, {len(made.missing)} data sets are missing in '{results}': {', '.join(made.missing)}; "
+            "run them, or write what there is with --partial"
+        )
+    write_pickles(made.content, out)
+    if as_json:
+        print_json({"written": str(out), "datasets": list(made.content), "missing": made.missing})
+        return
+    write_line(f"{out}: {made.way}, {len(made.content)} data sets")
+    if made.missing:
+        write_line(f"missing: {', '.join(made.missing)}")

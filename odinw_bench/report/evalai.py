@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from odinw_bench.datasets.task import Task
 from odinw_bench.report.document import listed
 from odinw_bench.report.testdata import PREDICTIONS, read_predictions
 from odinw_bench.report.variants import variant_of
-from odinw_bench.runs.record import find_records
+from odinw_bench.runs.record import RunRecord, find_records
 from odinw_bench.runs.spec import OFFICIAL_SEEDS
 
 TRACKS = {"zero": "0", "full": "all", "3shot": "3"}
@@ -62,37 +62,71 @@ def submission(
         raise InputError(f"unknown track '{track}'; the challenge has {', '.join(TRACKS)}")
     if suite not in SUITES:
         raise InputError(f"the challenge is on {' and '.join(SUITES)}, not on the suite '{suite}'")
+    found = newest_runs(
+        results,
+        lambda record: (
+            record.spec.suite == suite
+            and str(record.spec.shots) == TRACKS[track]
+            and model in (None, record.spec.model)
+            and mode in (None, record.spec.mode)
+        ),
+        by_seed=track == "3shot",
+    )
+    return _collected(found, track, suite, results)
+
+
+Runs = Mapping[str, Mapping[tuple[str, str], Path]]
+"""Folders of runs: by model and mode in words, then by data set and seed (as text; empty where seeds do not count)."""
+
+
+def newest_runs(results: Path, fits: Callable[[RunRecord], bool], *, by_seed: bool) -> Runs:
+    """The newest finished runs on the test split that have predictions.
+
+    Args:
+        results: folder of the records.
+        fits: which runs are wanted.
+        by_seed: keep one of each seed, rather than one of each data set.
+
+    Raises:
+        InputError: there is no such folder.
+    """
     if not results.is_dir():
         raise InputError(f"results folder '{results}' not found; 'odinw-bench run' makes one")
     found: dict[str, dict[tuple[str, str], tuple[str, Path]]] = {}
     for folder, record in find_records(results):
         spec = record.spec
-        wanted = record.is_done and spec.suite == suite and str(spec.shots) == TRACKS[track]
-        wanted = wanted and model in (None, spec.model) and mode in (None, spec.mode)
-        if not wanted or spec.eval_split != "test" or not (folder / PREDICTIONS).is_file():
+        if not (record.is_done and spec.eval_split == "test" and fits(record) and (folder / PREDICTIONS).is_file()):
             continue
         variant = variant_of(record)
         way = f"{spec.model} {spec.mode}" + (f" ({variant})" if variant else "")
-        key = (spec.dataset, str(spec.seed) if track == "3shot" else "")
+        key = (spec.dataset, str(spec.seed) if by_seed else "")
         finished = str(record.get("finished") or "")
         found.setdefault(way, {})[key] = max(found.get(way, {}).get(key, ("", folder)), (finished, folder))
-    return _collected(found, track, suite, results)
+    return {way: {key: folder for key, (_, folder) in runs.items()} for way, runs in found.items()}
 
 
-def _collected(
-    found: Mapping[str, Mapping[tuple[str, str], tuple[str, Path]]], track: str, suite: str, results: Path
-) -> Submission:
-    if not found:
-        raise InputError(
-            f"no finished run of the track '{track}' ({TRACKS[track]} shots, suite {suite}, split test) with "
-            f"predictions in '{results}'; 'odinw-bench run --suite {suite} --shots {TRACKS[track]}' makes them"
-        )
+def only_way(found: Runs, results: Path) -> tuple[str, Mapping[tuple[str, str], Path]]:
+    """The runs, where they are all of one model and mode.
+
+    Raises:
+        InputError: they are not.
+    """
     if len(found) > 1:
         raise InputError(
             f"runs of {len(found)} ways are in '{results}', choose by --model and --mode, or give a folder with one of "
             f"them: {listed(sorted(found), 10)}"
         )
     ((way, runs),) = found.items()
+    return way, runs
+
+
+def _collected(found: Runs, track: str, suite: str, results: Path) -> Submission:
+    if not found:
+        raise InputError(
+            f"no finished run of the track '{track}' ({TRACKS[track]} shots, suite {suite}, split test) with "
+            f"predictions in '{results}'; 'odinw-bench run --suite {suite} --shots {TRACKS[track]}' makes them"
+        )
+    way, runs = only_way(found, results)
     content: dict[str, Any] = {}
     missing: list[str] = []
     for name, task in official_names(suite).items():
@@ -100,7 +134,7 @@ def _collected(
         lost = [seed for seed in seeds if (task.name, seed) not in runs]
         if lost:
             missing.append(name if track != "3shot" else f"{name} (seed {', '.join(lost)})")
-        lists = {seed: _rows(runs[task.name, seed][1]) for seed in seeds if seed not in lost}
+        lists = {seed: plain_rows(runs[task.name, seed]) for seed in seeds if seed not in lost}
         if lists:
             content[name] = lists if track == "3shot" else lists[""]
     return Submission(content, way, missing)
@@ -122,5 +156,6 @@ def official_names(suite: str) -> dict[str, Task]:
     return dict(sorted(named.items(), key=lambda item: item[0].lower()))
 
 
-def _rows(folder: Path) -> list[dict[str, Any]]:
+def plain_rows(folder: Path) -> list[dict[str, Any]]:
+    """The detections of a run: image, category, box and score alone."""
     return [{key: row[key] for key in _KEYS} for row in read_predictions(folder)]

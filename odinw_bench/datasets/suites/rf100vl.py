@@ -46,6 +46,13 @@ class Entry:
     projects: tuple[str, ...]
 
     @property
+    def given_project(self) -> str:
+        """What the few-shot challenge calls it: the whole data set's project, ``fsod`` before the last part."""
+        whole = next(name for name in self.projects if "-fsod-" not in name)
+        head, _, tail = whole.rpartition("-")
+        return f"{head}-fsod-{tail}"
+
+    @property
     def name(self) -> str:
         """Its short name: the folder's, without hyphens that stand first or side by side."""
         return slug(self.folder)
