@@ -46,6 +46,16 @@ def official_code() -> dict[str, Any]:
     return _read("published_official_code.json")
 
 
+def paper_tables() -> dict[str, Any]:
+    """The GLIP paper's tables 2, 3 and 4 as ``coco``, ``lvis`` and ``flickr``, lists of rows in the paper's order.
+
+    A row has ``model``, ``data`` (of pre-training), ``preset`` (the model here with the weights of that row; None: they
+    were not released), ``source``, maybe ``note``, and its numbers in percent: ``zero_shot`` and ``fine_tuned``; or by
+    split (``minival``, ``val``, ``test``) those of ``APr``, ``APc``, ``APf``, ``AP`` or of ``R@1``, ``R@5``, ``R@10``.
+    """
+    return _read("published_paper.json")
+
+
 @dataclass(frozen=True)
 class PublishedModel:
     """A line of today's published results on ODinW.

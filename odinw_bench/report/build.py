@@ -18,6 +18,7 @@ from odinw_bench.report.load import load_runs
 from odinw_bench.report.markup import to_csv, to_latex, to_markdown
 from odinw_bench.report.others import check_profile, find_content
 from odinw_bench.report.page import to_html
+from odinw_bench.report.paper import paper_section
 from odinw_bench.report.published import with_published_prompts
 from odinw_bench.report.searches import find_searches, search_section
 from odinw_bench.report.sections import SECTIONS, SuiteSection, added_sections
@@ -83,6 +84,8 @@ def build_report(settings: ReportSettings, say: Say = lambda _: None) -> list[Pa
     if suites:
         sections.append(provenance_section(runs))
     sections += evaluation_sections(runs.others)
+    paper = paper_section(runs, suites)
+    sections += [paper] if paper else []
     report = Report(settings.title, _opening(suites), sections)
     written = _write(report, settings.out, PAGE)
     return written + _write(published_page(), settings.out, PUBLISHED_PAGE) if _any_real(suites) else written

@@ -1,0 +1,160 @@
+"""The GLIP paper's tables as the paper lays them out: the numbers measured here beside its own, blanks where none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from odinw_bench.metrics.published import paper_tables
+from odinw_bench.report.averages import Config, Suite, average
+from odinw_bench.report.document import NOTHING, Cell, Column, Section, Table, number_cell, text_cell
+from odinw_bench.report.load import Runs
+from odinw_bench.report.published import AS_PUBLISHED, published_mean
+from odinw_bench.runs.record import RunRecord
+
+_LVIS = ("APr", "APc", "APf", "AP")
+_FLICKR = ("R@1", "R@5", "R@10")
+_SUITES = {"coco", "lvis", "lvis-minival", "flickr30k"}
+"""The suites that the section is about; with runs on ODinW alone there is none."""
+
+_ODINW = (("zero-shot", "0"), *(("full", shots) for shots in ("1", "3", "5", "10", "all")))
+_LADDER = ("dyhead-t", "glip-t-a", "glip-t-b", "glip-t-c", "glip-t", "glip-l")
+
+
+def paper_section(runs: Runs, suites: Sequence[Suite]) -> Section | None:
+    """The paper's tables 2, 3 and 4, and its averages on ODinW; None without a run on COCO, LVIS or Flickr30k.
+
+    Args:
+        runs: all runs.
+        suites: those of COCO's AP, by suite.
+    """
+    found = {*runs.done["suite"], *(record.spec.suite for _, record in runs.others)}
+    if not found & _SUITES:
+        return None
+    tables = [_coco(runs), _lvis(runs), _flickr(runs)]
+    odinw = next((suite for suite in suites if suite.name == "odinw13"), None)
+    if odinw is not None:
+        tables.append(_odinw(odinw))
+    text = (
+        "Percent. Columns headed 'published' are the paper's or the README's numbers and were not measured here; a "
+        "dash means that nothing was measured, or published. Rows that the paper has not stand at the end."
+    )
+    return Section("paper", "The GLIP paper's tables", text=[text], tables=tables)
+
+
+def _coco(runs: Runs) -> Table:
+    ways = {"zero_shot": ("zero-shot", "0"), "fine_tuned": ("full", "all")}
+    rows = []
+    for row in _rows("coco", _models(runs, {"coco"})):
+        cells = []
+        for key, (mode, shots) in ways.items():
+            cells += [number_cell(_ap(runs, row["preset"], mode, shots)), _published(row, row.get(key))]
+        rows.append(_framed(row, cells))
+    heads = [(name, "published") for name in ("zero-shot AP", "fine-tuned AP")]
+    return Table("paper-table-2", "Table 2: COCO val2017", _columns(heads), rows)
+
+
+def _lvis(runs: Runs) -> Table:
+    suites = {"minival": "lvis-minival", "val": "lvis"}
+    rows = []
+    for row in _rows("lvis", _models(runs, set(suites.values()))):
+        cells = []
+        for split, suite in suites.items():
+            for metric in _LVIS:
+                ours = _metric(runs, suite, row["preset"], metric)
+                cells += [number_cell(ours), _published(row, row.get(split, {}).get(metric))]
+        rows.append(_framed(row, cells))
+    heads = [(f"{split} {metric}", "published") for split in suites for metric in _LVIS]
+    return Table("paper-table-3", "Table 3: LVIS v1.0 zero-shot, fixed AP", _columns(heads), rows)
+
+
+def _flickr(runs: Runs) -> Table:
+    rows = []
+    for row in _rows("flickr", _models(runs, {"flickr30k"})):
+        cells = []
+        for split in ("val", "test"):
+            for metric in _FLICKR:
+                ours = _metric(runs, "flickr30k", row["preset"], metric, split)
+                cells += [number_cell(ours), _published(row, row.get(split, {}).get(metric))]
+        rows.append(_framed(row, cells))
+    heads = [(f"{split} {metric}", "published") for split in ("val", "test") for metric in _FLICKR]
+    return Table("paper-table-4", "Table 4: Flickr30k Entities, any box", _columns(heads), rows)
+
+
+def _odinw(suite: Suite) -> Table:
+    """Averages over the 13 tasks; a configuration that lacks one of them has none.
+
+    Zero-shot is with the prompts of the paper, some of them hand-written, where such runs are; else with plain names.
+    """
+    rows = []
+    for model in _LADDER:
+        cells = []
+        for mode, shots in _ODINW:
+            config = Config(model, "", AS_PUBLISHED if mode == "zero-shot" else mode, shots)
+            row = suite.scores.get(config) or suite.scores.get(Config(model, "", mode, shots), {})
+            ours = average(row).ap if row and set(row) == set(suite.tasks) else None
+            published = published_mean(config, suite.tasks)
+            cells += [number_cell(ours), NOTHING if published is None else _cell(published.ap, published.source)]
+        rows.append([text_cell(model), *cells])
+    names = [f"{mode} {shots}" if shots != "0" else mode for mode, shots in _ODINW]
+    heads = [head for name in names for head in (name, "published")]
+    columns = [Column("model"), *(Column(head, numeric=True) for head in heads)]
+    return Table("paper-odinw", "ODinW, mean AP over 13 tasks, full-model tuning by shots", columns, rows)
+
+
+def _rows(table: str, measured: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The paper's rows, and one for each further model that was measured."""
+    published = paper_tables()[table]
+    known = {row["preset"] for row in published}
+    return [*published, *({"model": name, "data": "", "preset": name} for name in measured if name not in known)]
+
+
+def _columns(heads: Sequence[tuple[str, str]]) -> list[Column]:
+    inner = [Column(name, numeric=True) for pair in heads for name in pair]
+    return [Column("model"), Column("pre-training data"), *inner, Column("source"), Column("to know")]
+
+
+def _framed(row: Mapping[str, Any], cells: Sequence[Cell]) -> list[Cell]:
+    source, note = str(row.get("source", "")), str(row.get("note", ""))
+    return [text_cell(row["model"]), text_cell(row["data"]), *cells, text_cell(source), text_cell(note)]
+
+
+def _published(row: Mapping[str, Any], value: float | None) -> Cell:
+    return NOTHING if value is None else _cell(value, str(row.get("source", "")))
+
+
+def _cell(value: float, source: str) -> Cell:
+    return number_cell(value, hint=f"published: {source}", kind="published")
+
+
+def _models(runs: Runs, suites: set[str]) -> list[str]:
+    done = runs.done[runs.done["suite"].isin(suites)]
+    others = {record.spec.model for _, record in runs.others if record.spec.suite in suites}
+    return sorted({*done["model"], *others})
+
+
+def _ap(runs: Runs, model: str | None, mode: str, shots: str) -> float | None:
+    """Mean AP over seeds of a model on COCO: of its usual runs, else of the first variant."""
+    done = runs.done
+    some = done[
+        (done["suite"] == "coco") & (done["model"] == model) & (done["mode"] == mode) & (done["shots"] == shots)
+    ]
+    if some.empty:
+        return None
+    return float(some[some["variant"] == min(some["variant"])]["AP"].mean())
+
+
+def _metric(runs: Runs, suite: str, model: str | None, metric: str, split: str | None = None) -> float | None:
+    """A metric of a model's newest zero-shot run."""
+    some = [record for _, record in runs.others if _fits(record, suite, model, split)]
+    if not some:
+        return None
+    newest = max(some, key=lambda record: str(record.get("finished") or ""))
+    value = newest.metrics.get(metric)
+    return None if value is None else float(value)
+
+
+def _fits(record: RunRecord, suite: str, model: str | None, split: str | None) -> bool:
+    spec = record.spec
+    right = (spec.suite, spec.model, spec.mode) == (suite, model, "zero-shot")
+    return right and split in (None, spec.eval_split)
