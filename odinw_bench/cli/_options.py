@@ -9,9 +9,13 @@ from typing import Annotated
 import typer
 
 from glip_core.errors import InputError
+from odinw_bench.datasets.task import BUILT_IN_SUITES
 from odinw_bench.runs.spec import OFFICIAL_SEEDS, Shots
 
 Listed = list[str]
+SUITES = f"{', '.join(BUILT_IN_SUITES)}, or a folder"
+"""What ``--suite`` takes, for its help."""
+
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 DataRoot = Annotated[

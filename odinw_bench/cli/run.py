@@ -13,6 +13,7 @@ from odinw_bench.cli._config import take_config
 from odinw_bench.cli._console import write_line
 from odinw_bench.cli._grids import NamedGrid, named_grids
 from odinw_bench.cli._options import (
+    SUITES,
     DataRoot,
     Debug,
     Device,
@@ -45,7 +46,7 @@ def run(
     ] = None,
     model: Annotated[Listed, typer.Option("--model", help="Detectors; see `odinw-bench models list`.")] = ["glip-nano"],
     suite: Annotated[
-        str, typer.Option("--suite", help="mini, odinw13, odinw35, or a folder of COCO datasets.")
+        str, typer.Option("--suite", help=f"{SUITES} of COCO datasets; all-paper: the grids of grids/paper.yaml.")
     ] = "mini",
     dataset: Annotated[Listed, typer.Option("--dataset", help="Task names, 'all', or the path of a COCO folder.")] = [
         "all"

@@ -9,7 +9,7 @@ import typer
 
 from glip_core.errors import InputError
 from odinw_bench.cli._console import console, number, print_json, table, write_line
-from odinw_bench.cli._options import DataRoot, Debug, Json, Listed, parse_shots, split_list
+from odinw_bench.cli._options import SUITES, DataRoot, Debug, Json, Listed, parse_shots, split_list
 
 if TYPE_CHECKING:
     from odinw_bench.runs.record import RunRecord
@@ -23,7 +23,7 @@ def score(
         Path, typer.Option("--predictions", help="A JSON of COCO results, or a folder with one per task.")
     ],
     model_name: Annotated[str, typer.Option("--model-name", help="What tables call the model.")],
-    suite: Annotated[str, typer.Option("--suite", help="mini, odinw13, odinw35, or a folder.")] = "odinw13",
+    suite: Annotated[str, typer.Option("--suite", help=f"{SUITES}.")] = "odinw13",
     dataset: Annotated[Listed, typer.Option("--dataset", help="Task names, folders or 'all'.")] = ["all"],
     mode: Annotated[str, typer.Option("--mode", help="How it was adapted: zero-shot, linear, full ...")] = "zero-shot",
     shots: Annotated[str, typer.Option("--shots", help="Images per class it was adapted on, or 'all'.")] = "0",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from odinw_bench.cli._console import print_json, write_line
-from odinw_bench.cli._options import DataRoot, Debug, Device, Json, Listed, Weights, parse_shots, split_list
+from odinw_bench.cli._options import SUITES, DataRoot, Debug, Device, Json, Listed, Weights, parse_shots, split_list
 from odinw_bench.cli._search_results import show, show_recipes
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ app = typer.Typer()
 @app.command()
 def search(
     dataset: Annotated[Listed, typer.Option("--dataset", help="Task names, COCO folders, or 'all' of the suite.")],
-    suite: Annotated[str, typer.Option("--suite", help="mini, odinw13, odinw35, or a folder.")] = "mini",
+    suite: Annotated[str, typer.Option("--suite", help=f"{SUITES}.")] = "mini",
     space: Annotated[
         str, typer.Option("--space", help="prompt: words of a prompt; tuning: hyper-parameters of a tuning mode.")
     ] = "prompt",

@@ -69,7 +69,9 @@ def prepare(
         shuffled = settings.shuffled_subset
         train, few_shot = splits.subset(task, "train", spec.shots, spec.seed, shuffled=shuffled)
         leaks = splits.leaks(task, spec.eval_split, task.learnt_from(spec.shots))
-        if settings.few_shot_validation:
+        if few_shot == "given":  # a benchmark's own images are all the labels that there are
+            validation, selected_on = train, few_shot
+        elif settings.few_shot_validation:
             validation, selected_on = splits.subset(task, task.selection_split, spec.shots, spec.seed)
         else:
             validation = splits.open(task, task.selection_split)

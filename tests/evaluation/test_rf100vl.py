@@ -80,6 +80,7 @@ def test_classes_are_those_of_the_annotations_category_0_included(root):
 def test_ten_shots_are_the_given_images_and_others_a_draw(root):
     given = prepare(RunSpec("actions", suite="rf100vl", shots=10), data_root=root)
     assert (given.few_shot, len(given.train)) == ("given", 3)
+    assert (given.few_shot_validation, given.validation) == ("given", given.train)  # no label beside them is looked at
     other = prepare(RunSpec("actions", suite="rf100vl", shots=10, seed=30), data_root=root)
     assert other.train.sha256 == given.train.sha256
     drawn = prepare(RunSpec("actions", suite="rf100vl", shots=1), data_root=root)

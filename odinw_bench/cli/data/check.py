@@ -12,7 +12,7 @@ import typer
 
 from glip_core.errors import InputError
 from odinw_bench.cli._console import console, print_json, table, write_line
-from odinw_bench.cli._options import DataRoot, Debug, Json, Listed, parse_seeds, parse_shots, split_list
+from odinw_bench.cli._options import SUITES, DataRoot, Debug, Json, Listed, parse_seeds, parse_shots, split_list
 
 if TYPE_CHECKING:
     from odinw_bench.datasets.checks import Checked, Finding
@@ -24,7 +24,7 @@ app = typer.Typer()
 @app.command("check")
 def check(
     dataset: Annotated[Listed, typer.Option("--dataset", help="Task names, folders or 'all'.")] = ["all"],
-    suite: Annotated[str, typer.Option("--suite", help="mini, odinw13, odinw35, or a folder.")] = "odinw13",
+    suite: Annotated[str, typer.Option("--suite", help=f"{SUITES}.")] = "odinw13",
     data_root: DataRoot = None,
     shots: Annotated[
         Listed, typer.Option("--shots", help="Also say what these few-shot subsets hold: 1,3,5,10 or 'all'.")

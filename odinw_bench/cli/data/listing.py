@@ -9,14 +9,14 @@ from typing import Annotated
 import typer
 
 from odinw_bench.cli._console import console, print_json, table, write_line
-from odinw_bench.cli._options import DataRoot, Debug, Json
+from odinw_bench.cli._options import SUITES, DataRoot, Debug, Json
 
 app = typer.Typer()
 
 
 @app.command("list")
 def list_(
-    suite: Annotated[str, typer.Option("--suite", help="mini, odinw13, odinw35, or a folder.")] = "odinw13",
+    suite: Annotated[str, typer.Option("--suite", help=f"{SUITES}.")] = "odinw13",
     data_root: DataRoot = None,
     as_json: Json = False,
     debug: Debug = False,
