@@ -54,6 +54,7 @@ def test_commands_parse(document, tmp_path, monkeypatch):
     """Every call of the program in a document has options and values of the right kind; nothing is run."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "grid.yaml").write_text("model: glip-nano\n")  # read while the options are
+    (tmp_path / "grids").symlink_to(ROOT / "grids")  # likewise
     text = document.read_text()
     for arguments in commands(text):
         _parse(arguments)
