@@ -80,16 +80,16 @@ def test_the_plan_estimates_by_the_records_at_hand(cli, results):
 
 
 def test_a_failed_run_is_exit_code_one_and_the_others_run(cli, tmp_path, monkeypatch):
-    from odinw_bench.runs import work
+    from odinw_bench.engine import predict
 
-    real = work.detect_split
+    real = predict.detect_split
 
     def moody(detector, prompt, split, **options):
         if split.class_names == ["pothole"]:
             raise RuntimeError("out of paper")
         return real(detector, prompt, split, **options)
 
-    monkeypatch.setattr(work, "detect_split", moody)
+    monkeypatch.setattr(predict, "detect_split", moody)
     grid = ("run", "--mode", "zero-shot", "--dataset", "pothole,packages", "--results", tmp_path)
     answer = cli(*grid)
     assert answer.code == 1

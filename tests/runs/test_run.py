@@ -93,7 +93,7 @@ def test_a_failed_run_is_recorded_and_tried_again(tmp_path, monkeypatch):
         raise RuntimeError("out of paper")
 
     with monkeypatch.context() as patch:
-        patch.setattr("odinw_bench.runs.work.detect_split", explode)
+        patch.setattr("odinw_bench.engine.predict.detect_split", explode)
         with pytest.raises(RuntimeError):
             execute(prepared)
     record = json.loads((prepared.folder / "run.json").read_text())
