@@ -4,7 +4,8 @@
 HUP), whom it is sent to (the first process alone, or all) and the moment: a random time, or before a random change of
 a file. One in three of those that go on is killed once more. After each kill nothing half done may pass for
 whole; in the end nothing that was finished may have been lost or done again, and all results must be those of the
-same command left in peace. It prints a table by command and signal; the exit code is 1 if anything was found.
+same command left in peace. It prints a table by command and signal; the exit code is 1 if anything was found. Sent a
+SIGTERM or Ctrl-C itself, it finishes the command it is at and prints the table of the kills so far.
 
 Commands run in forks of a process that has imported the program and done nothing else; those that start processes of
 their own (``--workers 2``, Ray), and one other in a hundred, run as programs of their own.
@@ -158,8 +159,8 @@ def many(kills: int, seed: int, folder: Path, names: tuple[str, ...] = (), secon
     fixed_environment()
     load_program()
     work, tally, ends = Kills(folder, names), Tally(), time.monotonic() + seconds
-    number = 0
-    while tally.total < kills and time.monotonic() < ends:
+    number, told_to_end = 0, _told_to_end()
+    while tally.total < kills and time.monotonic() < ends and not told_to_end:
         draw = random.Random(f"{seed}/{number}")
         try:
             work.kill(draw, tally, kills - tally.total)
@@ -170,7 +171,17 @@ def many(kills: int, seed: int, folder: Path, names: tuple[str, ...] = (), secon
         number += 1
         if number % 25 == 0:
             print(f"{tally.total} kills, {len(tally.found)} found", file=sys.stderr, flush=True)
+        if number % 100 == 0:
+            print(tally.table(), file=sys.stderr, flush=True)
     return tally
+
+
+def _told_to_end() -> list[int]:
+    """A list that is empty until this process is sent SIGTERM or SIGINT; forks have the usual signals again."""
+    told: list[int] = []
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, lambda number, _frame: told.append(number))
+    return told
 
 
 def main() -> int:
