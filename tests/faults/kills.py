@@ -159,8 +159,8 @@ def many(kills: int, seed: int, folder: Path, names: tuple[str, ...] = (), secon
     fixed_environment()
     load_program()
     work, tally, ends = Kills(folder, names), Tally(), time.monotonic() + seconds
-    number, told_to_end = 0, _told_to_end()
-    while tally.total < kills and time.monotonic() < ends and not told_to_end:
+    number, signals = 0, _signals()
+    while tally.total < kills and time.monotonic() < ends and not signals:
         draw = random.Random(f"{seed}/{number}")
         try:
             work.kill(draw, tally, kills - tally.total)
@@ -176,12 +176,12 @@ def many(kills: int, seed: int, folder: Path, names: tuple[str, ...] = (), secon
     return tally
 
 
-def _told_to_end() -> list[int]:
+def _signals() -> list[int]:
     """A list that is empty until this process is sent SIGTERM or SIGINT; forks have the usual signals again."""
-    told: list[int] = []
+    received: list[int] = []
     for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, lambda number, _frame: told.append(number))
-    return told
+        signal.signal(one, lambda number, _frame: received.append(number))
+    return received
 
 
 def main() -> int:
