@@ -15,20 +15,20 @@ import contextlib
 import errno
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from glip_core.errors import InputError
-from odinw_bench.utils.folders import exchange, sync, sync_tree
+from odinw_bench.utils.folders import discard, exchange, sync, sync_tree
 from odinw_bench.utils.locks import BusyError, Held, LockLostError, exclusive
 
 __all__ = ["BusyError", "Claim", "LockLostError", "claim", "is_full", "resume_path", "tidy"]
 
 _KINDS = r"lock|resume|((lock|resume)(\.[0-9a-z]+)?\.tmp)|(([0-9a-f]+\.)?(\d+\.)?(part|old))"
 _REFUSED = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
+_STUCK = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.ENOTEMPTY)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -64,17 +64,18 @@ class Claim:
         """
         scratch = _beside(self.folder, f"{self.held.token}.part")
         with _write_errors(self.folder.parent, *_FULL):
-            shutil.rmtree(scratch, ignore_errors=True)
+            discard(scratch)
             scratch.mkdir(parents=True)
             try:
                 yield scratch
                 sync_tree(scratch)
-                self._put(scratch)
+                with _write_errors(self.folder.parent, *_REFUSED):
+                    self._put(scratch)
             except FileNotFoundError:
                 self.check()  # the new holder moved the scratch folder away: say so
                 raise
             finally:
-                shutil.rmtree(scratch, ignore_errors=True)
+                discard(scratch)
 
     def _put(self, scratch: Path) -> None:
         """Put the scratch folder in the record's place; a reader finds the old record or the new one."""
@@ -85,26 +86,33 @@ class Claim:
             away = _beside(self.folder, f"{self.held.token}.old")
             self.folder.rename(away)
             scratch.rename(self.folder)  # a kill before this line: the next claim puts the old record back
-            shutil.rmtree(away, ignore_errors=True)
+            discard(away)
         sync(self.folder.parent)
 
     def _clear_others(self) -> None:
         """Clear what dead processes, and those that lost the claim, left beside the record.
 
         Scratch folders are moved before they are deleted: one step, after which their owner's own last step, the
-        rename into the record's place, must fail.
+        rename into the record's place, must fail. What can be neither moved nor removed stays where it is: its
+        owner, should it live, asks :meth:`check` before that rename.
         """
         for number, path in enumerate(_left(self.folder)):
             if path.suffix in (".lock", ".resume"):
                 continue
             self.check()
-            if path.name.endswith(".old") and not self.folder.exists():
-                path.rename(self.folder)
-                continue
             gone = _beside(self.folder, f"{self.held.token}.{number}.part")
-            with contextlib.suppress(FileNotFoundError):
+            try:
+                if path.name.endswith(".old") and not self.folder.exists():
+                    path.rename(self.folder)
+                    continue
                 path.rename(gone)
-                shutil.rmtree(gone, ignore_errors=True) if gone.is_dir() else gone.unlink(missing_ok=True)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if error.errno not in _STUCK:
+                    raise
+                gone = path
+            discard(gone)
 
 
 @contextmanager

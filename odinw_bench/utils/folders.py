@@ -6,12 +6,16 @@ import contextlib
 import ctypes
 import errno
 import functools
+import logging
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+
+_log = logging.getLogger(__name__)
 
 
 def exchange(first: Path, second: Path) -> bool:
@@ -42,6 +46,32 @@ def _renameat2() -> Callable[..., int] | None:
         return None
     call.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
     return call
+
+
+def discard(path: Path) -> bool:
+    """Remove a folder or a file that is of no more use; where that cannot be, one warning and no error.
+
+    Whether rubbish can be removed (immutable files, another user's, a file system mounted below) decides about
+    nothing that was done before.
+
+    Returns:
+        whether nothing is there any more.
+    """
+    problems: list[BaseException] = []
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, onerror=lambda _function, _path, info: problems.append(info[1]))
+    else:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            problems.append(error)
+    if not os.path.lexists(path):
+        return True
+    first = next((one for one in problems if isinstance(one, OSError)), None)
+    if first is None or first.errno != errno.EROFS:  # what made the file system read-only is the news, not this
+        reason = "" if first is None else f" ({first.strerror or first})"
+        _log.warning("'%s' cannot be removed%s; it does no harm, remove it by hand", path, reason)
+    return False
 
 
 def sync(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,6 +13,7 @@ from odinw_bench.datasets.download import hub, roboflow_export
 from odinw_bench.datasets.download.archive import unpack
 from odinw_bench.datasets.download.manifest import FOLDER, damage, manifest_path, read_manifest, write_manifest
 from odinw_bench.datasets.task import SplitPaths, Task
+from odinw_bench.utils.folders import discard
 from odinw_bench.utils.locks import BusyError, exclusive
 
 SourceName = Literal["auto", "hub", "roboflow"]
@@ -64,7 +65,7 @@ def download_task(task: Task, data_root: Path, source: SourceName = "auto", say:
             (data_root / unit).parent.mkdir(parents=True, exist_ok=True)
             (staged / unit).rename(data_root / unit)
             _finish(data_root, unit, facts)
-            shutil.rmtree(staged, ignore_errors=True)
+            discard(staged)
             return Downloaded(task.name, "downloaded", data_root / unit)
     except BusyError as error:
         raise InputError(f"task '{task.name}': {error}") from error
@@ -148,7 +149,7 @@ def _under_unit(task: Task, staged: Path, unit: str, archive: Path) -> Path:
     staged.rename(around / unit)
     lacking = _lacking(task, around, unit)
     if lacking:
-        shutil.rmtree(around)
+        discard(around)
         archive.unlink()
         raise InputError(f"the zip of task '{task.name}' does not hold '{lacking[0]}'")
     return around
@@ -161,13 +162,12 @@ def _from_roboflow(task: Task, work: Path, say: Say) -> tuple[dict[str, Any], Pa
     export, staged = _fresh(work / f"export-{task.name}"), _fresh(work / f"unpacking-{task.name}")
     roboflow_export.fetch(task, export)
     roboflow_export.to_official(task, export, staged)
-    shutil.rmtree(export)
+    discard(export)
     assert source is not None  # else fetching had failed
     facts = {"kind": "roboflow", "workspace": source.workspace, "project": source.project, "version": source.version}
     return facts, staged
 
 
 def _fresh(folder: Path) -> Path:
-    """A folder name with nothing there: what an interrupted download left is removed."""
-    shutil.rmtree(folder, ignore_errors=True)
-    return folder
+    """A folder name with nothing there: what an interrupted download left is removed; if it cannot be, another name."""
+    return folder if discard(folder) else folder.with_name(f"{folder.name}-{secrets.token_hex(4)}")
