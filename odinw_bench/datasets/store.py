@@ -47,7 +47,7 @@ class SplitStore:
     def leaks(self, task: Task, tested: str, learnt: str = "train") -> int:
         """How many pictures of the training split, or another that is learnt from, are in another, byte for byte.
 
-        Official data are taken as they are, and the record says so; one's own can be corrected.
+        Frames of one colour do not count. Official data are taken as they are, and the record says so; one's own can be corrected.
 
         Raises:
             InputError: there are any, and the data are the user's own.
@@ -58,7 +58,8 @@ class SplitStore:
                 first, second = pairs[0]
                 raise InputError(
                     f"'{task.name}': {len(pairs)} pictures of 'train' are in '{tested}' too, such as {shorten(first)} "
-                    f"(there {shorten(second)}); tuning on them would make the numbers worthless: take them out of one"
+                    f"(there {shorten(second)}), byte for byte; tuning on them would make the numbers worthless: "
+                    "take them out of one"
                 )
             self._leaks[learnt, tested] = len(pairs)
         return self._leaks[learnt, tested]

@@ -193,8 +193,8 @@ def _data_notes(done: pd.DataFrame) -> list[str]:
     for run in done[done["leaks"] > 0].to_dict("records"):
         leaks[run["suite"], run["dataset"]] = max(run["leaks"], leaks.get((run["suite"], run["dataset"]), 0))
     leaky = [
-        f"{count:.0f} pictures of the training split of {suite}/{dataset} are in its test split too: the numbers of "
-        "the tuned runs are too high"
+        f"{count:.0f} pictures of the training split of {suite}/{dataset} are in its test split too, byte for byte: "
+        "the numbers of the tuned runs are too high"
         for (suite, dataset), count in sorted(leaks.items())
     ]
     return leaky + [

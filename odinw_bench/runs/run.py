@@ -10,6 +10,7 @@ from typing import Any
 
 from glip_core import InputError
 from odinw_bench.datasets.coco import annotation_notes
+from odinw_bench.datasets.duplicates import COMPARED
 from odinw_bench.engine.cache_settings import MEMORY_ONLY, CacheSettings
 from odinw_bench.engine.checkpoint import Resume
 from odinw_bench.engine.distributed import SINGLE_PROCESS, DistributedContext
@@ -151,7 +152,8 @@ def _lead(cell: Cell, claimed: Claim, options: RunOptions, distributed: Distribu
 def _follow(cell: Cell, options: RunOptions, distributed: DistributedContext, say: Say) -> None:
     """The part of any other process: what it writes is thrown away."""
     resume = Resume(resume_path(cell.folder), cell.digest, read_only=True)
-    with arithmetic(cell.facts, options.device, tf32=options.tf32), TemporaryDirectory() as scratch:
+    elsewhere = TemporaryDirectory(ignore_cleanup_errors=True)
+    with arithmetic(cell.facts, options.device, tf32=options.tf32), elsewhere as scratch:
         work = Work(cell, Path(scratch), options, resume, distributed, say)
         work.tune_and_test(_begin(cell, options))
 
@@ -200,6 +202,7 @@ def _new_record(cell: Cell, device: str, *, tf32: bool | None = None) -> dict[st
             "few_shot": cell.few_shot,
             "few_shot_validation": cell.few_shot_validation,
             "leaks": cell.leaks,
+            "leaks_compared": None if cell.leaks is None else COMPARED,
             "annotations_sha256": {name: split.sha256 for name, split in splits.items() if split is not None},
             "pictures_sha256": dict(cell.pictures_sha256),
             "annotation_notes": annotation_notes(splits),

@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+from PIL import Image
 
 from tests.cli.conftest import write_dataset
 
@@ -34,7 +35,6 @@ def found(answer, task="pets"):
 
 def make_distinct(folder):
     """Pictures that differ."""
-    from PIL import Image
 
     for number, path in enumerate(sorted(folder.rglob("*.jpg"))):
         Image.new("RGB", (120, 80), (9 * number, 50, 90)).save(path, quality=95)
@@ -63,6 +63,9 @@ def test_sound_data(cli, pets):
 
 def test_every_kind_is_found(cli, pets):
     make_distinct(pets)
+    picture = Image.new("RGB", (120, 80), (90, 90, 90))
+    picture.paste((200, 30, 30), (10, 10, 50, 40))  # one of one colour is not reported
+    picture.save(pets / "train/0.jpg")
     shutil.copy(pets / "train/0.jpg", pets / "train/1.jpg")
     shutil.copy(pets / "train/0.jpg", pets / "test/2.jpg")
     (pets / "valid/0.jpg").unlink()

@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+from PIL import Image
 
 from odinw_bench.datasets.duplicates import leaked
 from odinw_bench.datasets.registry import load_task
@@ -19,7 +20,11 @@ def pets_of_four(tmp_path):
 
 
 def leak(folder):
-    """A test picture under another name in the training split."""
+    """A test picture under another name in the training split; not a blank one."""
+    with Image.open(folder / "test/1.jpg") as opened:
+        picture = opened.convert("RGB")
+    picture.paste((200, 30, 30), (10, 10, 50, 40))
+    picture.save(folder / "test/1.jpg")
     shutil.copyfile(folder / "test/1.jpg", folder / "train/0.jpg")
 
 
@@ -29,6 +34,26 @@ def test_a_leak_is_found_by_content(pets_of_four):
     assert leaked(*splits) == []
     leak(pets_of_four)
     assert leaked(*splits) == [("0.jpg", "1.jpg")]
+
+
+def test_blank_frames_are_no_leaks(cli, pets_of_four):
+    """Any two frames of one colour are equal by chance, and nothing is learnt from them."""
+    for split in ("train", "test"):
+        Image.new("RGB", (120, 80), (20, 20, 20)).save(pets_of_four / split / "0.jpg")
+    assert (pets_of_four / "train/0.jpg").read_bytes() == (pets_of_four / "test/0.jpg").read_bytes()
+    task = load_task(str(pets_of_four), "mini")
+    assert leaked(open_split(task, "train"), open_split(task, "test")) == []
+    assert "two splits" not in cli("data", "check", "--dataset", pets_of_four).out
+    leak(pets_of_four)
+    assert leaked(open_split(task, "train"), open_split(task, "test")) == [("0.jpg", "1.jpg")]
+    assert "same picture in two splits" in cli("data", "check", "--dataset", pets_of_four).out
+
+
+def test_equal_files_that_are_no_pictures_are_leaks(pets_of_four):
+    for split in ("train", "test"):
+        (pets_of_four / split / "0.jpg").write_bytes(b"not a picture")
+    task = load_task(str(pets_of_four), "mini")
+    assert leaked(open_split(task, "train"), open_split(task, "test")) == [("0.jpg", "0.jpg")]
 
 
 def test_tuning_on_a_leak_is_refused(cli, pets_of_four, tmp_path):
@@ -58,5 +83,6 @@ def test_the_official_data_are_taken_as_they_are_and_the_record_says_so(shared, 
     assert prepared.leaks == 1
     record = run(spec, tmp_path / "results", data_root=root)
     assert record["data"]["leaks"] == 1
+    assert record["data"]["leaks_compared"] == "bytes of files, blank frames left out"
     notes = load_runs(tmp_path / "results").notes
     assert any("raccoon" in note and "test split" in note for note in notes)

@@ -10,6 +10,7 @@ from glip_core.errors import InputError
 from glip_core.files import file_sha256
 from odinw_bench.datasets.checks.findings import Findings
 from odinw_bench.datasets.checks.lookalikes import Lookalikes
+from odinw_bench.datasets.duplicates import is_blank
 from odinw_bench.utils.io import stays_inside
 
 _LONG = 150
@@ -81,5 +82,5 @@ def _check_picture(
         return
     if first[0] == split:
         findings.add(split, "same picture twice in a split", f"{name} is {first[1]}")
-    else:
+    elif not is_blank(picture):
         findings.add(split, "same picture in two splits", f"{name} is {first[1]} of {first[0]}")
