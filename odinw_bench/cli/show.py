@@ -38,6 +38,8 @@ def show(
         if rows:
             console().print(table(title, ["", ""], rows))
     write_line(f"files: {_files(record)}")
+    if record.is_sealed and not record.seals_itself:
+        write_line("record: not sealed itself (an early one of schema 2): an edit of it would not be noticed")
     if not record.is_sealed and record.spec.suite != "mini":
         write_line("pictures: not sealed (a record of schema 1 says nothing of them)")
     console().print(table("Data", ["", ""], _plain(record.data)))

@@ -11,9 +11,9 @@ from typing import Any
 
 from glip_core.errors import InputError
 from odinw_bench.runs.archive import ARCHIVE, archived_record, archived_records, record_of
-from odinw_bench.runs.schema import SCHEMA, RecordedSpec, RunRecord
+from odinw_bench.runs.schema import SCHEMA, SEAL, RecordedSpec, RunRecord, seal_of
 from odinw_bench.runs.seal import RECORD, find_damage, list_files
-from odinw_bench.utils.io import read_json, write_json
+from odinw_bench.utils.io import json_bytes, read_json, write_json
 
 __all__ = [
     "RECORD",
@@ -95,11 +95,13 @@ def find_records(results: Path | str, unreadable: list[Unreadable] | None = None
 def is_done(folder: Path) -> bool:
     """Whether a folder holds a finished run, with all of the files that belong to it.
 
-    Of one that lacks files, or has others, a warning is logged.
+    Of one that lacks files, has others or was edited, a warning is logged.
     """
     try:
         record = read_record(folder)
-    except InputError:
+    except InputError as error:
+        if (folder / RECORD).is_file():
+            _log.warning("the run in '%s' counts as not done: %s", folder, error.__cause__ or error)
         return False
     damage = find_damage(record) if record.is_done else None
     if damage is not None:
@@ -108,10 +110,11 @@ def is_done(folder: Path) -> bool:
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write ``run.json``, after all other files of the run: it lists them with their hashes (but not in schema 1)."""
+    """Write ``run.json``, after all other files of the run: it lists them, and seals itself (but not in schema 1)."""
     content = dict(record)
     if content.get("schema") != 1:
         content["files"] = list_files(folder)
+        content[SEAL] = seal_of(json.loads(json_bytes(content)))  # as a reader will see it: lists, keys of text
     write_json(folder / RECORD, content)
 
 

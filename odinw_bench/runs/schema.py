@@ -11,6 +11,7 @@ from glip_core.errors import InputError
 from odinw_bench.datasets.annotations import class_labels
 from odinw_bench.datasets.fewshot import Shots
 from odinw_bench.runs import record_fields as fields
+from odinw_bench.utils.io import canonical_json, sha256_bytes
 from odinw_bench.utils.text import shorten
 
 SCHEMA = 2
@@ -18,6 +19,17 @@ SCHEMA = 2
 
 SCHEMAS = (1, 2)
 """Of those that are read. Schema 1 has no ``files``: whether those are whole is not known."""
+
+SEAL = "seal"
+"""The field that holds :func:`seal_of` of the others. Records of schema 1, and early ones of schema 2, have none."""
+
+
+def seal_of(content: Mapping[str, Any]) -> str:
+    """SHA-256 (64 hex digits) of what a ``run.json`` holds but for the seal itself; spaces and order do not count.
+
+    It finds careless edits and damage. Who means to deceive computes it again.
+    """
+    return sha256_bytes(canonical_json({name: value for name, value in content.items() if name != SEAL}))
 
 
 @dataclass(frozen=True)
@@ -114,7 +126,8 @@ class RunRecord(Mapping[str, Any]):
         Optional parts may be missing; what is there must be of its type and in its range.
 
         Raises:
-            InputError: it is no record, or a field is missing or cannot be; the message names the field.
+            InputError: it is no record, a field is missing or cannot be (the message names it), or the content was
+                changed after the run.
         """
         schema = content.get("schema") if isinstance(content, Mapping) else None
         if type(schema) is not int or schema not in SCHEMAS:
@@ -150,6 +163,11 @@ class RunRecord(Mapping[str, Any]):
             fields.count(entry, "size", f"files.{name}.")
             fields.text(entry, "sha256", f"files.{name}.")
         fields.check_encodable(content)
+        if SEAL in content and content[SEAL] != seal_of(content):
+            raise InputError(
+                "its content is not what the run wrote (its seal differs): it was edited or damaged; restore the file, "
+                "or do the run again"
+            )
         return cls(
             content=content,
             folder=folder,
@@ -198,6 +216,11 @@ class RunRecord(Mapping[str, Any]):
     def is_sealed(self) -> bool:
         """Whether it says what files belong to it."""
         return "files" in self.content
+
+    @property
+    def seals_itself(self) -> bool:
+        """Whether a change of its own content would be noticed."""
+        return SEAL in self.content
 
     @property
     def protocol_name(self) -> str:

@@ -1,6 +1,7 @@
 """The seal of a record: ``run.json`` lists the other files of its run with their sizes and hashes.
 
-It is written last. Sizes are looked at whenever a record counts as done, a hash when the file is used. Records of
+It is written last, with a hash over its own content (:func:`odinw_bench.runs.schema.seal_of`), which is checked
+whenever it is read. Sizes are looked at whenever a record counts as done, a hash when the file is used. Records of
 schema 1 list no files: of them nothing can be said.
 """
 

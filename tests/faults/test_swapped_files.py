@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from glip_core import InputError
 from odinw_bench import RunSpec, run
@@ -102,7 +104,7 @@ def test_a_run_that_lost_its_weights_is_done_again(results):
 def test_a_record_of_schema_1_is_read_and_says_that_it_is_not_sealed(results, cli):
     folder = folder_of(results)
     content = json.loads((folder / "run.json").read_text())
-    del content["files"]
+    del content["files"], content["seal"]
     (folder / "run.json").write_text(json.dumps(content | {"schema": 1}))
     assert is_done(folder)
     assert "not sealed" in cli("show", folder).out
@@ -114,9 +116,80 @@ def test_a_record_of_schema_1_is_read_and_says_that_it_is_not_sealed(results, cl
 def test_a_record_of_schema_2_without_its_list(results):
     folder = folder_of(results)
     content = json.loads((folder / "run.json").read_text())
+    del content["seal"]
     for files in ("none", {"a": {}}, {"a": {"size": -1, "sha256": "0"}}):
         (folder / "run.json").write_text(json.dumps(content | {"files": files}))
         with pytest.raises(InputError, match="files"):
             read_record(folder)
     (folder / "run.json").write_text(json.dumps(content | {"files": {"../../x": {"size": 1, "sha256": "0"}}}))
     assert not is_done(folder)
+
+
+def places(value, path=()):
+    """Every place of a JSON value that holds no other values."""
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if not entries:
+        yield path
+    for key, inner in entries:
+        yield from places(inner, (*path, key))
+
+
+def edited(content, path):
+    """The content with one place changed as little as can be."""
+    content = copy.deepcopy(content)
+    inner = content
+    for key in path[:-1]:
+        inner = inner[key]
+    old = inner[path[-1]]
+    if isinstance(old, bool) or old is None or isinstance(old, list | dict):
+        new = not old
+    else:
+        new = old + "x" if isinstance(old, str) else old + 1 if isinstance(old, int) else old / 2 + 0.1
+    inner[path[-1]] = new
+    return content
+
+
+def test_an_edited_record_is_unreadable(results, cli, tried, caplog):
+    """Each of its fields, one at a time."""
+    folder = folder_of(results)
+    content = json.loads((folder / "run.json").read_text())
+    named = 0
+    for path in places(content):
+        (folder / "run.json").write_text(json.dumps(edited(content, path)))
+        caplog.clear()
+        assert not is_done(folder), path
+        assert "counts as not done" in caplog.text
+        with pytest.raises(InputError, match=r"run\.json' is not a complete run record: ") as raised:
+            read_record(folder)
+        named += "its seal differs" in str(raised.value)
+        tried("fault: a field of a record edited")
+    assert named > 50
+    (folder / "run.json").write_text(json.dumps(dict(reversed(content.items()))))  # only written otherwise
+    assert is_done(folder)
+
+
+def test_what_reads_a_record_refuses_an_edited_one(results, cli, tmp_path):
+    """AP from 40 to 41, say: nothing that a check of types would find."""
+    folder = folder_of(results)
+    content = json.loads((folder / "run.json").read_text())
+    content["metrics"]["AP"] = content["metrics"]["AP"] / 2 + 1
+    (folder / "run.json").write_text(json.dumps(content))
+    reason = "its seal differs"
+    Image.new("RGB", (40, 30)).save(tmp_path / "x.jpg")
+    for words in (("show", folder), ("compare", folder, folder), ("predict", tmp_path / "x.jpg", "--run", folder)):
+        assert reason in cli(*words).refused()
+    with pytest.raises(InputError, match=r"no readable run record .*its seal differs"):
+        load_runs(results)
+    again = run(SPEC, results)
+    assert again["metrics"]["AP"] != content["metrics"]["AP"]
+    assert is_done(folder)
+
+
+def test_an_early_record_of_schema_2_is_read_and_says_that_it_does_not_seal_itself(results, cli):
+    folder = folder_of(results)
+    assert "not sealed" not in cli("show", folder).out
+    content = json.loads((folder / "run.json").read_text())
+    del content["seal"]
+    (folder / "run.json").write_text(json.dumps(content))
+    assert is_done(folder)
+    assert "record: not sealed itself" in cli("show", folder).out
