@@ -47,7 +47,8 @@ class SplitStore:
     def leaks(self, task: Task, tested: str, learnt: str = "train") -> int:
         """How many pictures of the training split, or another that is learnt from, are in another, byte for byte.
 
-        Frames of one colour do not count. Official data are taken as they are, and the record says so; one's own can be corrected.
+        Frames of one colour do not count. Official data are taken as they are, and the record says so; one's own can be
+        corrected.
 
         Raises:
             InputError: there are any, and the data are the user's own.
