@@ -99,7 +99,13 @@ def ground(
 
 
 def ground_features(
-    detector: GLIP, levels: list[Tensor], hw: tuple[int, int], sentence: str, phrases: Sequence[Sequence[Span]]
+    detector: GLIP,
+    levels: list[Tensor],
+    hw: tuple[int, int],
+    sentence: str,
+    phrases: Sequence[Sequence[Span]],
+    *,
+    apart: bool = False,
 ) -> Detections:
     """The boxes of all phrases of a sentence, where the image's features are known: they serve all its sentences.
 
@@ -109,6 +115,7 @@ def ground_features(
         hw: (height, width) of the network input before padding.
         sentence: read as it is.
         phrases: the spans of each.
+        apart: the limit holds for each phrase, not for all together.
 
     Returns:
         at most :data:`PHRASE_LIMIT` and ties, best first, boxes in pixels of the network input; labels are positions
@@ -122,7 +129,14 @@ def ground_features(
     tokens = [phrase_tokens(characters, sentence, parts) for parts in phrases]
     raw = detector.run_heads(*detector.run_tower(levels, detector.encode_text(prompt)))
     settings = replace(detector.postprocessing, per_image=PHRASE_LIMIT)
-    return rank_phrases(raw, detector.anchors(raw), hw, tokens, settings)
+    anchors = detector.anchors(raw)
+    if not apart:
+        return rank_phrases(raw, anchors, hw, tokens, settings)
+    found = [rank_phrases(raw, anchors, hw, [one], settings) for one in tokens]
+    boxes, scores = torch.cat([one.boxes for one in found]), torch.cat([one.scores for one in found])
+    labels = torch.cat([one.labels + label for label, one in enumerate(found)])
+    order = scores.argsort(descending=True, stable=True)
+    return Detections(boxes[order], scores[order], labels[order])
 
 
 def find_phrases(sentence: str, parser: Parser = "rules") -> tuple[str, list[Span]]:

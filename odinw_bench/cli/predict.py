@@ -91,6 +91,8 @@ def predict(
             raise InputError("--run reads the weights as the run did: leave --lenient-weights out")
         tuned = load_run(run_folder, where)
         detector, words = tuned.model, sentence or tuned.prompt
+        if not isinstance(words, Sentence) and not words.names:
+            raise InputError(f"the run '{run_folder}' was tested with sentences and has no prompt: give --ground")
     else:
         words = sentence or _typed(prompt, classes)
         detector = _load(model, weights, where, lenient=lenient_weights)

@@ -200,11 +200,16 @@ def open_folder(annotations: Path, images: Path) -> Split:
     data, sha256 = read_annotations(annotations)
     if not images.is_dir():
         raise InputError(f"image folder '{images}' not found; the annotations '{annotations}' need it")
-    load = functools.partial(_load, images.absolute())  # a worker on another node may start in another folder
+    load = functools.partial(load_picture, images.absolute())  # a worker on another node may start in another folder
     return Split(data, load, sha256=sha256, folder=images)
 
 
-def _load(folder: Path, file_name: str) -> Image:
+def load_picture(folder: Path, file_name: str) -> Image:
+    """A picture of a folder, RGB.
+
+    Raises:
+        InputError: it is missing or no picture.
+    """
     from glip_core.images import load_image
 
     return load_image(folder / file_name)

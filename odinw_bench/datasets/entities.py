@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from glip_core.errors import InputError
@@ -51,10 +52,14 @@ class EntitiesImage:
     Attributes:
         sentences: mostly five.
         boxes: by entity: corners x1, y1, x2, y2 in pixels; entities without a box are absent.
+        file_name: of the picture, as the annotations state it.
+        size: (width, height) likewise; None: they do not.
     """
 
     sentences: tuple[Sentence, ...]
-    boxes: Mapping[str, Sequence[Box]]
+    boxes: Mapping[str, tuple[Box, ...]]
+    file_name: str = ""
+    size: tuple[int, int] | None = None
 
     def grounded(self, sentence: int) -> list[Phrase]:
         """The phrases of a sentence that have a box: those that are evaluated."""
@@ -81,7 +86,7 @@ def read_entities(root: Path | str, subset: str) -> dict[int, EntitiesImage]:
     return {
         int(name): EntitiesImage(
             sentences=tuple(map(parse_sentence, _lines(root / "Sentences" / f"{name}.txt"))),
-            boxes=_boxes(root / "Annotations" / f"{name}.xml"),
+            **_annotated(root / "Annotations" / f"{name}.xml"),
         )
         for name in names
     }
@@ -114,11 +119,13 @@ def parse_sentence(line: str) -> Sentence:
     return Sentence(" ".join(words), tuple(phrases))
 
 
-def _boxes(path: Path) -> dict[str, list[Box]]:
-    """Each object's box belongs to every one of its names."""
+def _annotated(path: Path) -> dict[str, Any]:
+    """The fields of :class:`EntitiesImage` that the XML gives; each object's box belongs to every one of its names."""
     found: dict[str, list[Box]] = defaultdict(list)
     try:
         tree = ElementTree.fromstring(_text(path))
+        width, height = tree.findtext("size/width"), tree.findtext("size/height")
+        size = None if width is None or height is None else (int(width), int(height))
         for entry in tree.findall("object"):
             box = entry.find("bndbox")
             if box is None:
@@ -128,7 +135,8 @@ def _boxes(path: Path) -> dict[str, list[Box]]:
                 found[name.text or ""].append((x1, y1, x2, y2))
     except (ElementTree.ParseError, ValueError) as error:
         raise InputError(f"'{path}' is no annotation file of Flickr30k Entities: {error}") from error
-    return dict(found)
+    boxes = {entity: tuple(listed) for entity, listed in found.items()}
+    return {"boxes": boxes, "file_name": tree.findtext("filename", f"{path.stem}.jpg"), "size": size}
 
 
 def _lines(path: Path) -> list[str]:

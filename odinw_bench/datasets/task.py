@@ -12,7 +12,19 @@ PromptStyle = Literal["names", "written"]
 
 PROMPT_STYLES: tuple[PromptStyle, ...] = get_args(PromptStyle)
 
-BUILT_IN_SUITES = ("mini", "odinw13", "odinw35", "rf100vl", "rf20vl")
+BUILT_IN_SUITES = (
+    "mini",
+    "odinw13",
+    "odinw35",
+    "rf100vl",
+    "rf20vl",
+    "flickr30k",
+    "refcoco",
+    "refcoco+",
+    "refcocog",
+    "mini-flickr",
+    "mini-refexp",
+)
 """The suites that come with the program: the drawn miniature, ODinW's two official lists, and those of others."""
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from odinw_bench.datasets.task import Task
     from odinw_bench.engine.distributed import DistributedContext
     from odinw_bench.engine.micro_batch import MicroBatching
-    from odinw_bench.models import Model
+    from odinw_bench.models import Model, ModelFacts
 
 COCO = "coco"
 """The evaluation of every task that names no other; records and digests do not mention it."""
@@ -68,6 +68,18 @@ class Evaluation(ABC):
                 f"{' and '.join(self.modes)} alone, because {self.only_because}"
             )
 
+    def check_model(self, task: Task, facts: ModelFacts) -> None:  # noqa: B027  any model can look for classes
+        """Refuse a model that cannot be tested this way.
+
+        Raises:
+            InputError: it cannot.
+        """
+
+    def prompts(self, task: Task) -> bool:
+        """Whether the task has one prompt of classes for all images; else each image brings its own."""
+        del task
+        return True
+
     def identity(self, task: Task) -> dict[str, Any]:
         """What of this way of testing can change the numbers: part of a run's digest, but for COCO's."""
         del task
@@ -101,6 +113,16 @@ class Evaluation(ABC):
         Raises:
             InputError: a prediction cannot be used.
         """
+
+    def counts(self, split: Split, predictions: Any) -> Mapping[Any, tuple[int, int]] | None:
+        """By image, how often the headline metric found what it asks for, and of how many; None: it is no such share.
+
+        Args:
+            split: the images with their ground truth.
+            predictions: see :meth:`score`.
+        """
+        del split, predictions
+        return None
 
     def to_json(self, task: Task) -> Mapping[str, Any]:
         """The record's ``evaluation``."""

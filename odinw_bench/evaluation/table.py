@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from odinw_bench.evaluation.base import COCO, Evaluation
 from odinw_bench.evaluation.coco import CocoEvaluation
+from odinw_bench.evaluation.flickr import FlickrEvaluation
+from odinw_bench.evaluation.refexp import RefexpEvaluation
 from odinw_bench.evaluation.rf100vl import RF100VLEvaluation
 
 if TYPE_CHECKING:
     from odinw_bench.datasets.task import Task
 
-EVALUATIONS: Mapping[str, Evaluation] = {one.name: one for one in (CocoEvaluation(), RF100VLEvaluation())}
+EVALUATIONS: Mapping[str, Evaluation] = {
+    one.name: one
+    for one in (
+        CocoEvaluation(),
+        FlickrEvaluation(),
+        RefexpEvaluation(),
+        RF100VLEvaluation(),
+    )
+}
 """By the name that tasks give. To add one, write its class in this package and list it here."""
 
 

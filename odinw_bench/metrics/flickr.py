@@ -13,12 +13,18 @@ from numpy.typing import NDArray
 
 from glip_core.errors import InputError
 from odinw_bench.datasets.annotations import is_number
-from odinw_bench.datasets.entities import EntitiesImage, read_entities
+from odinw_bench.datasets.entities import read_entities
+from odinw_bench.datasets.sentences import TruePhrase
 from odinw_bench.metrics.overlap import corner_iou
 from odinw_bench.utils.text import shorten
 
 RANKS: Mapping[str, int | None] = {"R@1": 1, "R@5": 5, "R@10": 10, "upper_bound": None}
 """How many of a phrase's first boxes may hold the answer; None: all of them."""
+
+Key = tuple[int, int]
+"""A sentence: the image's id and the sentence's number."""
+
+Truth = Mapping[Key, Sequence[TruePhrase]]
 
 _OVERLAP = 0.5
 _ALL = "all"
@@ -49,35 +55,55 @@ def evaluate_flickr(
             sentence, or a box or list of boxes that is none.
     """
     images = read_entities(entities_root, subset)
-    ranked = _by_sentence(images, predictions)
-    phrases: Counter[str] = Counter()
+    truth = {
+        (image_id, number): [TruePhrase((), image.boxes[one.entity], one.types) for one in image.grounded(number)]
+        for image_id, image in images.items()
+        for number in range(len(image.sentences))
+    }
+    return phrase_recalls(truth, predictions, merged=merged)
+
+
+def phrase_recalls(
+    truth: Truth, predictions: Sequence[Mapping[str, Any]], *, merged: bool = False, count_images: bool = False
+) -> dict[str, Any]:
+    """Recall of ranked boxes for phrases whose true boxes are known; see :func:`evaluate_flickr`.
+
+    Args:
+        truth: the phrases of each sentence, those without a box left out; a sentence without phrases is not evaluated.
+        predictions: see :func:`evaluate_flickr`.
+        merged: likewise.
+        count_images: also give ``by_image``: how many phrases of each image were found at 1, of how many.
+
+    Raises:
+        InputError: see :func:`evaluate_flickr`.
+    """
+    wanted = {key: phrases for key, phrases in truth.items() if phrases}
+    ranked = _by_sentence(wanted, predictions)
+    totals: Counter[str] = Counter()
+    by_image: dict[int, tuple[int, int]] = {key[0]: (0, 0) for key in wanted}
     hits: dict[str, Counter[str]] = {name: Counter() for name in RANKS}
-    for (image_id, number), lists in ranked.items():
-        image = images[image_id]
-        for phrase, boxes in zip(image.grounded(number), lists, strict=True):
+    for key, lists in ranked.items():
+        for phrase, boxes in zip(wanted[key], lists, strict=True):
             kinds = (_ALL, *dict.fromkeys(phrase.types))
-            phrases.update(kinds)
-            first = _first_hit(boxes, _truth(image, phrase.entity, merged=merged))
+            totals.update(kinds)
+            first = _first_hit(boxes, _truth(phrase, merged=merged))
+            found, among = by_image[key[0]]
+            by_image[key[0]] = (found + (first == 0), among + 1)
             for name, rank in RANKS.items():
                 if first is not None and (rank is None or first < rank):
                     hits[name].update(kinds)
     return {
-        **_recalls(phrases, hits, _ALL),
-        "per_type": {kind: _recalls(phrases, hits, kind) for kind in sorted(phrases) if kind != _ALL},
+        **_recalls(totals, hits, _ALL),
+        "per_type": {kind: _recalls(totals, hits, kind) for kind in sorted(totals) if kind != _ALL},
+        **({"by_image": by_image} if count_images else {}),
     }
 
 
-def _by_sentence(
-    images: Mapping[int, EntitiesImage], predictions: Sequence[Mapping[str, Any]]
-) -> dict[tuple[int, int], list[NDArray[np.float64]]]:
+def _by_sentence(wanted: Truth, predictions: Sequence[Mapping[str, Any]]) -> dict[Key, list[NDArray[np.float64]]]:
     """The ranked boxes of every sentence that is evaluated."""
-    wanted = {
-        (image_id, number): len(image.grounded(number))
-        for image_id, image in images.items()
-        for number in range(len(image.sentences))
-        if image.grounded(number)
-    }
-    found: dict[tuple[int, int], list[NDArray[np.float64]]] = {}
+    found: dict[Key, list[NDArray[np.float64]]] = {}
+    if not isinstance(predictions, Sequence) or isinstance(predictions, str):
+        raise InputError(f"the predictions must be a list of sentences with their boxes, not {shorten(predictions)}")
     for place, entry in enumerate(predictions):
         where = f"predictions[{place}]"
         if not isinstance(entry, Mapping) or not {"image_id", "sentence_id", "boxes"} <= entry.keys():
@@ -92,10 +118,10 @@ def _by_sentence(
         if key in found:
             warnings.warn(f"sentence {key[1]} of image {key[0]} is predicted twice: the first counts", stacklevel=3)
             continue
-        if len(lists) != wanted[key]:
+        if len(lists) != len(wanted[key]):
             raise InputError(
                 f"{where} (image {key[0]}, sentence {key[1]}) has boxes for {len(lists)} phrases; "
-                f"{wanted[key]} phrases of it have a true box"
+                f"{len(wanted[key])} phrases of it have a true box"
             )
         found[key] = [_ranked(boxes, f"{where}.boxes[{number}]") for number, boxes in enumerate(lists)]
     if missing := [key for key in wanted if key not in found]:
@@ -124,8 +150,8 @@ def _ranked(boxes: Any, where: str) -> NDArray[np.float64]:
     return np.array(boxes, dtype=np.float64)
 
 
-def _truth(image: EntitiesImage, entity: str, *, merged: bool) -> NDArray[np.float64]:
-    boxes = np.array(image.boxes[entity], dtype=np.float64)
+def _truth(phrase: TruePhrase, *, merged: bool) -> NDArray[np.float64]:
+    boxes = np.array(phrase.boxes, dtype=np.float64)
     if merged:
         boxes = np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])[None]
     return boxes

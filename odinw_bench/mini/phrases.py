@@ -124,7 +124,9 @@ def plural(noun: str) -> str:
     return noun + ("es" if noun.endswith(("s", "sh", "ch", "x")) else "s")
 
 
-def _claim(thing: Thing, rng: np.random.Generator, *, colourless: bool, web: bool, sizes: bool) -> Phrase:
+def claim_of(
+    thing: Thing, rng: np.random.Generator, *, colourless: bool, web: bool = False, sizes: bool = False
+) -> Phrase:
     """What a sentence says of a thing: its common name, or its attributes.
 
     Writers of web captions (``web``) leave attributes out; with ``sizes`` the size is mentioned now and then.
@@ -146,12 +148,12 @@ def _claim(thing: Thing, rng: np.random.Generator, *, colourless: bool, web: boo
     return Phrase(words, colour=said_colour, texture=said_texture, shape=shape, extent=extent)
 
 
-def _counted(noun: str, number: int, rng: np.random.Generator) -> str:
+def counted(noun: str, number: int, rng: np.random.Generator) -> str:
     """The noun with its article, its number, or "some"."""
     if number == 1:
         return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
-    counted = _COUNTS[number] if number < len(_COUNTS) and rng.random() < 0.7 else "some"
-    return f"{counted} {plural(noun)}"
+    amount = _COUNTS[number] if number < len(_COUNTS) and rng.random() < 0.7 else "some"
+    return f"{amount} {plural(noun)}"
 
 
 def caption_of(
@@ -174,16 +176,16 @@ def caption_of(
     for i in rng.permutation(len(scene.things)):
         if int(i) in taken or len(groups) == 5:
             continue
-        claim = _claim(scene.things[int(i)], rng, colourless=colourless, web=web, sizes=sizes or web)
+        claim = claim_of(scene.things[int(i)], rng, colourless=colourless, web=web, sizes=sizes or web)
         found = matching(claim, scene.things)
         if not found:
             continue
-        groups.append((_counted(claim.name, len(found), rng), found))
+        groups.append((counted(claim.name, len(found), rng), found))
         taken.update(found)
     if web and rng.random() < 0.15:
         present = {thing.key for thing in scene.things}
         absent = [name for name in COMMON if name not in present]
-        groups.append((_counted(absent[int(rng.integers(len(absent)))], 1, rng), []))
+        groups.append((counted(absent[int(rng.integers(len(absent)))], 1, rng), []))
     if not groups:
         return _NOTHING, ((0, len("nothing")),), [[]]
     caption, spans, owners = str(rng.choice(_OPENERS)) if web else "", [], []
@@ -199,8 +201,13 @@ def caption_of(
 def _joint(scene: Scene, before: Sequence[int], now: Sequence[int], rng: np.random.Generator, *, last: bool) -> str:
     """What stands between two noun phrases: a true relation where both are single things, else "and"."""
     if len(before) == 1 and len(now) == 1 and rng.random() < 0.6:
-        a, b = scene.things[before[0]].box, scene.things[now[0]].box
-        across, down = (b[0] + b[2] - a[0] - a[2]) / 2, (b[1] + b[3] - a[1] - a[3]) / 2
-        direction, distance = ("across", across) if abs(across) > abs(down) else ("down", down)
-        return _SIDES[direction][0 if distance > 0 else 1]
+        return relation(scene.things[before[0]], scene.things[now[0]])
     return " and " if last else ", "
+
+
+def relation(first: Thing, second: Thing) -> str:
+    """How the first thing lies to the second, by their centres, with the blanks around the words."""
+    a, b = first.box, second.box
+    across, down = (b[0] + b[2] - a[0] - a[2]) / 2, (b[1] + b[3] - a[1] - a[3]) / 2
+    direction, distance = ("across", across) if abs(across) > abs(down) else ("down", down)
+    return _SIDES[direction][0 if distance > 0 else 1]

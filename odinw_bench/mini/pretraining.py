@@ -120,7 +120,8 @@ def random_scene(rng: np.random.Generator) -> Scene:
     )
 
 
-def _is_grey(image: Image.Image) -> bool:
+def is_grey(image: Image.Image) -> bool:
+    """Whether a picture shows no colours."""
     pixel = np.asarray(image)[::16, ::16].astype(int)
     return bool((np.ptp(pixel, axis=2) <= 2).all())
 
@@ -157,7 +158,7 @@ def _listed(scene: Scene, phrases: Sequence[Phrase], rng: np.random.Generator, m
 
 def _regions(scene: Scene, rng: np.random.Generator, most: int) -> PretrainSample:
     """Phrases that describe regions of the picture, common names among them, and phrases that are nearly true."""
-    colourless = _is_grey(scene.image)
+    colourless = is_grey(scene.image)
     if rng.random() < LONE_STRANGERS:
         return _listed(scene, _strangers(rng, at_least=1), rng, most)
     names = sorted({thing.key for thing in scene.things if thing.key})  # sets have no stable order
@@ -214,7 +215,7 @@ def _grounding(scene: Scene, rng: np.random.Generator, most: int) -> PretrainSam
     """A sentence about some of the things, with its noun phrases and their boxes; or a list of region phrases."""
     if rng.random() < 0.6:
         return _regions(scene, rng, most)
-    caption, spans, owners = caption_of(scene, rng, colourless=_is_grey(scene.image), sizes=True)
+    caption, spans, owners = caption_of(scene, rng, colourless=is_grey(scene.image), sizes=True)
     owned = [(Phrase(name=caption[a:b]), things) for (a, b), things in zip(spans, owners, strict=True)]
     boxes, labels, classes = _boxes(scene, owned)
     return PretrainSample(scene.image, boxes, labels, classes, [], caption, spans)
@@ -223,7 +224,7 @@ def _grounding(scene: Scene, rng: np.random.Generator, most: int) -> PretrainSam
 def _captions(scene: Scene, rng: np.random.Generator, most: int) -> PretrainSample:
     """A sentence as the web has them, with its noun phrases; the boxes are for a teacher to find."""
     del most  # sentences are short
-    caption, spans, _ = caption_of(scene, rng, colourless=_is_grey(scene.image), web=True)
+    caption, spans, _ = caption_of(scene, rng, colourless=is_grey(scene.image), web=True)
     nothing = np.zeros(0, np.int64)
     return PretrainSample(scene.image, np.zeros((0, 4), np.float32), nothing, nothing, [], caption, spans)
 

@@ -157,12 +157,15 @@ class Model(ABC):
             positions in the prompt.
         """
 
-    def ground_sentences(self, one: ModelInput, sentences: Sequence[tuple[str, Phrases]]) -> list[Detections]:
+    def ground_sentences(
+        self, one: ModelInput, sentences: Sequence[tuple[str, Phrases]], *, apart: bool = False
+    ) -> list[Detections]:
         """Find the phrases of several sentences in one image, whose own features are computed once for all.
 
         Args:
             one: what :meth:`prepare` made.
             sentences: each with its phrases.
+            apart: each phrase may have 100 boxes, else all of a sentence together.
 
         Returns:
             one per sentence, as :meth:`detect_batch` gives them; labels are positions in its phrases.

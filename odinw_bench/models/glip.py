@@ -108,13 +108,15 @@ class GlipModel(TunableModel):
         return self.network.detections_from_raw(self._raw(inputs, prompt), sizes, prompt)
 
     @torch.no_grad()
-    def ground_sentences(self, one: ModelInput, sentences: Sequence[tuple[str, Phrases]]) -> list[Detections]:
+    def ground_sentences(
+        self, one: ModelInput, sentences: Sequence[tuple[str, Phrases]], *, apart: bool = False
+    ) -> list[Detections]:
         """See :class:`Model`."""
         network = self.network
         if not isinstance(network, GLIP) or not isinstance(one, PreparedImage):
-            return super().ground_sentences(one, sentences)
+            return super().ground_sentences(one, sentences, apart=apart)
         levels = network.encode_image(self._pixels([one]))
-        return [ground_features(network, levels, one.hw, sentence, phrases) for sentence, phrases in sentences]
+        return [ground_features(network, levels, one.hw, text, phrases, apart=apart) for text, phrases in sentences]
 
     @contextmanager
     def keeping(self, detections: int) -> Iterator[None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
+from glip_core.prompt import Prompt
 from odinw_bench.datasets.picture_hashes import pictures_sha256
 from odinw_bench.datasets.prompts import prompt_style, prompt_to_json, task_prompt
 from odinw_bench.datasets.store import SplitStore
@@ -47,14 +48,16 @@ def prepare(
     task = splits.task(spec.dataset, spec.suite)
     evaluation = evaluation_of(task)
     evaluation.check_mode(task, spec.mode)
+    evaluation.check_model(task, spec.facts)
     if spec.eval_split == OFFICIAL_SPLIT:  # the same run as with the name of the split
         spec = replace(spec, eval_split=task.eval_split)
     if spec.eval_split != task.split_named(spec.eval_split):
         spec = replace(spec, eval_split=task.split_named(spec.eval_split))
-    if not task.classes:  # they are in the annotations alone
+    if not task.classes and evaluation.prompts(task):  # they are in the annotations alone
         task = replace(task, classes=splits.open(task, spec.eval_split).task_classes())
     style = spec.prompt_style if spec.facts.has_text else "names"  # a class head reads no prompt
-    prompt = task_prompt(task, spec.mode, spec.attributes, style=style)
+    each_its_own = not evaluation.prompts(task)
+    prompt = Prompt("", (), ()) if each_its_own else task_prompt(task, spec.mode, spec.attributes, style=style)
     selected_on = None
     train = validation = few_shot = settings = leaks = None
     if spec.mode in UNTUNED:

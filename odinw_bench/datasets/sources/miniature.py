@@ -10,7 +10,10 @@ from odinw_bench.datasets.task import Task
 from odinw_bench.utils.io import canonical_json, sha256_bytes
 from odinw_bench.utils.plugins import load_object
 
-OTHERS: Mapping[str, str] = {}
+OTHERS: Mapping[str, str] = {
+    "mini-flickr": "odinw_bench.datasets.suites.mini_sentences:open_split",
+    "mini-refexp": "odinw_bench.datasets.suites.mini_sentences:open_split",
+}
 """What opens the drawn suites beside ``mini``: by the suite's name, ``PACKAGE.MODULE:FUNCTION`` from a task and the
 name of a split to that split under the task's classes."""
 

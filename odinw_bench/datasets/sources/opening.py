@@ -21,7 +21,11 @@ __all__ = ["DATA_ROOT_VARIABLE", "FORMATS", "draw_shots", "few_shot_subset", "is
 Opener = Callable[[Task, str, Path], Split]
 """From a task, the name of one of its splits and the data root to the split under the task's classes."""
 
-FORMATS: Mapping[str, str] = {"rf100vl": "odinw_bench.datasets.suites.rf100vl:open_split"}
+FORMATS: Mapping[str, str] = {
+    "flickr30k": "odinw_bench.datasets.suites.flickr:open_split",
+    "refcoco": "odinw_bench.datasets.suites.refcoco:open_split",
+    "rf100vl": "odinw_bench.datasets.suites.rf100vl:open_split",
+}
 """What opens annotation files of other formats than COCO's: by ``Source.format``, ``PACKAGE.MODULE:FUNCTION``, an
 :data:`Opener`."""
 
