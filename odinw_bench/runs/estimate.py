@@ -55,7 +55,7 @@ def estimate_published(cells: Sequence[Cell]) -> float | None:
         testing, training = (published_cost(name, phase, fusion=fusion) for phase in ("inference", "training"))
         if testing is None or training is None:
             return None
-        passes = -(-len(cell.task.classes) // 40) if getattr(cell.task, "evaluation", "") == "lvis" else 1
+        passes = -(-len(cell.task.classes) // 40) if cell.task.evaluation == "lvis" else 1
         hours += len(cell.test) * passes / testing.images_per_second / 3600
         hours += cell.most_passes / training.images_per_second / 3600
     return hours if cells else None
