@@ -32,14 +32,28 @@ class Result:
 
 
 def print_results(results: Sequence[Result], *, eval_split: str, as_json: bool) -> None:
-    """Print a row per cell and the means over datasets."""
+    """Print a row per cell and the means over datasets, a table for each suite.
+
+    Args:
+        results: of all cells.
+        eval_split: what was asked for; of several suites each table names its own splits.
+        as_json: print JSON.
+    """
     if as_json:
         print_json([_json(result) for result in results])
         return
-    suites = sorted({result.cell.task.suite for result in results})
+    by_suite: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        by_suite[result.cell.task.suite].append(result)
+    for suite, some in by_suite.items():
+        splits = dict.fromkeys(result.cell.spec.eval_split for result in some)
+        _print_suite(suite, some, eval_split if len(by_suite) == 1 else " and ".join(splits))
+
+
+def _print_suite(suite: str, results: Sequence[Result], eval_split: str) -> None:
     shown = _shown(results)
-    title = f"{', '.join(suites)}: {shown[0]} in percent on '{eval_split}'"
-    if suites == ["mini"]:
+    title = f"{suite}: {shown[0]} in percent on '{eval_split}'"
+    if suite == "mini":
         title += " (drawn miniature; not comparable with ODinW's numbers)"
     rows = [_row(result, shown) for result in results] + _means(results, shown)
     numbers = (*shown, *_COSTS)

@@ -123,6 +123,19 @@ def test_a_run_of_several_grids_prints_one_table(cli, tmp_path):
     assert answer.out.count("AP in percent") == 1
 
 
+def test_suites_are_not_averaged_together(cli, pets, tmp_path):
+    path = tmp_path / "grids.yaml"
+    path.write_text(
+        "engine: local\nmode: zero-shot\n"
+        f"grids: [{{dataset: [packages, pistols]}}, {{suite: '{pets}', eval-split: val}}]\n"
+    )
+    answer = cli("run", "--config", path, "--results", tmp_path / "results", "--quiet")
+    assert answer.code == 0, answer.err
+    assert "mini: AP in percent on 'test'" in answer.out
+    assert "pets: AP in percent on 'val'" in answer.out
+    assert answer.out.count("mean of") == answer.out.count("mean of 2") == 1
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
