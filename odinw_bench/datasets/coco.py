@@ -31,6 +31,7 @@ class Split:
         sha256: what the annotations are, as a hash: of the annotation file's bytes; of a subset, over the hash
             of the whole and the ids taken.
         folder: where the pictures are files; None: they are not.
+        load_image: from a ``file_name`` to its RGB picture.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Split:
         self.annotations = annotations
         self.sha256 = sha256
         self.folder = folder
-        self._load_image = load_image
+        self.load_image = load_image
         self._images = {image["id"]: image for image in annotations["images"]}
         self.image_ids: list[ImageId] = sorted(self._images) if image_ids is None else list(image_ids)
         self.category_ids: list[int] = [category["id"] for category in annotations["categories"]]
@@ -87,7 +88,7 @@ class Split:
         Raises:
             InputError: the file is missing or not an image; the message names it.
         """
-        return self._load_image(self._entry(image_id)["file_name"])
+        return self.load_image(self._entry(image_id)["file_name"])
 
     def file_name(self, image_id: ImageId) -> str:
         """The picture's path relative to the image folder."""
@@ -145,7 +146,12 @@ class Split:
             "annotations": [box for box in self.annotations["annotations"] if box["image_id"] in taken],
         }
         sha256 = sha256_bytes(canonical_json([self.sha256, ids]))
-        return Split(annotations, self._load_image, sha256=sha256, image_ids=ids, folder=self.folder)
+        return Split(annotations, self.load_image, sha256=sha256, image_ids=ids, folder=self.folder)
+
+    def noted(self, note: str) -> Split:
+        """The same split with one more of its :attr:`notes`."""
+        annotations = {**self.annotations, "info": {**self.annotations.get("info", {}), "notes": [*self.notes, note]}}
+        return Split(annotations, self.load_image, sha256=self.sha256, image_ids=self.image_ids, folder=self.folder)
 
     def with_classes(self, classes: Iterable[tuple[int, str]], *, where: str) -> Split:
         """The same split under a task's classes: their ids, their names, their order.
@@ -177,7 +183,7 @@ class Split:
                     f"{ids_of[category['name']][0]}: this is another version of the data set"
                 )
         annotations = {**self.annotations, "categories": categories}
-        return Split(annotations, self._load_image, sha256=self.sha256, image_ids=self.image_ids, folder=self.folder)
+        return Split(annotations, self.load_image, sha256=self.sha256, image_ids=self.image_ids, folder=self.folder)
 
     def _entry(self, image_id: ImageId) -> dict[str, Any]:
         try:

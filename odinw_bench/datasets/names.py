@@ -12,8 +12,8 @@ from odinw_bench.utils.text import slug
 
 
 def identity(task: Task) -> tuple[str, ...]:
-    """What makes a data set one: a folder's path, however it was written; else its suite and name."""
-    return (str(task.root),) if task.root is not None else (task.suite, task.name)
+    """What makes a data set one: its path, however it was written; else its suite and name."""
+    return (task.place,) if task.place is not None else (task.suite, task.name)
 
 
 def load_tasks(names: Iterable[str | Path], suite: str | Path = "odinw13") -> list[Task]:
@@ -35,7 +35,7 @@ def load_tasks(names: Iterable[str | Path], suite: str | Path = "odinw13") -> li
 
 def task_labels(tasks: Sequence[Task]) -> list[str]:
     """What to call tasks side by side; see :func:`unique_names`."""
-    return unique_names([(task.name, "" if task.root is None else str(task.root)) for task in tasks])
+    return unique_names([(task.name, task.place or "") for task in tasks])
 
 
 def unique_names(places: Sequence[tuple[str, str]]) -> list[str]:

@@ -32,11 +32,20 @@ def pictures_sha256(split: Split) -> str | None:
     """
     if split.folder is None:
         return None
-    memory = _Memory(split.folder)
+    hashes = hashes_of(split)
     names = sorted(split.file_name(image_id) for image_id in split.image_ids)
-    hashes = [[name, memory.sha256(name)] for name in names]
+    return sha256_bytes(canonical_json([[name, hashes[name]] for name in names]))
+
+
+def hashes_of(split: Split) -> dict[str, str | None]:
+    """The hash of each picture of a split by its file name; None where it is missing, or no file."""
+    names = [split.file_name(image_id) for image_id in split.image_ids]
+    if split.folder is None:
+        return dict.fromkeys(names)
+    memory = _Memory(split.folder)
+    hashes = {name: memory.sha256(name) for name in names}
     memory.save()
-    return sha256_bytes(canonical_json(hashes))
+    return hashes
 
 
 class _Memory:

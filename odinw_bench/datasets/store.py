@@ -24,7 +24,7 @@ class SplitStore:
     def __init__(self, data_root: Path | str | None = None) -> None:
         self.data_root = data_root
         self._tasks: dict[tuple[str, str], Task] = {}
-        self._task: tuple[str, str, Path | None] | None = None
+        self._task: tuple[str, str, str | None] | None = None
         self._splits: dict[str, Split] = {}
         self._leaks: dict[tuple[str, str], int] = {}
 
@@ -37,7 +37,7 @@ class SplitStore:
 
     def open(self, task: Task, name: str) -> Split:
         """A whole split; see :func:`odinw_bench.datasets.sources.open_split`."""
-        key = (task.suite, task.name, task.root)
+        key = (task.suite, task.name, task.place)
         if key != self._task:
             self._task, self._splits, self._leaks = key, {}, {}
         if name not in self._splits:

@@ -10,6 +10,9 @@ from typing import Literal, get_args
 PromptStyle = Literal["names", "written"]
 """Prompts: the plain class names, or the hand-written attributes where a task has them."""
 
+Exif = Literal["apply", "ignore"]
+"""A camera's EXIF orientation: pictures are turned as viewers show them, or left as they are stored."""
+
 PROMPT_STYLES: tuple[PromptStyle, ...] = get_args(PromptStyle)
 
 BUILT_IN_SUITES = (
@@ -46,18 +49,36 @@ class TaskClass:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A split that nobody made: some of the pictures of a larger one, drawn by a rule.
+
+    Attributes:
+        name: of this part.
+        weights: (name, parts of the whole) of all that the pictures are divided into, in the order they are filled.
+        seed: of the order in which the pictures are taken.
+    """
+
+    name: str
+    weights: tuple[tuple[str, int], ...]
+    seed: int
+
+
+@dataclass(frozen=True)
 class SplitPaths:
     """Where a split lies, relative to the data root.
 
     Attributes:
-        annotations: the COCO annotation file; empty for the miniature, which is drawn.
+        annotations: the COCO annotation file, or what holds the annotations in another form; empty for the miniature,
+            which is drawn.
         images: the folder of its pictures.
         count: number of images as published; None: not known.
+        part: which of these pictures it is; None: all.
     """
 
     annotations: str
     images: str
     count: int | None = None
+    part: Part | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +140,9 @@ class Task:
         fewshot: by split: path of the ready-made subsets, with ``{shots}`` and ``{seed}`` to fill in.
         root: the folder that paths are relative to, for the user's own; None: the data root.
         notes: what to know about the data.
+        form: how annotations are written, by name (see :mod:`odinw_bench.datasets.forms`).
+        exif: what a camera's EXIF orientation does; None: what the stated sizes of the pictures say.
+        file: that the user named in place of a folder: a task file, a COCO file; else None.
         prompt_style: the prompt of the suite's official task file: ``names``, or ``written`` where that file has a
             hand-written caption, which it then uses zero-shot and in tuning.
         attributes: words for the prompt search beside its own, by what they describe (``colour``, ``place`` ...).
@@ -148,6 +172,9 @@ class Task:
     given_shots: Mapping[int, str] = field(default_factory=dict)
     tested_on: str = "test"
     selected_on: str = ""
+    form: str = "coco"
+    exif: Exif | None = None
+    file: Path | None = None
 
     @property
     def selection_split(self) -> str:
@@ -161,6 +188,11 @@ class Task:
     def split_named(self, name: str) -> str:
         """The split that is reported where one of this name is asked for."""
         return self.tested_on if name == "test" and "test" not in self.splits else name
+
+    @property
+    def place(self) -> str | None:
+        """The path that the user's own data set opens by; None: it is no data set of the user's own."""
+        return None if self.root is None else str(self.file or self.root)
 
     @property
     def class_names(self) -> list[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -102,12 +103,14 @@ class _Source(Schema):
     page: Text | None = None
 
 
-class _TaskFile(Schema):
-    name: Annotated[Text, AfterValidator(_name)]
-    title: Text
-    classes: Annotated[tuple[_Class, ...], BeforeValidator(list_of("classes", least=1)), AfterValidator(_in_order)]
-    splits: Annotated[dict[Key, _Split], AsMapping]
-    eval_split: Text
+Name = Annotated[Text, AfterValidator(_name)]
+Classes = Annotated[tuple[_Class, ...], BeforeValidator(list_of("classes", least=1)), AfterValidator(_in_order)]
+Splits = Annotated[dict[Key, _Split], AsMapping]
+
+
+class Described(Schema):
+    """What official task files and those of the user's both may say."""
+
     config: Text | None = None
     suites: Texts = ()
     aliases: Texts = ()
@@ -118,28 +121,54 @@ class _TaskFile(Schema):
     prompt_style: Annotated[dict[Key, Annotated[Text, AfterValidator(_style)]], AsMapping] = Field(default_factory=dict)
     attributes: Annotated[dict[Key, Texts], AsMapping] = Field(default_factory=dict)
 
+    def read_source(self, kind: Literal["official", "folder"]) -> Source:
+        """Where the data come from."""
+        hub, roboflow = self.source.hub, self.source.roboflow
+        return Source(
+            kind,
+            None if hub is None else HubFile(hub.repo, hub.file),
+            None if roboflow is None else Roboflow(roboflow.workspace, roboflow.project, roboflow.version),
+            self.source.page,
+        )
+
+
+class _TaskFile(Described):
+    name: Name
+    title: Text
+    classes: Classes
+    splits: Splits
+    eval_split: Text
+
     @model_validator(mode="after")
     def _check_names(self) -> Any:
         for name in (*self.suites, *self.prompt_style):
             if name not in BUILT_IN_SUITES:
                 raise ValueError(f"unknown suite {shorten(name)}; there are {', '.join(BUILT_IN_SUITES)}")
-        known = ", ".join(self.splits)
-        if self.eval_split not in self.splits:
-            raise ValueError(f"eval_split '{self.eval_split}' is not one of the splits: {known}")
-        for name in self.fewshot:
-            if name not in self.splits:
-                raise ValueError(f"fewshot: '{name}' is not one of the splits: {known}")
+        check_splits(self.splits, self.eval_split, self.fewshot)
         return self
 
 
-def read_task(path: Path, *, suite: str | None = None, root: Path | None = None) -> Task | None:
-    """Read a task file.
+def check_splits(splits: Mapping[str, _Split], eval_split: str | None, fewshot: Mapping[str, str]) -> None:
+    """Raise ValueError where something names a split that is none."""
+    known = ", ".join(splits)
+    if eval_split is not None and eval_split not in splits:
+        raise ValueError(f"eval_split '{eval_split}' is not one of the splits: {known}")
+    for name in fewshot:
+        if name not in splits:
+            raise ValueError(f"fewshot: '{name}' is not one of the splits: {known}")
+
+
+def paths_of(splits: Mapping[str, _Split]) -> dict[str, SplitPaths]:
+    """The splits as tasks have them."""
+    return {name: SplitPaths(one.annotations, one.images, one.count) for name, one in splits.items()}
+
+
+def read_task(path: Path, *, suite: str | None = None) -> Task | None:
+    """Read a task file of a suite that comes with the program.
 
     Args:
         path: the YAML file.
         suite: the suite to load it for; None: whatever the file says.
-        root: for a folder of the user's: the folder that paths are relative to. The file then need not name
-            suites.
 
     Returns:
         the task, or None where the file does not belong to ``suite``.
@@ -149,27 +178,20 @@ def read_task(path: Path, *, suite: str | None = None, root: Path | None = None)
             file and key.
     """
     file = check(_TaskFile, read_yaml(path, what="task file"), f"task file '{path}'")
-    if root is None and suite is not None and suite not in file.suites:
+    if suite is not None and suite not in file.suites:
         return None
-    hub, roboflow = file.source.hub, file.source.roboflow
     return Task(
         name=file.name,
         title=file.title,
         suite=suite or (file.suites[0] if file.suites else ""),
         classes=tuple(entry.task_class() for entry in file.classes),
-        splits={name: SplitPaths(one.annotations, one.images, one.count) for name, one in file.splits.items()},
+        splits=paths_of(file.splits),
         eval_split=file.eval_split,
         config=file.config,
         aliases=file.aliases,
         licence=file.licence,
-        source=Source(
-            "official" if root is None else "folder",
-            None if hub is None else HubFile(hub.repo, hub.file),
-            None if roboflow is None else Roboflow(roboflow.workspace, roboflow.project, roboflow.version),
-            file.source.page,
-        ),
+        source=file.read_source("official"),
         fewshot=file.fewshot,
-        root=root,
         prompt_style="written" if file.prompt_style.get(suite or "") == "written" else "names",
         attributes=file.attributes,
         notes=file.notes,

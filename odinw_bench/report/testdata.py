@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from glip_core.errors import InputError
 from odinw_bench.datasets.coco import Split
-from odinw_bench.datasets.folder import is_task_folder
+from odinw_bench.datasets.folder import is_data_set
 from odinw_bench.datasets.registry import SUITES, load_suite, load_task
 from odinw_bench.datasets.sources import open_split
-from odinw_bench.datasets.sources.files import known_root
 from odinw_bench.datasets.task import Task
 from odinw_bench.metrics.coco import Predictions
 from odinw_bench.runs.record import read_record
@@ -43,11 +42,7 @@ class TestData:
         Raises:
             InputError: it is missing or no picture.
         """
-        if self.folder is None:
-            return self.split.image(image_id)
-        from glip_core.images import load_image
-
-        return load_image(self.folder / self.split.file_name(image_id))
+        return self.split.image(image_id)
 
 
 def open_test_data(
@@ -81,9 +76,7 @@ def open_test_data(
             f"the data of {suite}/{dataset} here are not those of the record: its '{eval_split}' annotations have the "
             f"hash {split.sha256[:12]}, the record says {sha256[:12]}"
         )
-    root = known_root(task, data_root)
-    drawn = task.source.kind == "miniature" or root is None
-    return TestData(split, None if drawn or root is None else root / task.splits[eval_split].images)
+    return TestData(split, split.folder)
 
 
 def read_predictions(folder: Path) -> Predictions:
@@ -100,10 +93,10 @@ def read_predictions(folder: Path) -> Predictions:
 def _find_task(suite: str, dataset: str, data: Sequence[Path], recorded: str) -> Task:
     found: list[Task] = []
     for folder in data:
-        tasks = [load_task(folder)] if is_task_folder(folder) else load_suite(folder)
-        found += [task for task in tasks if task.name == dataset or str(task.root) == recorded]
+        tasks = [load_task(folder)] if is_data_set(folder) else load_suite(folder)
+        found += [task for task in tasks if task.name == dataset or task.place == recorded]
     if found:
-        return min(found, key=lambda task: str(task.root) != recorded)  # the first, if none lies there
+        return min(found, key=lambda task: task.place != recorded)  # the first, if none lies there
     if suite not in SUITES:
         raise InputError(f"'{dataset}' is a data set of your own: give its folder with --data FOLDER")
     return load_task(dataset, suite)

@@ -134,7 +134,7 @@ def score(
         record |= recorded_evaluation(task)
         record["data"]["classes"] = split.classes
         if task.root is not None:
-            record["data"]["folder"] = str(task.root)
+            record["data"]["folder"] = task.place
         record["data"]["annotation_notes"] = annotation_notes({external.eval_split: split})
         record["external"] = {"file": predictions.name, "sha256": file_sha256(predictions)}
         write_json(scratch / "predictions.json", found, indent=None)

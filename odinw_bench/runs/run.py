@@ -207,7 +207,7 @@ def _new_record(cell: Cell, device: str, *, tf32: bool | None = None) -> dict[st
             "pictures_sha256": dict(cell.pictures_sha256),
             "annotation_notes": annotation_notes(splits),
             "classes": cell.test.classes,
-            **({} if task.root is None else {"folder": str(task.root)}),
+            **({} if task.root is None else {"folder": task.place}),
         },
         "protocol": {
             "name": spec.protocol_name,

@@ -78,7 +78,7 @@ def test_annotations_that_are_not_coco(cli, pets, tmp_path, content):
 
 
 def test_a_folder_that_is_no_data_set(cli, tmp_path):
-    assert "is not a COCO data set: it needs" in cli("run", "--dataset", tmp_path).refused()
+    assert "is not a data set: it is empty; understood are" in cli("run", "--dataset", tmp_path).refused()
 
 
 @pytest.mark.parametrize(("content", "problem"), [(None, "not found"), (b"<html>", "is not an image")])

@@ -324,9 +324,9 @@ def test_a_folder_of_folders_is_a_suite(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_data(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is not a COCO data set: it needs train/"):
+    with pytest.raises(InputError, match=r"is not a data set: it is empty; understood are COCO \(train/"):
         load_task(tmp_path)
-    with pytest.raises(InputError, match="holds no COCO data set"):
+    with pytest.raises(InputError, match="holds no data set"):
         load_suite(tmp_path)
     assert find_splits(tmp_path) == {}
 

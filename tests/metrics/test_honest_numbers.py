@@ -178,7 +178,7 @@ def test_labels_that_mean_nothing_teach_nothing(fish):
     for labels in ("true", "shuffled"):
         split = train
         if labels == "shuffled":
-            split = Split(shuffled(train.annotations, 3), train._load_image, sha256="", image_ids=train.image_ids)
+            split = Split(shuffled(train.annotations, 3), train.load_image, sha256="", image_ids=train.image_ids)
         torch.manual_seed(3)
         detector = GlipModel(glip_core.load("dyhead-nano", num_classes=7))
         recipe = hyperparameters("mini-1", "linear", 5, {"epochs": 4, "eval_every": 4})

@@ -105,7 +105,7 @@ def test_the_test_split_is_not_touched_while_searching(tmp_path, monkeypatch):
     def refuse(*_):
         raise AssertionError("a test picture was opened")
 
-    monkeypatch.setattr(search.prepared.test, "_load_image", refuse)
+    monkeypatch.setattr(search.prepared.test, "load_image", refuse)
     begin(search)
     work(search)
     assert search.study().best_trial.number in (0, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +13,7 @@ from odinw_bench.datasets.annotations import class_labels, learnable_boxes
 from odinw_bench.datasets.checks.boxes import Counts, check_annotation_file, check_content
 from odinw_bench.datasets.checks.findings import ERRORS, Finding, Findings
 from odinw_bench.datasets.checks.lookalikes import Lookalikes
+from odinw_bench.datasets.checks.orientations import check_orientations
 from odinw_bench.datasets.checks.pictures import check_pictures
 from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.download.manifest import damage, read_manifest
@@ -101,15 +102,24 @@ def check_task(
             counts[split], images = check_content(open_split(task, split).annotations, split, findings)
         else:
             root = root_of(task, data_root, wanted=paths.annotations)
-            if not (root / paths.annotations).is_file():
+            if not (root / paths.annotations).exists():
                 findings.add(split, "annotation file missing", paths.annotations)
                 continue
             if not (root / paths.annotations).resolve().is_relative_to(root.resolve()):
                 findings.add(split, "link out of the data folder", paths.annotations)
-            counts[split], images = check_annotation_file(root / paths.annotations, split, findings)
             opened = _try_to_open(task, split, data_root, findings)
+            if task.form == "coco" and paths.part is None:  # ids and boxes as the file has them
+                counts[split], images = check_annotation_file(root / paths.annotations, split, findings)
+            elif opened is not None:
+                counts[split], images = check_content(opened.annotations, split, findings)
+            else:
+                continue
+            if opened is not None and task.root is not None:
+                check_orientations(opened, task, split, findings)
             if pictures:
-                check_pictures(root, root / paths.images, split, images, findings, seen, alike, tick)
+                folder = root / paths.images if opened is None or opened.folder is None else opened.folder
+                inside = root if folder.is_relative_to(root) else folder
+                check_pictures(inside, folder, split, images, findings, seen, alike, tick, opened)
                 if opened is not None and (found := pictures_sha256(opened)) is not None:
                     hashes[split] = found
         expected = paths.count
@@ -140,9 +150,9 @@ def _distinct(task: Task) -> dict[str, SplitPaths]:
     """The splits that are files of their own; some tasks test on their validation split."""
     if task.source.kind == "miniature":
         return dict(task.splits)
-    first: dict[str, str] = {}
+    first: dict[SplitPaths, str] = {}
     for name, paths in task.splits.items():
-        first.setdefault(paths.annotations, name)
+        first.setdefault(replace(paths, count=None), name)
     return {name: task.splits[name] for name in first.values()}
 
 

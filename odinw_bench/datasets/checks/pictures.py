@@ -10,6 +10,7 @@ from glip_core.errors import InputError
 from glip_core.files import file_sha256
 from odinw_bench.datasets.checks.findings import Findings
 from odinw_bench.datasets.checks.lookalikes import Lookalikes
+from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.duplicates import is_blank
 from odinw_bench.utils.io import stays_inside
 
@@ -25,6 +26,7 @@ def check_pictures(
     seen: dict[str, tuple[str, str]],
     alike: Lookalikes,
     tick: Callable[[str, int, int], None],
+    opened: Split | None = None,
 ) -> None:
     """Decode and hash every picture of a split, one at a time.
 
@@ -37,11 +39,12 @@ def check_pictures(
         seen: from a file's hash to the (split, name) that had it first; carried from split to split.
         alike: gets every picture that no split had before, byte for byte; likewise.
         tick: called with (split, pictures done, pictures in all).
+        opened: the split as a run would open it, whose pictures may be turned; None: it cannot be opened.
     """
     for number, image in enumerate(images, start=1):
         name = image.get("file_name")
         if isinstance(name, str) and name and stays_inside(name):
-            _check_picture(root, folder, split, name, image, findings, seen, alike)
+            _check_picture(root, folder, split, name, image, findings, seen, alike, opened)
         tick(split, number, len(images))
 
 
@@ -54,6 +57,7 @@ def _check_picture(
     findings: Findings,
     seen: dict[str, tuple[str, str]],
     alike: Lookalikes,
+    opened: Split | None,
 ) -> None:
     from glip_core.images import load_image
 
@@ -68,7 +72,7 @@ def _check_picture(
         findings.add(split, "picture missing", name if len(name) < _LONG else f"{name[:_LONG]}...")
         return
     try:
-        picture = load_image(path)
+        picture = load_image(path) if opened is None else opened.load_image(name)
     except InputError as error:
         findings.add(split, "picture unreadable", str(error))
         return

@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 
 from glip_core.errors import InputError
-from odinw_bench.datasets.coco import Split, open_folder
+from odinw_bench.datasets.coco import Split
+from odinw_bench.datasets.forms import divide, find_form, split_note
+from odinw_bench.datasets.orientation import decide, turned
 from odinw_bench.datasets.task import SplitPaths, Task
 
 DATA_ROOT_VARIABLE = "ODINW_DATA_ROOT"
@@ -41,12 +43,26 @@ def open_split(task: Task, paths: SplitPaths, root: Path) -> Split:
     """Open a split below a folder.
 
     Raises:
-        InputError: a file is missing (the message says what to download) or unusable.
+        InputError: a file is missing (the message says what to download) or unusable; or it is a part of too few
+            pictures.
     """
     annotations = root / paths.annotations
-    if not annotations.is_file():
+    form = find_form(task.form)
+    if not annotations.is_file() and (task.form == "coco" or not annotations.exists()):
         raise InputError(f"'{paths.annotations}' of task '{task.name}' not found in '{root}'{_remedy(task)}")
-    return open_folder(annotations, root / paths.images)
+    split = form.open(root, paths, task.classes)
+    if task.root is not None:  # official data are taken as the official loader takes them
+        where = f"'{annotations}'"
+        if split.folder is not None and decide(split, task.exif, form, where=where) == "apply":
+            split = turned(split, form)
+    if paths.part is None:
+        return split
+    part = split.subset(divide(split, paths.part))
+    if not len(part):
+        raise InputError(
+            f"'{annotations}' has {len(split)} pictures, too few for a split '{paths.part.name}': three are needed"
+        )
+    return part.noted(split_note(paths.part))
 
 
 def _remedy(task: Task) -> str:

@@ -10,6 +10,7 @@ from glip_core.errors import InputError
 from odinw_bench.datasets.annotations import ImageId
 from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.fewshot import pick_shots
+from odinw_bench.datasets.forms import find_form
 from odinw_bench.datasets.sources import files, miniature
 from odinw_bench.datasets.sources.files import DATA_ROOT_VARIABLE
 from odinw_bench.datasets.task import SplitPaths, Task
@@ -122,7 +123,7 @@ def is_present(task: Task, split: str, data_root: Path | str | None = None) -> b
     root = files.known_root(task, data_root)
     if root is not None and task.source.format in PLACES:
         return load_object(PLACES[task.source.format], "place of a split", here=False)(task, split, root) is not None
-    return root is not None and (root / paths.annotations).is_file() and (root / paths.images).is_dir()
+    return root is not None and find_form(task.form).is_present(root, paths)
 
 
 def _paths(task: Task, split: str) -> SplitPaths:
