@@ -77,15 +77,15 @@ def in_words(pair: Pair) -> str:
     basis = f"{result.samples} resamples of {pair.images} test images of {pair.a.place[0]}/{pair.a.place[1]}"
     if result.low > 0 or result.high < 0:
         better, worse = ("A", "B") if result.difference > 0 else ("B", "A")
-        size = abs(result.difference)
+        size = f"{abs(result.difference):.1f} {pair.metric}"
         low, high = sorted((abs(result.low), abs(result.high)))
         interval = f"95 % interval {format_number(low)} to {format_number(high)}"
         share = result.probability_better if better == "A" else 1 - result.probability_better
-        return f"{better} is better than {worse} by {size:.1f} AP ({interval}; better in {share:.0%} of {basis})."
+        return f"{better} is better than {worse} by {size} ({interval}; better in {share:.0%} of {basis})."
     if result.difference == result.low == result.high == 0:
         return f"A and B are equal ({basis})."
     return (
-        f"No clear difference: A minus B is {format_number(result.difference, sign=True)} AP ({interval}; "
+        f"No clear difference: A minus B is {format_number(result.difference, sign=True)} {pair.metric} ({interval}; "
         f"A is better in {result.probability_better:.0%} of {basis})."
     )
 
@@ -96,7 +96,8 @@ def in_words_of_group(pairs: Sequence[Pair], total: Summary) -> str:
 
     clear_a = sum(pair.result.low > 0 for pair in pairs)
     clear_b = sum(pair.result.high < 0 for pair in pairs)
-    mean = f"{abs(total.mean):.1f} AP on average over {total.count} {'task' if total.count == 1 else 'tasks'}"
+    metric = _metric(pairs)
+    mean = f"{abs(total.mean):.1f} {metric} on average over {total.count} {'task' if total.count == 1 else 'tasks'}"
     counts = f"of {len(pairs)} pairs A is clearly better in {clear_a}, B in {clear_b}"
     if total.low is None or total.high is None:
         better = "A" if total.mean > 0 else "B"
@@ -104,12 +105,17 @@ def in_words_of_group(pairs: Sequence[Pair], total: Summary) -> str:
     interval = f"95 % interval over tasks {format_number(total.low)} to {format_number(total.high)}"
     if total.low <= 0 <= total.high:
         return (
-            f"No clear difference over the tasks: A minus B is {format_number(total.mean, sign=True)} AP on average "
-            f"over {total.count} ({interval}; {counts})."
+            f"No clear difference over the tasks: A minus B is {format_number(total.mean, sign=True)} {metric} "
+            f"on average over {total.count} ({interval}; {counts})."
         )
     better, worse = ("A", "B") if total.mean > 0 else ("B", "A")
     low, high = sorted((abs(total.low), abs(total.high)))
     return f"{better} is better than {worse} by {mean} (95 % interval over tasks {low:.1f} to {high:.1f}; {counts})."
+
+
+def _metric(pairs: Sequence[Pair]) -> str:
+    """AP, or what takes its place; of several, all."""
+    return " or ".join(dict.fromkeys(pair.metric for pair in pairs))
 
 
 def _names(names: Sequence[str]) -> str:
@@ -117,20 +123,23 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _print_table(pairs: Sequence[Pair]) -> None:
-    numbers = ["AP of A", "AP of B", "A − B", "low", "high", "A better"]
+    metric = _metric(pairs)
+    numbers = [f"{metric} of A", f"{metric} of B", "A − B", "low", "high", "A better"]
     rows = [
         [
             "/".join(pair.a.place[:2]),
             str(pair.b.seed if pair.a.record.spec.shots == 0 else pair.a.seed),
-            number(pair.a.record.ap),
-            number(pair.b.record.ap),
+            number(pair.a.record.result),
+            number(pair.b.record.result),
             *_interval(pair.result),
             f"{pair.result.probability_better:.0%}",
         ]
         for pair in pairs
     ]
     console().print(
-        table("AP in percent, 95 % intervals over test images", ["task", "seed", *numbers], rows, numbers=numbers)
+        table(
+            f"{metric} in percent, 95 % intervals over test images", ["task", "seed", *numbers], rows, numbers=numbers
+        )
     )
 
 
@@ -147,7 +156,7 @@ def _json(pair: Pair) -> dict[str, object]:
         "suite": pair.a.place[0],
         "dataset": pair.a.place[1],
         "images": pair.images,
-        "AP_a": pair.a.record.ap,
-        "AP_b": pair.b.record.ap,
+        f"{pair.metric}_a": pair.a.record.result,
+        f"{pair.metric}_b": pair.b.record.result,
         **asdict(pair.result),
     }

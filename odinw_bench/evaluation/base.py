@@ -48,6 +48,7 @@ class Evaluation(ABC):
         shown: the metrics that tables print, headline first.
         modes: the tuning modes it can be done in; None: all.
         only_because: why there are no others, after "because".
+        counted: the headline is a share that :meth:`counts` counts by image.
     """
 
     name: ClassVar[str]
@@ -55,6 +56,7 @@ class Evaluation(ABC):
     shown: ClassVar[Sequence[str]] = ("AP",)
     modes: ClassVar[Sequence[str] | None] = None
     only_because: ClassVar[str] = ""
+    counted: ClassVar[bool] = False
 
     def check_mode(self, task: Task, mode: str) -> None:
         """Refuse a mode that makes no sense here.

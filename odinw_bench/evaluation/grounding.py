@@ -25,10 +25,15 @@ Answer = Callable[[Any, "Sentence", "Detections"], dict[str, Any]]
 
 
 class SentenceEvaluation(Evaluation):
-    """What testing with sentences has in common: they are the prompts, so nothing can be tuned for them yet."""
+    """What testing with sentences has in common: they are the prompts, so nothing can be tuned for them yet.
+
+    Attributes:
+        apart: each phrase of a sentence has a limit of its own on its boxes.
+    """
 
     modes: ClassVar[Sequence[str] | None] = ("zero-shot",)
     only_because: ClassVar[str] = "each sentence is a prompt of its own"
+    counted: ClassVar[bool] = True
     apart: ClassVar[bool] = False
 
     def check_model(self, task: Task, facts: ModelFacts) -> None:

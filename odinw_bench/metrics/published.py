@@ -57,6 +57,31 @@ def paper_tables() -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class PublishedRefexp:
+    """A published precision on referring expressions.
+
+    Attributes:
+        suite: ``refcoco``, ``refcoco+`` or ``refcocog``.
+        split: of it.
+        model: as published.
+        value: P@1 in percent.
+        source: where it was read, and who measured it.
+    """
+
+    suite: str
+    split: str
+    model: str
+    value: float
+    source: str
+
+
+def published_refexp() -> list[PublishedRefexp]:
+    """P@1 of GLIP on RefCOCO, RefCOCO+ and RefCOCOg; there are no numbers by GLIP's authors."""
+    content = _read("published_refexp.json")
+    return [PublishedRefexp(**row, source=content["source"]) for row in content["rows"]]
+
+
+@dataclass(frozen=True)
 class PublishedModel:
     """A line of today's published results on ODinW.
 

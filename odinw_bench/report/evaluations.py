@@ -88,6 +88,10 @@ def made_by(name: str, found: Found) -> Table:
     return Table(f"{name}-made-by", "Where the numbers come from", columns, rows)
 
 
-SECTIONS_OF: Mapping[str, str] = {"rf100vl": "odinw_bench.report.rf100vl:rf100vl_section"}
+SECTIONS_OF: Mapping[str, str] = {
+    "flickr": "odinw_bench.report.sentences:flickr_section",
+    "refexp": "odinw_bench.report.sentences:refexp_section",
+    "rf100vl": "odinw_bench.report.rf100vl:rf100vl_section",
+}
 """Sections of their own by the evaluation's name, as ``PACKAGE.MODULE:FUNCTION``, a :data:`SectionOf`; others have
 :func:`plain_section`."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from glip_core.errors import InputError
+from odinw_bench.evaluation import COCO, EVALUATIONS
+from odinw_bench.metrics.resampling import compare_shares
 from odinw_bench.metrics.stats import Comparison, Summary, paired_bootstrap, summarize
 from odinw_bench.report.datasets import dataset_names
 from odinw_bench.report.document import listed
@@ -63,13 +65,18 @@ class Pair:
         a: first run.
         b: second run.
         images: number of test images.
-        result: AP of A minus AP of B.
+        result: AP of A minus AP of B, or of the metric that their evaluation has in its place.
     """
 
     a: Run
     b: Run
     images: int
     result: Comparison
+
+    @property
+    def metric(self) -> str:
+        """AP, or what their evaluation has in its place."""
+        return self.a.record.headline
 
 
 def find_runs(text: str) -> list[Run]:
@@ -183,20 +190,35 @@ def compare_pairs(
                 f"{a.test_sha256[:12]} and {b.test_sha256[:12]}"
             )
         for run in (a, b):
-            if run.record.evaluation:
-                raise InputError(
-                    f"'{run.folder}' was tested by {run.record.evaluation['name']}: only runs that were tested by "
-                    "COCO's AP can be compared by resampling; 'odinw-bench show' prints the metrics of one"
-                )
+            _check_resampling(run)
         say(f"{suite}/{dataset}: {samples} resamples")
         sha256 = a.test_sha256 or b.test_sha256
         test = open_test_data(
             suite, spec.dataset, split, sha256, data_root=data_root, data=data, folder=a.record.data_folder
         )
         found = [read_predictions(run.folder) for run in (a, b)]
-        result = paired_bootstrap(test.split.annotations, found[0], found[1], samples, seed)
+        evaluation = EVALUATIONS[a.record.evaluation.get("name", COCO)]
+        counts = [evaluation.counts(test.split, one) for one in found]
+        if counts[0] is None or counts[1] is None:
+            result = paired_bootstrap(test.split.annotations, found[0], found[1], samples, seed)
+        else:
+            result = compare_shares(counts[0], counts[1], samples, seed)
         made.append(Pair(a, b, len(test.split), result))
     return made
+
+
+def _check_resampling(run: Run) -> None:
+    """Refuse a run whose metric is not counted image by image.
+
+    Raises:
+        InputError: it is not.
+    """
+    name = run.record.evaluation.get("name", COCO)
+    if name != COCO and not (name in EVALUATIONS and EVALUATIONS[name].counted):
+        raise InputError(
+            f"'{run.folder}' was tested by {name}: only runs that were tested by COCO's AP, or by counting what is "
+            "found in each image, can be compared by resampling; 'odinw-bench show' prints the metrics of one"
+        )
 
 
 def over_tasks(pairs: Sequence[Pair]) -> Summary:

@@ -124,6 +124,8 @@ def test_expressions_run(cli, tmp_path, refexp):
     assert "P@1 in percent" in answer.out
     predictions = json.loads(next((tmp_path / "r").rglob("predictions.json")).read_text())
     assert [one["expression_id"] for one in predictions] == [one["id"] for one in case["images"]]
+    assert cli("report", "--results", tmp_path / "r", "--out", tmp_path / "report").code == 0
+    assert "Published, not measured here" in (tmp_path / "report" / "report.md").read_text()
     for one in predictions:
         for part in (one, one["head"]):
             assert 1 <= len(part["boxes"]) == len(part["scores"]) <= 10
@@ -143,8 +145,24 @@ def test_the_drawn_suites(cli, tmp_path, few, suite):
     assert "give --ground" in cli("predict", folder / "run.json", "--run", folder).refused()
     report = cli("report", "--results", tmp_path / "r", "--out", tmp_path / "report")
     assert report.code == 0, report.err
-    assert headline in (tmp_path / "report" / "report.md").read_text()
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert f"{headline} with its 95 % interval" in text
+    assert f"{headline} by type" in text
+    assert "Published, not measured here" not in text
+    compared = cli("compare", folder, folder)
+    assert "A and B are equal" in compared.out
     assert cli("data", "check", "--suite", suite).code == 0
+
+
+def test_two_models_are_compared_on_the_same_pictures(cli, tmp_path, few):
+    models = "glip-nano-a,glip-nano"
+    arguments = ("--suite", "mini-flickr", "--mode", "zero-shot", "--results", tmp_path, "--engine", "local")
+    assert cli("run", *arguments, "--model", models).code == 0
+    a, b = (next(tmp_path.glob(f"mini-flickr/{model}/*/*")) for model in models.split(","))
+    (row,) = json.loads(cli("compare", a, b, "--json").out)["pairs"]
+    assert row["difference"] == pytest.approx(row["R@1_a"] - row["R@1_b"])
+    assert row["low"] <= row["difference"] <= row["high"]
+    assert "R@1" in cli("compare", a, b).out
 
 
 def test_the_drawn_suites_are_the_same_each_time():
