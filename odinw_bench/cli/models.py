@@ -28,8 +28,8 @@ def list_(as_json: Json = False, debug: Debug = False) -> None:
     if as_json:
         print_json(rows)
         return
-    columns = ["name", "what it is", "fusion", "classes by", "image", "weights", "here"]
-    keys = ["name", "title", "fusion", "classes", "image", "weights", "present"]
+    columns = ["name", "what it is", "fusion", "classes by", "image", "weights", "licence", "here"]
+    keys = ["name", "title", "fusion", "classes", "image", "weights", "licence", "present"]
     console().print(table("Models", columns, [[str(row[key]) for key in keys] for row in rows]))
 
 
@@ -77,18 +77,18 @@ def _row(config: DetectorConfig) -> dict[str, str]:
         "classes": "prompt" if config.has_text else "index",
         "image": f"{config.image_short}/{config.image_long}",
         "weights": weights,
+        "licence": "Apache-2.0" if config.family == "nano" else "none stated (its code: MIT)",
         "present": present,
     }
 
 
 def _adapter_row(name: str) -> dict[str, str]:
-    from odinw_bench.models import find_model
+    from odinw_bench.models import BUILT_IN
 
-    adapter = find_model(name)
-    repository = getattr(adapter, "repository", "")
-    here = "yes" if repository and _cached("config.json", repository) else "no"
-    row = {"name": name, "title": adapter.title, "fusion": "-", "classes": "prompt", "image": "its own"}
-    return row | {"weights": repository or "--weights", "present": here}
+    adapter = BUILT_IN[name]
+    here = "yes" if _cached("config.json", adapter.repository) else "no"
+    row = {"name": name, "title": adapter.title, "fusion": "-", "classes": adapter.classes, "image": "its own"}
+    return row | {"weights": adapter.repository, "licence": adapter.licence, "present": here}
 
 
 def _cached(file: str, repository: str | None = None) -> bool:

@@ -2,12 +2,14 @@
 
 from odinw_bench.models.adapter import Adapter
 from odinw_bench.models.base import AnyPrompt, Model, ModelFacts, ModelInput
+from odinw_bench.models.hub.checkpoints import HUB_PREFIX
 from odinw_bench.models.modes import MODES, TEXT_MODES, UNTUNED, find_mode, known_modes
 from odinw_bench.models.registry import BUILT_IN, find_model, model_facts
 from odinw_bench.models.tunable import Features, Packed, TunableModel
 
 __all__ = [
     "BUILT_IN",
+    "HUB_PREFIX",
     "MODES",
     "TEXT_MODES",
     "UNTUNED",

@@ -8,6 +8,7 @@ from functools import lru_cache
 from glip_core.config import PRESETS, DetectorConfig, get_config
 from glip_core.errors import InputError, nearest
 from odinw_bench.models.base import Model, ModelFacts
+from odinw_bench.models.hub.checkpoints import CHECKPOINTS, HUB_PREFIX, Checkpoint
 from odinw_bench.models.modes import UNTUNED, check_name, known_modes
 from odinw_bench.models.tunable import TunableModel
 from odinw_bench.utils.plugins import declared, load_object
@@ -18,11 +19,8 @@ __all__ = ["BUILT_IN", "ModelFacts", "find_model", "model_facts", "preset_facts"
 GROUPS = ("odinw_bench.detectors", "odinw_bench.models")
 """Groups of entry points; the first is what version 0.1.0 called it."""
 
-BUILT_IN: Mapping[str, str] = {
-    "grounding-dino-t": "odinw_bench.models.grounding_dino:GroundingDinoT",
-    "grounding-dino-b": "odinw_bench.models.grounding_dino:GroundingDinoB",
-}
-"""Third-party detectors that come with the program."""
+BUILT_IN: Mapping[str, Checkpoint] = CHECKPOINTS
+"""Third-party detectors that the program knows by name."""
 
 
 def model_facts(model: str) -> ModelFacts:
@@ -31,7 +29,7 @@ def model_facts(model: str) -> ModelFacts:
     Raises:
         InputError: there is no such detector.
     """
-    return preset_facts(get_config(model)) if model in PRESETS else _import(model).facts()
+    return preset_facts(get_config(model)) if model in PRESETS else _find(model).facts()
 
 
 def preset_facts(config: DetectorConfig) -> ModelFacts:
@@ -48,18 +46,28 @@ def find_model(model: str) -> type[Model]:
         InputError: there is none, or it cannot be imported or is no model.
     """
     if model not in PRESETS:
-        return _import(model)
+        return _find(model)
     from odinw_bench.models.glip import preset  # brings torch: seconds that a listing need not pay
 
     return preset(model)
 
 
+def _find(model: str) -> type[Model]:
+    if model in BUILT_IN or model.startswith(HUB_PREFIX):
+        from odinw_bench.models.hub.base import hub_model  # brings torch
+
+        return hub_model(model)
+    return _import(model)
+
+
 @lru_cache(maxsize=64)
 def _import(model: str) -> type[Model]:
-    target = BUILT_IN.get(model) or _declared().get(model) or model
+    target = _declared().get(model) or model
     if ":" not in target:
         known = [*PRESETS, *BUILT_IN, *_declared()]
-        raise InputError(f"unknown model {shorten(model)}{nearest(model, known)}; or PACKAGE.MODULE:CLASS")
+        raise InputError(
+            f"unknown model {shorten(model)}{nearest(model, known)}; or hf:OWNER/NAME, or PACKAGE.MODULE:CLASS"
+        )
     found = load_object(target, "detector", here=target == model)
     if not (isinstance(found, type) and issubclass(found, Model)):
         raise InputError(f"'{target}' is no subclass of odinw_bench.Adapter")

@@ -103,7 +103,7 @@ def load_run(run: Path | str | RunRecord, device: str = "auto") -> TunedDetector
         raise InputError(f"the run in '{where}' failed: {record.error}")
     spec = record.spec
     words = prompt_from_json(read_json(open_sealed(record, "prompt.json"), what="prompt"))
-    found = find_model(spec.model)
+    found = find_model(record["spec"].get("model_source", spec.model))
     if found.identify(spec.weights) != record.get("weights_sha256"):
         raise InputError(f"the weights of '{spec.model}' here are not those that '{where}' was tuned from")
     load = found.load_lenient if record.get("ignored_weights") else found.load

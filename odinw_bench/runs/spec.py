@@ -11,7 +11,7 @@ from glip_core.errors import InputError
 from odinw_bench.datasets.fewshot import Shots
 from odinw_bench.datasets.task import PROMPT_STYLES, PromptStyle
 from odinw_bench.engine.recipes import PROTOCOLS, newest_protocol, official_protocol
-from odinw_bench.models import MODES, TEXT_MODES, UNTUNED, ModelFacts, find_mode, model_facts
+from odinw_bench.models import HUB_PREFIX, MODES, TEXT_MODES, UNTUNED, ModelFacts, find_mode, model_facts
 from odinw_bench.utils.io import canonical_json, sha256_bytes
 from odinw_bench.utils.text import shorten
 
@@ -38,7 +38,8 @@ class RunSpec:
     """What to run: one model, one dataset, one way of tuning, one subset.
 
     Attributes:
-        model: a detector's preset, or an adapter (see :mod:`odinw_bench.models`).
+        model: a detector's name, ``PACKAGE.MODULE:CLASS``, ``hf:OWNER/NAME`` or ``hf:FOLDER``
+            (see :mod:`odinw_bench.models`).
         suite: ``mini``, ``odinw13``, ``odinw35`` or the path of a folder.
         dataset: a task's name, or the path of a COCO folder.
         mode: a tuning mode, by name or as ``PACKAGE.MODULE:CLASS``.
@@ -124,6 +125,8 @@ class RunSpec:
         if self.mode_name not in MODES:  # so that it can be found again, and is one run however it was named
             cls = type(find_mode(self.mode))
             fields["mode_class"] = f"{cls.__module__}:{cls.__qualname__}"
+        if self.model.startswith(HUB_PREFIX):  # likewise
+            fields["model_source"] = self.model
         if self.prompt_style is None:  # as before there was a choice
             del fields["prompt_style"]
         return fields
@@ -137,7 +140,7 @@ class RunSpec:
         Args:
             identities: what the names stand for: suite, dataset, data hashes, weights, prompt, hyper-parameters.
         """
-        named = {"dataset", "suite", "weights", "attributes", "overrides", "prompt_style"}
+        named = {"dataset", "suite", "model_source", "weights", "attributes", "overrides", "prompt_style"}
         facts = {name: value for name, value in self.to_json().items() if name not in named}
         return sha256_bytes(canonical_json([facts, dict(identities)]))
 

@@ -1,0 +1,100 @@
+"""Where a checkpoint's files are: a folder, or a repository on the hub that is downloaded once."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from glip_core.errors import InputError, nearest
+from glip_core.files import file_sha256
+from odinw_bench.models.hub.checkpoints import FAMILIES, HUB_PREFIX, Checkpoint
+from odinw_bench.utils.io import canonical_json, sha256_bytes
+
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_READ = ["*.json", "*.txt", "*.safetensors"]
+_CONFIG = "config.json"
+_EVALUATION_FILES = (_CONFIG, "preprocessor_config.json", "processor_config.json", "tokenizer.json", "vocab.txt")
+
+
+def checkpoint_of(model: str) -> Checkpoint:
+    """What ``hf:OWNER/NAME`` or ``hf:FOLDER`` stands for; of a repository its configuration alone is downloaded.
+
+    Raises:
+        InputError: there is no such thing, or it is of a kind that is not supported.
+    """
+    return _checkpoint(model, str(Path.cwd()))  # a relative path is another one in another folder
+
+
+@lru_cache(maxsize=64)
+def _checkpoint(model: str, _folder: str) -> Checkpoint:
+    source = model.removeprefix(HUB_PREFIX)
+    kind = str(_config(source).get("model_type"))
+    if kind not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        raise InputError(f"'{model}' is a model of the type '{kind}'{nearest(kind, FAMILIES)}; supported: {known}")
+    words = _tidy(Path(source).name) if _is_folder(source) else _tidy(source)
+    return Checkpoint(f"hf-{words}", source, kind, source)
+
+
+def weights_file(source: str) -> Path:
+    """The weights' file of a folder or repository; beside it lie configuration and tokenizer.
+
+    Raises:
+        InputError: there is none, or it cannot be downloaded.
+    """
+    folder = _folder(source, _READ)
+    for file in _WEIGHTS:
+        if (folder / file).is_file():
+            return folder / file
+    raise InputError(f"'{folder}' holds no model.safetensors")
+
+
+def identify_files(source: str) -> str:
+    """A hash of all that the detections of a checkpoint depend on: every weight, configuration, tokenizer, processor.
+
+    Raises:
+        InputError: see :func:`weights_file`.
+    """
+    folder = weights_file(source).parent
+    files = [*sorted(folder.glob("*.safetensors")), *(folder / name for name in _EVALUATION_FILES)]
+    return sha256_bytes(canonical_json({file.name: file_sha256(file) for file in files if file.is_file()}))
+
+
+def _config(source: str) -> dict[str, Any]:
+    file = _folder(source, [_CONFIG]) / _CONFIG
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"'{source}' holds no readable {_CONFIG} ({type(error).__name__})") from error
+    if not isinstance(found, dict):
+        raise InputError(f"'{source}': {_CONFIG} is no mapping")
+    return found
+
+
+def _is_folder(source: str) -> bool:
+    return Path(source).expanduser().is_dir()
+
+
+def _folder(source: str, patterns: Sequence[str]) -> Path:
+    if _is_folder(source):
+        return Path(source).expanduser()
+    if source.startswith((".", "/", "~")) or source.count("/") != 1:
+        raise InputError(f"weights folder '{source}' not found; give one, or OWNER/NAME on the hub")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(source, allow_patterns=list(patterns)))
+    except Exception as error:  # what a lost connection raises depends on huggingface_hub's version
+        raise InputError(
+            f"'{source}' could not be downloaded ({type(error).__name__}): fetch "
+            f"https://huggingface.co/{source} by hand and pass its folder: --weights FOLDER, or --model hf:FOLDER"
+        ) from error
+
+
+def _tidy(text: str) -> str:
+    """Lower-case letters, digits and single hyphens: what folders' names are made of."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "model"
