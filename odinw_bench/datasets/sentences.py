@@ -94,7 +94,7 @@ class SentenceSplit(Split):
         return SentenceSplit(
             part.annotations["images"],
             {image_id: self.sentences[image_id] for image_id in part.image_ids},
-            self._load_image,
+            self.load_image,
             sha256=part.sha256,
             notes=self.notes,
             folder=self.folder,

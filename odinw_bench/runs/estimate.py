@@ -8,9 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from odinw_bench.datasets.sentences import SentenceSplit
 from odinw_bench.metrics.published import published_cost
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.record import find_records
+
+CHUNK = 40
+"""Classes of LVIS in one prompt."""
 
 _LIKE = {"dyhead-t": "glip-t-a"}
 """Models that the paper gives no speed of, and those that cost as much: GLIP-T (A) is DyHead with a prompt."""
@@ -39,8 +43,8 @@ def estimate_seconds(cells: Sequence[Cell], results: Path | str) -> tuple[float,
 def estimate_published(cells: Sequence[Cell]) -> float | None:
     """Hours by the speeds of the GLIP paper's table 7, one cell after the other.
 
-    It is rough: the paper's speeds are of a P100 (testing) and a V100 (training), of one pass an image, and tuning is
-    counted with as many epochs as the recipe allows at most, at the speed of full fine-tuning, validation left out.
+    It is rough: the paper's speeds are of a P100 (testing) and a V100 (training), and tuning is counted with as many
+    epochs as the recipe allows at most, at the speed of full fine-tuning, validation left out.
 
     Args:
         cells: what is to be done.
@@ -55,7 +59,17 @@ def estimate_published(cells: Sequence[Cell]) -> float | None:
         testing, training = (published_cost(name, phase, fusion=fusion) for phase in ("inference", "training"))
         if testing is None or training is None:
             return None
-        passes = -(-len(cell.task.classes) // 40) if cell.task.evaluation == "lvis" else 1
-        hours += len(cell.test) * passes / testing.images_per_second / 3600
+        hours += passes_in_testing(cell) / testing.images_per_second / 3600
         hours += cell.most_passes / training.images_per_second / 3600
     return hours if cells else None
+
+
+def passes_in_testing(cell: Cell) -> int:
+    """Images that are looked at in testing, counted once for each prompt: a sentence, or 40 of LVIS' classes.
+
+    What does not depend on the prompt is computed once for all prompts of an image, so it is a bound.
+    """
+    if isinstance(cell.test, SentenceSplit):
+        return sum(map(len, cell.test.sentences.values()))
+    prompts = -(-len(cell.task.classes) // CHUNK) if cell.task.evaluation == "lvis" else 1
+    return len(cell.test) * prompts

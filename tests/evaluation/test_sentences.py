@@ -304,3 +304,14 @@ def test_intervals_over_images():
     assert better.low > 0
     with pytest.raises(ValueError, match="different images"):
         compare_shares(counts, {1: (1, 1)}, 10, 0)
+
+
+def test_a_subset_keeps_sentences_and_pictures():
+    from odinw_bench import load_task
+    from odinw_bench.datasets.sources import open_split
+
+    split = open_split(load_task("mini-flickr", "mini-flickr"), "test")
+    part = split.subset(split.image_ids[2:4])
+    assert part.image_ids == split.image_ids[2:4]
+    assert part.sentences == {one: split.sentences[one] for one in part.image_ids}
+    assert part.image(part.image_ids[0]).size == part.size(part.image_ids[0])

@@ -9,7 +9,7 @@ import pytest
 from odinw_bench import RunSpec
 from odinw_bench.datasets.task import TaskClass
 from odinw_bench.metrics.published import facts
-from odinw_bench.runs.estimate import estimate_published
+from odinw_bench.runs.estimate import estimate_published, passes_in_testing
 from odinw_bench.runs.prepare import prepare
 
 SPEED = {(row["model"], row["fusion"]): row for row in facts()["cost"]["rows"]}
@@ -43,6 +43,12 @@ def test_lvis_is_looked_at_once_for_every_40_classes():
     classes = tuple(TaskClass(str(i), i) for i in range(1203))
     many = replace(tested, task=replace(tested.task, evaluation="lvis", classes=classes))
     assert estimate_published([many]) == pytest.approx(31 * once)
+
+
+def test_every_sentence_is_a_prompt():
+    made = prepare(RunSpec("mini-flickr", suite="mini-flickr", mode="zero-shot"))
+    sentences = sum(len(listed) for listed in made.test.sentences.values())
+    assert passes_in_testing(made) == sentences > len(made.test)
 
 
 def test_no_estimate_without_a_published_speed():
