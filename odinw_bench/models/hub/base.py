@@ -95,7 +95,7 @@ class HubModel(Model):
 
     @classmethod
     def _network(cls, network_class: Any, folder: Any, classes: int) -> Any:
-        """The network with its weights; ``classes`` is for families whose class layer starts anew."""
+        """The network with its weights; ``classes`` is for families whose class layer is recreated."""
         network, info = network_class.from_pretrained(
             folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
