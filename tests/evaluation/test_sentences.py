@@ -86,6 +86,24 @@ def test_flickr_runs_from_both_forms_of_the_annotations(cli, tmp_path, flickr):
         assert sum(len(boxes) - 1 for boxes in one["boxes"]) <= 102
 
 
+def test_data_are_checked_and_listed_in_both_forms(cli, tmp_path, flickr, refexp):
+    raw = entities_folder(tmp_path, flickr)
+    refexp_folder(tmp_path, refexp, "refcocog", "test")
+    for form in ("raw", "mdetr"):
+        if form == "mdetr":
+            mdetr_flickr(raw, tmp_path / "mdetr_annotations" / "final_flickr_separateGT_test.json")
+            (raw / "test.txt").unlink()
+        listed = json.loads(cli("data", "list", "--suite", "flickr30k", "--data-root", tmp_path, "--json").out)
+        assert "test" in json.dumps(listed)
+        (checked,) = json.loads(cli("data", "check", "--suite", "flickr30k", "--data-root", tmp_path, "--json").out)
+        kinds = {one["kind"] for one in checked["findings"] if one["split"] == "test"}
+        assert kinds <= {"other number of images than published", "box outside the image", "wrong image size"}
+        assert checked["counts"]["test"]["images"] == 30
+    checked = cli("data", "check", "--suite", "refcocog", "--data-root", tmp_path)
+    assert "annotation file missing" in checked.out
+    assert "finetune_refcocog_val.json" in checked.out
+
+
 def test_the_boxes_of_a_run_are_those_of_ground(tmp_path, flickr, cli):
     entities_folder(tmp_path, flickr, images=1)
     run = cli(

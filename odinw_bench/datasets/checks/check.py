@@ -19,8 +19,10 @@ from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.download.manifest import damage, read_manifest
 from odinw_bench.datasets.fewshot import Shots
 from odinw_bench.datasets.picture_hashes import pictures_sha256
+from odinw_bench.datasets.sentences import SentenceSplit
 from odinw_bench.datasets.sources import few_shot_subset, is_present, open_split
 from odinw_bench.datasets.sources.files import root_of
+from odinw_bench.datasets.sources.opening import place_of
 from odinw_bench.datasets.task import SplitPaths, Task
 
 __all__ = ["ERRORS", "Checked", "Counts", "Finding", "Subset", "check_task"]
@@ -102,13 +104,16 @@ def check_task(
             counts[split], images = check_content(open_split(task, split).annotations, split, findings)
         else:
             root = root_of(task, data_root, wanted=paths.annotations)
+            paths = place_of(task, split, root) or paths
             if not (root / paths.annotations).exists():
                 findings.add(split, "annotation file missing", paths.annotations)
                 continue
             if not (root / paths.annotations).resolve().is_relative_to(root.resolve()):
                 findings.add(split, "link out of the data folder", paths.annotations)
             opened = _try_to_open(task, split, data_root, findings)
-            if task.form == "coco" and paths.part is None:  # ids and boxes as the file has them
+            if (
+                task.form == "coco" and paths.part is None and not isinstance(opened, SentenceSplit)
+            ):  # ids and boxes as the file has them
                 counts[split], images = check_annotation_file(root / paths.annotations, split, findings)
             elif opened is not None:
                 counts[split], images = check_content(opened.annotations, split, findings)

@@ -30,7 +30,11 @@ FORMATS: Mapping[str, str] = {
 """What opens annotation files of other formats than COCO's: by ``Source.format``, ``PACKAGE.MODULE:FUNCTION``, an
 :data:`Opener`."""
 
-PLACES: Mapping[str, str] = {"rf100vl": "odinw_bench.datasets.suites.rf100vl:place_of"}
+PLACES: Mapping[str, str] = {
+    "flickr30k": "odinw_bench.datasets.suites.flickr:place_of",
+    "refcoco": "odinw_bench.datasets.suites.refcoco:place_of",
+    "rf100vl": "odinw_bench.datasets.suites.rf100vl:place_of",
+}
 """What finds the splits of tasks that may lie in several folders: by ``Source.format``, ``PACKAGE.MODULE:FUNCTION``,
 from a task, the name of a split and the data root to its :class:`SplitPaths`, or None."""
 
@@ -122,8 +126,18 @@ def is_present(task: Task, split: str, data_root: Path | str | None = None) -> b
         return True
     root = files.known_root(task, data_root)
     if root is not None and task.source.format in PLACES:
-        return load_object(PLACES[task.source.format], "place of a split", here=False)(task, split, root) is not None
+        return place_of(task, split, root) is not None
     return root is not None and find_form(task.form).is_present(root, paths)
+
+
+def place_of(task: Task, split: str, root: Path) -> SplitPaths | None:
+    """Where a split lies below a data root, whichever layout it is kept in; None where it is not."""
+    if task.source.format not in PLACES:
+        return _paths(task, split)
+    found: SplitPaths | None = load_object(PLACES[task.source.format], "place of a split", here=False)(
+        task, split, root
+    )
+    return found
 
 
 def _paths(task: Task, split: str) -> SplitPaths:

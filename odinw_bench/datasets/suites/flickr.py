@@ -12,7 +12,7 @@ from odinw_bench.datasets.coco import load_picture
 from odinw_bench.datasets.entities import EntitiesImage, read_entities
 from odinw_bench.datasets.mdetr import ARCHIVE, Entry, read_mdetr
 from odinw_bench.datasets.sentences import Sentence, SentenceSplit, TruePhrase
-from odinw_bench.datasets.suites.places import first_file, picture_folder
+from odinw_bench.datasets.suites.places import first_file, picture_folder, relative_place
 from odinw_bench.datasets.task import Source, SplitPaths, Task
 from odinw_bench.utils.io import canonical_json, sha256_bytes
 
@@ -61,16 +61,33 @@ def open_split(task: Task, split: str, root: Path) -> SentenceSplit:
     Raises:
         InputError: neither form of the annotations is there, one cannot be read, or the photos are missing.
     """
-    raw = next((root / one for one in _RAW if _is_raw(root / one, split)), None)
+    raw = _raw(root, split)
     if raw is not None:
         return _from_entities(task, read_entities(raw, split), root, split)
-    path = first_file(root, [place.format(_file(split)) for place in _FILES])
+    path = _mdetr(root, split)
     if path is None:
         raise InputError(
             f"Flickr30k Entities not found in '{root}': it needs mdetr_annotations/{_file(split)} ({ARCHIVE}), or the "
             f"raw files flickr30k/flickr30k/{split}.txt, Annotations/ and Sentences/"
         )
     return _from_mdetr(task, path, root, split)
+
+
+def place_of(task: Task, split: str, root: Path) -> SplitPaths | None:
+    """Where a split lies, in whichever form; None: it is not here."""
+    raw = _raw(root, split)
+    found = _mdetr(root, split) if raw is None else raw / f"{split}.txt"
+    return relative_place(root, found, [place.format(split) for place in _PICTURES], task.splits[split])
+
+
+def _raw(root: Path, split: str) -> Path | None:
+    """The folder of the raw files."""
+    return next((root / one for one in _RAW if _is_raw(root / one, split)), None)
+
+
+def _mdetr(root: Path, split: str) -> Path | None:
+    """MDETR's file."""
+    return first_file(root, [place.format(_file(split)) for place in _FILES])
 
 
 def _file(split: str) -> str:

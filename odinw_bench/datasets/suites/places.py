@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from glip_core.errors import InputError
+from odinw_bench.datasets.task import SplitPaths
 
 
 def first_file(root: Path, candidates: Iterable[str]) -> Path | None:
@@ -30,3 +32,20 @@ def picture_folder(root: Path, candidates: Iterable[str], example: str, *, remed
         if (root / folder / example).is_file():
             return root / folder
     raise InputError(f"picture '{example}' not found in '{root}': looked in {', '.join(listed)}; {remedy}")
+
+
+def relative_place(
+    root: Path, annotations: Path | None, folders: Iterable[str], published: SplitPaths
+) -> SplitPaths | None:
+    """Where a split lies, relative to the data root; None where its annotations or all picture folders are missing.
+
+    Args:
+        root: the data root.
+        annotations: the annotation file that was found; None: none was.
+        folders: where pictures may lie.
+        published: the split as the task has it, for its number of images.
+    """
+    folder = next((one for one in folders if (root / one).is_dir()), None)
+    if annotations is None or folder is None:
+        return None
+    return replace(published, annotations=annotations.relative_to(root).as_posix(), images=folder)

@@ -10,7 +10,7 @@ from glip_core.errors import InputError
 from odinw_bench.datasets.coco import load_picture
 from odinw_bench.datasets.mdetr import ARCHIVE, Entry, read_mdetr
 from odinw_bench.datasets.sentences import Sentence, SentenceSplit, TruePhrase
-from odinw_bench.datasets.suites.places import first_file, picture_folder
+from odinw_bench.datasets.suites.places import first_file, picture_folder, relative_place
 from odinw_bench.datasets.task import Source, SplitPaths, Task
 
 FORMAT = "refcoco"
@@ -73,7 +73,7 @@ def open_split(task: Task, split: str, root: Path) -> SentenceSplit:
         InputError: the annotation file or the photos are missing, or it cannot be read.
     """
     name = _file(task.name, split)
-    path = first_file(root, [place.format(name) for place in _FILES])
+    path = _found(task.name, split, root)
     if path is None:
         raise InputError(f"'{name}' of {task.title} not found in '{root}': put it into mdetr_annotations/ ({ARCHIVE})")
     entries, sha256 = read_mdetr(path, "original_id")
@@ -84,6 +84,15 @@ def open_split(task: Task, split: str, root: Path) -> SentenceSplit:
         sentences[entry.image["id"]].append(_expression(entry, path))
     load = functools.partial(load_picture, folder.absolute())
     return SentenceSplit(list(images.values()), sentences, load, sha256=sha256, folder=folder)
+
+
+def place_of(task: Task, split: str, root: Path) -> SplitPaths | None:
+    """Where a split lies; None: it is not here."""
+    return relative_place(root, _found(task.name, split, root), _PICTURES, task.splits[split])
+
+
+def _found(name: str, split: str, root: Path) -> Path | None:
+    return first_file(root, [place.format(_file(name, split)) for place in _FILES])
 
 
 def _file(name: str, split: str) -> str:
