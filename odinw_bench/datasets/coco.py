@@ -206,8 +206,12 @@ def open_folder(annotations: Path, images: Path) -> Split:
     data, sha256 = read_annotations(annotations)
     if not images.is_dir():
         raise InputError(f"image folder '{images}' not found; the annotations '{annotations}' need it")
-    load = functools.partial(load_picture, images.absolute())  # a worker on another node may start in another folder
-    return Split(data, load, sha256=sha256, folder=images)
+    return Split(data, load_from(images), sha256=sha256, folder=images)
+
+
+def load_from(images: Path) -> Callable[[str], Image]:
+    """What opens the pictures of a folder by their names; it can be pickled."""
+    return functools.partial(load_picture, images.absolute())  # a worker on another node may start in another folder
 
 
 def load_picture(folder: Path, file_name: str) -> Image:

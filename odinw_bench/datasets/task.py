@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,19 +16,12 @@ Exif = Literal["apply", "ignore"]
 PROMPT_STYLES: tuple[PromptStyle, ...] = get_args(PromptStyle)
 
 BUILT_IN_SUITES = (
-    "mini",
-    "odinw13",
-    "odinw35",
-    "rf100vl",
-    "rf20vl",
-    "flickr30k",
-    "refcoco",
-    "refcoco+",
-    "refcocog",
-    "mini-flickr",
-    "mini-refexp",
+    *("mini", "odinw13", "odinw35"),
+    *("coco", "lvis-minival", "lvis", "flickr30k", "refcoco", "refcoco+", "refcocog"),
+    *("mini-coco", "mini-lvis", "mini-flickr", "mini-refexp"),
+    *("rf100vl", "rf20vl"),
 )
-"""The suites that come with the program: the drawn miniature, ODinW's two official lists, and those of others."""
+"""The suites that come with the program: ODinW's two lists and their drawn miniature, the paper's others, and more."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +66,20 @@ class SplitPaths:
         images: the folder of its pictures.
         count: number of images as published; None: not known.
         part: which of these pictures it is; None: all.
+        elsewhere: other places that it may lie at, (annotation file, folder of pictures), tried in this order.
     """
 
     annotations: str
     images: str
     count: int | None = None
     part: Part | None = None
+    elsewhere: tuple[tuple[str, str], ...] = ()
+
+    def found_in(self, root: Path) -> SplitPaths:
+        """The same at the first of its places whose annotation file is there; unchanged where none is."""
+        places = [(self.annotations, self.images), *self.elsewhere]
+        found = next((place for place in places if (root / place[0]).is_file()), None)
+        return self if found is None else replace(self, annotations=found[0], images=found[1])
 
 
 @dataclass(frozen=True)

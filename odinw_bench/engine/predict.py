@@ -73,7 +73,7 @@ def detect_split(
     with autocast(torch.device(model.device), precision):
         if isinstance(prompt, Prompt):
             prompt = model.encode(prompt)
-        for batch in _timed(_batches(model, split, frozen), on_wait):
+        for batch in timed(batches(model, split, frozen), on_wait):
             inputs = [one for _, one in batch]
             found = micro_batching.run(len(inputs), partial(_detect, model, prompt, inputs, micro_batching))
             for (image_id, one), detections in zip(batch, found, strict=True):
@@ -119,7 +119,7 @@ def _detect_together(
     return sorted(distributed.all_gather(found), key=lambda entry: place[entry["image_id"]])
 
 
-def _batches(model: Model, split: Split, frozen: FrozenPart | None) -> Iterator[list[tuple[ImageId, ModelInput]]]:
+def batches(model: Model, split: Split, frozen: FrozenPart | None = None) -> Iterator[list[tuple[ImageId, ModelInput]]]:
     """Neighbouring images that may share a pass, at most the model's ``batch_size`` together."""
     batch: list[tuple[ImageId, ModelInput]] = []
     for request, one in read(split, map(ImageRequest, split.image_ids), model, frozen):
@@ -131,7 +131,7 @@ def _batches(model: Model, split: Split, frozen: FrozenPart | None) -> Iterator[
         yield batch
 
 
-def _timed(items: Iterator[_Item], on_wait: Callable[[float], None] | None) -> Iterator[_Item]:
+def timed(items: Iterator[_Item], on_wait: Callable[[float], None] | None) -> Iterator[_Item]:
     """The same items; ``on_wait`` is called with the seconds that each was waited for."""
     while True:
         started = time.perf_counter()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from glip_core.errors import InputError
+from odinw_bench.utils.io import write_json
 
 if TYPE_CHECKING:
     from odinw_bench.datasets.coco import Split
@@ -88,8 +90,8 @@ class Evaluation(ABC):
         return {"name": self.name}
 
     @abstractmethod
-    def detect(self, model: Model, task: Task, prompt: Any, split: Split, conditions: Conditions) -> list[Any]:
-        """Predictions in every image of a split, as JSON for ``predictions.json``.
+    def detect(self, model: Model, task: Task, prompt: Any, split: Split, conditions: Conditions) -> Any:
+        """Predictions in every image of a split, for :meth:`write` and :meth:`score`.
 
         Args:
             model: in any state; it is put into evaluation mode.
@@ -115,6 +117,10 @@ class Evaluation(ABC):
         Raises:
             InputError: a prediction cannot be used.
         """
+
+    def write(self, path: Path, predictions: Any) -> None:
+        """Write ``predictions.json``."""
+        write_json(path, predictions, indent=None)
 
     def counts(self, split: Split, predictions: Any) -> Mapping[Any, tuple[int, int]] | None:
         """By image, how often the headline metric found what it asks for, and of how many; None: it is no such share.

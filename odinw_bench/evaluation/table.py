@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from odinw_bench.evaluation.base import COCO, Evaluation
 from odinw_bench.evaluation.coco import CocoEvaluation
 from odinw_bench.evaluation.flickr import FlickrEvaluation
+from odinw_bench.evaluation.lvis import LvisEvaluation
 from odinw_bench.evaluation.refexp import RefexpEvaluation
 from odinw_bench.evaluation.rf100vl import RF100VLEvaluation
 
@@ -18,6 +19,7 @@ EVALUATIONS: Mapping[str, Evaluation] = {
     one.name: one
     for one in (
         CocoEvaluation(),
+        LvisEvaluation(),
         FlickrEvaluation(),
         RefexpEvaluation(),
         RF100VLEvaluation(),

@@ -13,7 +13,7 @@ from PIL import Image
 
 from glip_core.errors import InputError
 from odinw_bench.mini.draw import Look
-from odinw_bench.mini.recipes import SPLITS, Recipe, load_recipe
+from odinw_bench.mini.recipes import Recipe, load_recipe
 from odinw_bench.mini.scenes import Scene, Wish, compose, generator
 from odinw_bench.mini.world import random_look
 
@@ -69,9 +69,18 @@ def _clutter(recipe: Recipe, rng: np.random.Generator) -> Look:
 @lru_cache(maxsize=4)  # the splits of the task at hand; a split's pictures take 3 to 10 MB
 def _rendered(name: str, split: str) -> tuple[str, dict[str, Image.Image]]:
     """The annotations as JSON and the pictures by file name: boxes are only known once all is drawn."""
-    recipe = load_recipe(name)
-    if split not in SPLITS:
-        raise InputError(f"miniature task '{name}' has no split '{split}'; it has {', '.join(SPLITS)}")
+    annotations, pictures = draw_split(load_recipe(name), split)
+    return json.dumps(annotations), pictures
+
+
+def draw_split(recipe: Recipe, split: str) -> tuple[dict[str, Any], dict[str, Image.Image]]:
+    """COCO annotations of a recipe's split, and the pictures by file name.
+
+    Raises:
+        InputError: the recipe has no such split.
+    """
+    if split not in recipe.images:
+        raise InputError(f"miniature task '{recipe.name}' has no split '{split}'; it has {', '.join(recipe.images)}")
     ids = {c.name: i for i, c in enumerate(recipe.classes, start=1)}
     width, height = recipe.size
     images: list[dict[str, Any]] = []
@@ -102,7 +111,7 @@ def _rendered(name: str, split: str) -> tuple[str, dict[str, Image.Image]]:
         "annotations": boxes,
         "categories": [{"id": i, "name": name, "supercategory": "miniature"} for name, i in ids.items()],
     }
-    return json.dumps(annotations), pictures
+    return annotations, pictures
 
 
 def render_split(name: str, split: str) -> tuple[dict[str, Any], Callable[[str], Image.Image]]:

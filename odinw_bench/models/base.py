@@ -138,6 +138,17 @@ class Model(ABC):
         """The prompt with what can be computed of it once for all images; by default nothing is."""
         return prompt
 
+    def encode_images(self, inputs: Sequence[ModelInput]) -> Sequence[ModelInput]:
+        """What does not depend on the prompt, computed once for many prompts; by default nothing is.
+
+        Args:
+            inputs: images of one ``batch_key``, as :meth:`prepare` made them.
+
+        Returns:
+            as many inputs for :meth:`detect_batch`, of one ``batch_key``.
+        """
+        return inputs
+
     @contextmanager
     def keeping(self, detections: int) -> Iterator[None]:
         """While the block runs, so many detections of an image are kept, where the model has no limit of its own."""

@@ -118,6 +118,18 @@ class GlipModel(TunableModel):
         levels = network.encode_image(self._pixels([one]))
         return [ground_features(network, levels, one.hw, text, phrases, apart=apart) for text, phrases in sentences]
 
+    @torch.no_grad()
+    def encode_images(self, inputs: Sequence[ModelInput]) -> Sequence[FrozenFeatures]:
+        """See :class:`Model`: the pyramid's maps; the tower's where no text goes into it."""
+        levels, no_fusion = self.network.encode_image(self._pixels(inputs)), not self.network.config.fusion
+        if no_fusion:
+            levels, _ = self.network.run_tower(levels, None)
+        padded = [one.padded_hw for one in inputs if isinstance(one, PreparedImage)]
+        return [
+            FrozenFeatures(tuple(level[i : i + 1] for level in levels), None, one.hw, hw, tower_done=no_fusion)
+            for i, (one, hw) in enumerate(zip(inputs, padded, strict=True))
+        ]
+
     @contextmanager
     def keeping(self, detections: int) -> Iterator[None]:
         """See :class:`Model`; of each pass, ties with the last one are kept too."""
@@ -273,7 +285,10 @@ class GlipModel(TunableModel):
         features = [one for one in inputs if isinstance(one, FrozenFeatures)]
         levels = join_levels(features)
         if features[0].tower_done:
-            return self.network.run_heads(levels, join_text(features))
+            text = join_text(features)
+            if text is None and self.config.has_text:  # the tower is done without text
+                text = self.network.encode_text(prompt)
+            return self.network.run_heads(levels, text)
         return self.network.run_heads(*self.network.run_tower(levels, self.network.encode_text(prompt)))
 
 

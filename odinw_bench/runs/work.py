@@ -101,7 +101,7 @@ class Work:
         metrics = evaluation.score(cell.task, cell.test, predictions, self.options.metrics)
         waited = sum(waits)
         stages = {"images": waited, "model": seconds - waited, "scoring": time.perf_counter() - scored}
-        write_json(self.folder / "predictions.json", predictions, indent=None)
+        evaluation.write(self.folder / "predictions.json", predictions)
         cost = {
             "tune_seconds": round(tuned.seconds, 3) if tuned else 0.0,
             "tune_steps": tuned.steps if tuned else 0,

@@ -32,10 +32,10 @@ def root_of(task: Task, data_root: Path | str | None, *, wanted: str) -> Path:
     if root is None:
         raise InputError(
             f"task '{task.name}' needs its data: give --data-root FOLDER or set {DATA_ROOT_VARIABLE} to the folder "
-            f"with '{wanted}'{_remedy(task)}"
+            f"with '{wanted}'{remedy(task)}"
         )
     if not root.is_dir():
-        raise InputError(f"data root '{root}' not found; task '{task.name}' wants '{wanted}' in it{_remedy(task)}")
+        raise InputError(f"data root '{root}' not found; task '{task.name}' wants '{wanted}' in it{remedy(task)}")
     return root
 
 
@@ -46,10 +46,11 @@ def open_split(task: Task, paths: SplitPaths, root: Path) -> Split:
         InputError: a file is missing (the message says what to download) or unusable; or it is a part of too few
             pictures.
     """
+    paths = paths.found_in(root)
     annotations = root / paths.annotations
     form = find_form(task.form)
     if not annotations.is_file() and (task.form == "coco" or not annotations.exists()):
-        raise InputError(f"'{paths.annotations}' of task '{task.name}' not found in '{root}'{_remedy(task)}")
+        raise InputError(f"'{paths.annotations}' of task '{task.name}' not found in '{root}'{remedy(task)}")
     split = form.open(root, paths, task.classes)
     if task.root is not None:  # official data are taken as the official loader takes them
         where = f"'{annotations}'"
@@ -65,8 +66,11 @@ def open_split(task: Task, paths: SplitPaths, root: Path) -> Split:
     return part.noted(split_note(paths.part))
 
 
-def _remedy(task: Task) -> str:
+def remedy(task: Task) -> str:
+    """Where to get a task's data, as the end of a sentence; empty where that is not known."""
     hub = task.source.hub
+    if hub is None and task.source.page is not None and task.root is None:
+        return f"; {task.source.page} says where to get it"
     if hub is None or task.root is not None:
         return ""
     return f"; 'odinw-bench data download --dataset {task.name}' gets it ({hub.url})"

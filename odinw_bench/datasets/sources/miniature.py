@@ -11,6 +11,8 @@ from odinw_bench.utils.io import canonical_json, sha256_bytes
 from odinw_bench.utils.plugins import load_object
 
 OTHERS: Mapping[str, str] = {
+    "mini-coco": "odinw_bench.datasets.suites.miniatures:open_coco",
+    "mini-lvis": "odinw_bench.datasets.suites.miniatures:open_lvis",
     "mini-flickr": "odinw_bench.datasets.suites.mini_sentences:open_split",
     "mini-refexp": "odinw_bench.datasets.suites.mini_sentences:open_split",
 }

@@ -23,6 +23,8 @@ Opener = Callable[[Task, str, Path], Split]
 """From a task, the name of one of its splits and the data root to the split under the task's classes."""
 
 FORMATS: Mapping[str, str] = {
+    "coco2017": "odinw_bench.datasets.suites.coco:open_split",
+    "lvis": "odinw_bench.datasets.suites.lvis:open_split",
     "flickr30k": "odinw_bench.datasets.suites.flickr:open_split",
     "refcoco": "odinw_bench.datasets.suites.refcoco:open_split",
     "rf100vl": "odinw_bench.datasets.suites.rf100vl:open_split",
@@ -125,15 +127,17 @@ def is_present(task: Task, split: str, data_root: Path | str | None = None) -> b
     if task.source.kind == "miniature":
         return True
     root = files.known_root(task, data_root)
-    if root is not None and task.source.format in PLACES:
+    if root is None:
+        return False
+    if task.source.format in PLACES:
         return place_of(task, split, root) is not None
-    return root is not None and find_form(task.form).is_present(root, paths)
+    return find_form(task.form).is_present(root, paths.found_in(root))
 
 
 def place_of(task: Task, split: str, root: Path) -> SplitPaths | None:
     """Where a split lies below a data root, whichever layout it is kept in; None where it is not."""
     if task.source.format not in PLACES:
-        return _paths(task, split)
+        return _paths(task, split).found_in(root)
     found: SplitPaths | None = load_object(PLACES[task.source.format], "place of a split", here=False)(
         task, split, root
     )

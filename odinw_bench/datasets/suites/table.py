@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 LOADERS: Mapping[str, str] = {
+    "coco": "odinw_bench.datasets.suites.coco:tasks",
+    "lvis": "odinw_bench.datasets.suites.lvis:val_tasks",
+    "lvis-minival": "odinw_bench.datasets.suites.lvis:minival_tasks",
+    "mini-coco": "odinw_bench.datasets.suites.miniatures:coco_tasks",
+    "mini-lvis": "odinw_bench.datasets.suites.miniatures:lvis_tasks",
     "rf100vl": "odinw_bench.datasets.suites.rf100vl:rf100vl_tasks",
     "rf20vl": "odinw_bench.datasets.suites.rf100vl:rf20vl_tasks",
     "flickr30k": "odinw_bench.datasets.suites.flickr:tasks",
