@@ -152,12 +152,13 @@ class LvisStream:
         fixed, plain = (_in_order(_Rows.joined([state[kind] for state in states])) for kind in (0, 1))
         fixed = fixed.at(best_of(fixed.label, fixed.score, self.top_per_class))
         fixed = fixed.at(fixed.judged)
-        rows = _in_order(_Rows.joined([fixed, plain]))
-        counts = np.repeat([FIXED, PLAIN], [len(fixed), len(plain)])
-        counts = counts[np.lexsort((*_place(_Rows.joined([fixed, plain])),))]
-        same = np.r_[False, (rows.image[1:] == rows.image[:-1]) & (rows.place[1:] == rows.place[:-1])]
-        total = np.add.reduceat(counts, np.flatnonzero(~same)) if len(counts) else counts
-        return LvisPredictions(self.image_ids, self.category_ids, rows.at(~same), total)
+        both = _Rows.joined([fixed, plain])
+        order = np.lexsort(_place(both))
+        rows, counts = both.at(order), np.repeat([FIXED, PLAIN], [len(fixed), len(plain)])[order]
+        first = np.ones(len(rows), bool)  # a detection that counts for both is there twice
+        first[1:] = (rows.image[1:] != rows.image[:-1]) | (rows.place[1:] != rows.place[:-1])
+        total = np.add.reduceat(counts, np.flatnonzero(first)) if len(rows) else counts
+        return LvisPredictions(self.image_ids, self.category_ids, rows.at(first), total)
 
 
 def _place(rows: _Rows) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -19,8 +19,9 @@ NEGATIVES = 8
 def federated(annotations: Mapping[str, Any], classes: Sequence[ManyClass]) -> dict[str, Any]:
     """Annotations in LVIS' form.
 
-    The first category of an image is always looked for, so that none is lost. Where a category has several boxes in an
-    image, one of them may be left out; the category is then in ``not_exhaustive_category_ids``.
+    The category that an image is drawn for (they take turns) is always looked for, so that none is lost. Where a
+    category has several boxes in an image, one of them may be left out; the category is then in
+    ``not_exhaustive_category_ids``.
 
     Args:
         annotations: COCO annotations with every box.
@@ -35,8 +36,9 @@ def federated(annotations: Mapping[str, Any], classes: Sequence[ManyClass]) -> d
     for image in annotations["images"]:
         here = present[image["id"]]
         open_ids = []
-        for place, (category, boxes) in enumerate(here.items()):
-            if place > 0 and rng.random() < UNLOOKED:
+        turn = every[(image["id"] - 1) % len(every)]
+        for category, boxes in here.items():
+            if category != turn and rng.random() < UNLOOKED:
                 continue
             if len(boxes) > 1 and rng.random() < 0.5:
                 open_ids.append(category)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,7 @@ def score(
         InputError: the data or the file are missing or unusable.
         BusyError: another process is at it.
     """
+    external = replace(external, eval_split=task.split_named(external.eval_split))
     split = open_split(task, external.eval_split, data_root)
     found = _listed(read_json(predictions, what="predictions file"), predictions)
     try:

@@ -212,7 +212,7 @@ def _new_record(cell: Cell, device: str, *, tf32: bool | None = None) -> dict[st
         "protocol": {
             "name": spec.protocol_name,
             "hyperparameters": settings.to_json() if settings else None,
-            "validation_split": task.eval_split if settings else None,
+            "validation_split": task.selection_split if settings else None,
             "eval_split": spec.eval_split,
             "prompt_style": cell.prompt_style,
         },
