@@ -24,7 +24,7 @@ from glip_core.modes import PROMPT_OFFSET, TuningMode
 from glip_core.modes.base import CLASS_LAYER
 from glip_core.preprocess import pad_batch, resized_hw, to_tensor
 from odinw_bench.models.base import AnyPrompt, ModelFacts, ModelInput, Phrases
-from odinw_bench.models.inputs import FrozenFeatures, PreparedImage, join_levels, join_text
+from odinw_bench.models.inputs import FrozenFeatures, PreparedImage, join_levels, join_text, split_levels
 from odinw_bench.models.registry import preset_facts
 from odinw_bench.models.tunable import OptimiserRates, Packed, TunableModel
 from odinw_bench.utils.io import sha256_bytes
@@ -121,14 +121,8 @@ class GlipModel(TunableModel):
     @torch.no_grad()
     def encode_images(self, inputs: Sequence[ModelInput]) -> Sequence[FrozenFeatures]:
         """See :class:`Model`: the pyramid's maps; the tower's where no text goes into it."""
-        levels, no_fusion = self.network.encode_image(self._pixels(inputs)), not self.network.config.fusion
-        if no_fusion:
-            levels, _ = self.network.run_tower(levels, None)
-        padded = [one.padded_hw for one in inputs if isinstance(one, PreparedImage)]
-        return [
-            FrozenFeatures(tuple(level[i : i + 1] for level in levels), None, one.hw, hw, tower_done=no_fusion)
-            for i, (one, hw) in enumerate(zip(inputs, padded, strict=True))
-        ]
+        levels, alone = self.network.encode_image(self._pixels(inputs)), not self.network.config.fusion
+        return split_levels(self.network.run_tower(levels, None)[0] if alone else levels, inputs, tower_done=alone)
 
     @contextmanager
     def keeping(self, detections: int) -> Iterator[None]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from glip_core import TextFeatures
+from odinw_bench.models.base import ModelInput
 from odinw_bench.models.tunable import Packed
 
 
@@ -104,6 +105,15 @@ class FrozenFeatures:
 def join_levels(features: Sequence[FrozenFeatures]) -> list[Tensor]:
     """The maps of some images of one padded size as one batch, ``[B, C, H, W]`` per level."""
     return [torch.cat(level) for level in zip(*(one.levels for one in features), strict=True)]
+
+
+def split_levels(levels: Sequence[Tensor], inputs: Sequence[ModelInput], *, tower_done: bool) -> list[FrozenFeatures]:
+    """The inverse of :func:`join_levels`, for prepared images."""
+    padded = [one.padded_hw for one in inputs if isinstance(one, PreparedImage)]
+    return [
+        FrozenFeatures(tuple(level[i : i + 1] for level in levels), None, one.hw, hw, tower_done=tower_done)
+        for i, (one, hw) in enumerate(zip(inputs, padded, strict=True))
+    ]
 
 
 def join_text(features: Sequence[FrozenFeatures]) -> TextFeatures | None:
