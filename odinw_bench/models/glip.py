@@ -279,10 +279,7 @@ class GlipModel(TunableModel):
         features = [one for one in inputs if isinstance(one, FrozenFeatures)]
         levels = join_levels(features)
         if features[0].tower_done:
-            text = join_text(features)
-            if text is None and self.config.has_text:  # the tower is done without text
-                text = self.network.encode_text(prompt)
-            return self.network.run_heads(levels, text)
+            return self.network.run_heads(levels, join_text(features) or self.network.encode_text(prompt))
         return self.network.run_heads(*self.network.run_tower(levels, self.network.encode_text(prompt)))
 
 
