@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from glip_core.errors import InputError
 from odinw_bench.datasets.annotations import Annotations, ImageId, check_annotations, is_number
+from odinw_bench.metrics import fast
 from odinw_bench.utils.text import shorten
 
 Predictions = Sequence[Mapping[str, Any]]
@@ -68,7 +69,10 @@ def evaluate(
 
 
 def _accumulated(data: Annotations, results: list[dict[str, Any]], max_detections: int) -> Any:
-    """The evaluator's arrays of precision and recall."""
+    """The evaluator's arrays of precision and recall; a faster one has no such rule for ids of 0 or ids twice."""
+    usual = all("id" in box and box["id"] == number for number, box in enumerate(data["annotations"], start=1))
+    if usual and results and max_detections >= fast.LEAST_MAX_DETECTIONS and fast.evaluator() != fast.REFERENCE:
+        return fast.accumulated(data, results, max_detections)
     evaluator = match(data, results, max_detections)
     with contextlib.redirect_stdout(io.StringIO()):
         evaluator.accumulate()

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from odinw_bench import __version__
+from odinw_bench.metrics.fast import REFERENCE, evaluator
 from odinw_bench.models import ModelFacts
 from odinw_bench.utils.hardware import allow_tf32
 
@@ -62,18 +63,26 @@ def arithmetic(facts: ModelFacts, device: str, *, tf32: bool = False) -> Iterato
 
 
 def environment(device: str, *, tf32: bool | None = None) -> dict[str, Any]:
-    """Versions and hardware, for the record; of a GPU also whether float32 may have been rounded to TF32 there."""
+    """Versions and hardware, for the record.
+
+    Of a GPU also whether float32 may have been rounded to TF32 there; and what evaluates where it is not the reference.
+    """
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
     rounding = {"tf32": tf32} if tf32 is not None and device.startswith("cuda") else {}
-    return rounding | {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "device": device,
-        "device_name": name,
-        "threads": torch.get_num_threads(),
-        "odinw_bench": __version__,
-        "git_revision": _git_revision(),
-    }
+    quicker = {} if evaluator() == REFERENCE else {"evaluator": evaluator()}
+    return (
+        rounding
+        | quicker
+        | {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "device": device,
+            "device_name": name,
+            "threads": torch.get_num_threads(),
+            "odinw_bench": __version__,
+            "git_revision": _git_revision(),
+        }
+    )
 
 
 @lru_cache(maxsize=1)
