@@ -12,8 +12,10 @@ from odinw_bench.cli._console import print_json, write_line
 
 if TYPE_CHECKING:
     from odinw_bench.cli._grids import NamedGrid
+    from odinw_bench.datasets.store import SplitStore
     from odinw_bench.runs.options import RunOptions
     from odinw_bench.runs.plan import Plan
+    from odinw_bench.runs.spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class PlannedGrid:
 def plan_grids(grids: Sequence[NamedGrid], options: RunOptions, *, quiet: bool) -> list[PlannedGrid]:
     """Look up the cells of grids.
 
-    Of several grids those that cannot be run, since their data are missing, are left out with a note.
+    Of several grids those that cannot be run, since their data or weights are missing, are left out with a note.
 
     Args:
         grids: at least one.
@@ -42,13 +44,16 @@ def plan_grids(grids: Sequence[NamedGrid], options: RunOptions, *, quiet: bool) 
         quiet: print no notes.
 
     Raises:
-        InputError: none can be run.
+        InputError: none can be run, or one names something that there is not.
     """
+    from odinw_bench.runs.plan import plan
+
     found: list[PlannedGrid] = []
     notes: list[str] = []
-    for one in grids:
+    expanded = [_expanded(one, options, notes) for one in grids]  # a slip in any of them is reported first
+    for one, (specs, splits) in zip(grids, expanded, strict=True):
         try:
-            found.append(PlannedGrid(one, _planned(one, options, notes)))
+            found.append(PlannedGrid(one, plan(specs, options, splits)))
         except InputError as error:
             if len(grids) == 1:
                 raise
@@ -62,17 +67,23 @@ def plan_grids(grids: Sequence[NamedGrid], options: RunOptions, *, quiet: bool) 
     return found
 
 
-def _planned(named: NamedGrid, options: RunOptions, notes: list[str]) -> Plan:
+def _expanded(named: NamedGrid, options: RunOptions, notes: list[str]) -> tuple[list[RunSpec], SplitStore]:
+    """The cells of a grid, and what opens their splits.
+
+    Raises:
+        InputError: it names something that there is not; of several grids the message says which.
+    """
     from odinw_bench.datasets.store import SplitStore
     from odinw_bench.runs.launchers import choose_engine
-    from odinw_bench.runs.plan import plan
 
     splits = SplitStore(options.data_root)
-    specs, left_out = named.grid.expand(splits.task)
+    try:
+        specs, left_out = named.grid.expand(splits.task)
+    except InputError as error:
+        raise InputError(f"{named.name}: {error}" if named.name else str(error)) from error
     choose_engine(options, [spec.facts for spec in specs])  # a wrong name is reported first
-    planned = plan(specs, options, splits)
     notes += left_out
-    return planned
+    return specs, splits
 
 
 def print_plan(planned: Sequence[PlannedGrid], options: RunOptions, *, as_json: bool) -> None:

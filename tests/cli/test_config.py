@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from tests.evaluation.made import write_coco, write_lvis
+
 GRID = ("--dataset", "packages,raccoon", "--mode", "zero-shot,prompt", "--shots", "1,5", "--seed", "3,30")
 
 
@@ -144,6 +146,8 @@ def test_suites_are_not_averaged_together(cli, pets, tmp_path):
         ("grids: [{engine: local}]", "grid 1: 'engine' is not an option of one grid alone"),
         ("grids: [{name: a, shots: x}]", "--shots wants"),
         ("{colour: red, grids: [{mode: full}]}", "unknown key 'colour'"),
+        ("grids: [{mode: zero-shot}, {name: b, suite: odinw14}]", "b: unknown suite 'odinw14'"),
+        ("grids: [{mode: zero-shot}, {name: b, model: glip-x}]", "b: unknown model"),
     ],
 )
 def test_grids_that_are_none(cli, tmp_path, content, message):
@@ -152,7 +156,17 @@ def test_grids_that_are_none(cli, tmp_path, content, message):
     assert message in cli("run", "--config", path, "--dry-run").refused()
 
 
-def test_the_grids_of_the_paper_are_read(cli, tmp_path):
-    """With no data at all, each of them is refused for its data, none for a name in it."""
-    refused = cli("run", "--suite", "all-paper", "--data-root", tmp_path / "none", "--dry-run").refused()
-    assert "none of the 11 grids can be run; table 2, COCO zero-shot: " in refused
+def test_the_grids_of_the_paper(cli, tmp_path):
+    """With COCO and LVIS made up and nothing else; a nano model stands for the full-size ones."""
+    root = write_lvis(write_coco(tmp_path / "data"), name="lvis_v1_minival_inserted_image_name.json")
+    command = ("run", "--suite", "all-paper", "--model", "glip-nano", "--dry-run")
+    answer = cli(*command, "--json", "--data-root", root, "--results", tmp_path / "results")
+    grids = {one["name"]: one for one in json.loads(answer.out)["grids"]}
+    assert len(grids) == 11
+    assert len(grids["table 2, COCO zero-shot"]["cells"]) == 1
+    assert len(grids["table 3, LVIS minival"]["cells"]) == 1
+    for name in ("table 4, Flickr30k test", "figure 4 and table 5, ODinW zero-shot"):
+        assert "not found" in grids[name]["left_out"]
+    line = cli(*command, "--data-root", tmp_path / "none").refused()
+    assert "none of the 11 grids can be run; table 2, COCO zero-shot: " in line
+    assert "data download --suite coco' gets what is public of it" in line

@@ -68,7 +68,12 @@ def open_split(task: Task, paths: SplitPaths, root: Path) -> Split:
 
 def remedy(task: Task) -> str:
     """Where to get a task's data, as the end of a sentence; empty where that is not known."""
+    from odinw_bench.datasets.download.public import has_public_files  # brings the reading of zips
+
     hub = task.source.hub
+    if task.root is None and has_public_files(task.suite):
+        page = f" ({task.source.page})" if task.source.page else ""
+        return f"; 'odinw-bench data download --suite {task.suite}' gets what is public of it{page}"
     if hub is None and task.source.page is not None and task.root is None:
         return f"; {task.source.page} says where to get it"
     if hub is None or task.root is not None:
