@@ -50,6 +50,13 @@ def test_files_that_are_named_exist(document):
             assert (ROOT / code).exists(), f"{document.name} names {code}"
 
 
+def test_tests_that_are_named_exist(document):
+    for code in inline_code(document.read_text()):
+        file, _, name = code.partition("::")
+        if name and file.startswith("tests/"):
+            assert f"\ndef {name}(" in (ROOT / file).read_text(), f"{document.name} names {code}"
+
+
 def test_commands_parse(document, tmp_path, monkeypatch):
     """Every call of the program in a document has options and values of the right kind; nothing is run."""
     monkeypatch.chdir(tmp_path)

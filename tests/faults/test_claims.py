@@ -277,6 +277,32 @@ def test_a_record_is_replaced_in_one_step(tmp_path, monkeypatch):
     assert not any(missing)
 
 
+def test_a_record_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """Files, the folder that lists them, the rename, the folder around it: a power cut leaves no half."""
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("needs /proc to see what a file handle is of")
+    steps = []
+    plain, rename = os.fsync, Path.rename
+
+    def synced(handle):
+        steps.append(os.readlink(f"/proc/self/fd/{handle}"))
+        plain(handle)
+
+    def renamed(path, target):
+        steps.append("rename")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "rename", renamed)
+    with claim(tmp_path / "record") as claimed, claimed.writing() as scratch:
+        (scratch / "of").write_text("me")
+        (scratch / "run.json").write_text("{}")
+    names = {str(scratch / "of"), str(scratch / "run.json")}
+    at = steps.index("rename")
+    assert set(steps[at - 3 : at - 1]) == names
+    assert steps[at - 1 : at + 2] == [str(scratch), "rename", str(tmp_path)]
+
+
 @pytest.mark.integration
 def test_a_run_that_lost_its_lease_takes_the_numbers_of_the_other(tmp_path, tried):
     """Without flock, suspended in an epoch; meanwhile the same command does the run."""

@@ -145,6 +145,13 @@ def test_no_such_file_and_no_server(download, server):
     refused(download(HF_ENDPOINT="http://127.0.0.1:9"), "could not download")
 
 
+def test_a_password_in_the_servers_address_is_not_shown(download, server):
+    for address in ("http://me:s3cr3tword@127.0.0.1:9", server.url.replace("http://", "http://me:s3cr3tword@") + "/no"):
+        done = download(HF_ENDPOINT=address)
+        assert done.returncode != 0
+        assert "s3cr3tword" not in done.stdout + done.stderr
+
+
 def test_a_folder_that_is_there_already(download, server, tmp_path):
     root = tmp_path / "data"
     for name, data in official().items():
