@@ -285,7 +285,7 @@ def test_a_record_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     plain, rename = os.fsync, Path.rename
 
     def synced(handle):
-        steps.append(os.readlink(f"/proc/self/fd/{handle}"))
+        steps.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
         plain(handle)
 
     def renamed(path, target):
