@@ -95,7 +95,7 @@ def predict(
             raise InputError(f"the run '{run_folder}' was tested with sentences and has no prompt: give --ground")
     else:
         words = sentence or _typed(prompt, classes)
-        detector = _load(model, weights, where, lenient=lenient_weights)
+        detector = _load(model, weights, where, lenient=lenient_weights, grounds=sentence is not None)
         if detector.ignored_weights:
             print(f"ignored in the weights: {', '.join(detector.ignored_weights)}", file=sys.stderr)
     look: Search = PhraseSearch(detector, words) if isinstance(words, Sentence) else ClassSearch(detector, words)
@@ -117,12 +117,14 @@ def predict(
         print_json(written)
 
 
-def _load(model: str, weights: str | None, device: str, *, lenient: bool) -> Model:
+def _load(model: str, weights: str | None, device: str, *, lenient: bool, grounds: bool) -> Model:
     from odinw_bench.models import find_model
 
     found = find_model(model)
     if not found.facts().has_text:
         raise InputError(f"'{model}' reads no prompts; give --run FOLDER of a run that tuned it")
+    if grounds and not found.facts().grounds:
+        raise InputError(f"'{model}' looks for classes, not for the phrases of a sentence: take a GLIP model")
     return (found.load_lenient if lenient else found.load)(weights, device)
 
 

@@ -166,6 +166,8 @@ def test_predict(cli, photo, tmp_path):
         (("--phrases", "dog"), "--ground"),
         (("--ground", "a dog", "--parser", "mine"), "unknown phrase parser"),
         (("--ground", "a dog", "--model", "dyhead-nano"), "reads no prompts"),
+        (("--ground", "a dog", "--model", "grounding-dino-t"), "looks for classes"),
+        (("--ground", "a dog " * 300), "tokens"),
     ],
 )
 def test_predict_a_sentence(cli, photo, tmp_path, arguments, says):
