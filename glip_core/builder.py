@@ -22,6 +22,8 @@ from glip_core.modes.base import CLASS_LAYER
 
 DEFAULT_CLASSES = 80
 RANDOM = "random"
+TUNED = "tuned.safetensors"
+"""The file of a run that holds what was tuned."""
 
 
 def build(name: str, vocab: str | Path | None = None, *, num_classes: int | None = None) -> Detector:
@@ -100,28 +102,56 @@ def load(
             from the hub's cache, downloaded on first use.
         vocab: see :func:`build`.
         num_classes: classes of a DyHead; where the file has another number the class layer starts fresh.
-        device: where to put the detector.
+        device: where to put the detector: ``auto`` (a GPU if there is one), ``cpu``, ``cuda[:N]`` or ``mps``.
         lenient: ignore weights in the file that the model has no use for, by default an error; their names are then
             in ``Detector.ignored_weights``.
         keep_memory: on a CPU let this process keep freed memory from now on, a setting of the whole process that
             makes GLIP-T a seventh faster; see :func:`glip_core.keep_freed_memory`.
 
     Raises:
-        InputError: no such model or file, no network for a download, or a checkpoint of another model.
+        InputError: no such model, file or device, no network for a download, a checkpoint of another model, or a
+            file of tuned parameters alone.
     """
-    if keep_memory and torch.device(device).type == "cpu":
+    place = pick_device(device)
+    if keep_memory and place.type == "cpu":
         keep_freed_memory()
     if weights == RANDOM:
-        return _random(name, vocab, num_classes).to(device)
+        return _random(name, vocab, num_classes).to(place)
     detector = assemble(get_config(name), vocab, num_classes=num_classes)
     path = checkpoint.find_weights(detector.config, weights)
+    if path.name == TUNED:
+        raise InputError(
+            f"'{path}' holds only what a run tuned, not a whole model: odinw_bench.load_run(\"{path.parent}\") gives "
+            "the detector with it (predict --run on the command line)"
+        )
     state = checkpoint.read_state_dict(path)
     fresh = (CLASS_LAYER,) if isinstance(detector, DyHead) else ()
     detector.ignored_weights = checkpoint.load_official_state_dict(
         detector, state, source=str(path), may_differ=fresh, lenient=lenient
     )
     detector.weights_sha256 = checkpoint.file_sha256(path)
-    return detector.to(device).eval()
+    return detector.to(place).eval()
+
+
+def pick_device(name: str | torch.device) -> torch.device:
+    """The device of a name.
+
+    Args:
+        name: ``auto``: the first of cuda, mps and cpu that is there; else what torch calls it.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True, "meta": True}
+    if name == "auto":
+        name = next(kind for kind, is_here in there.items() if is_here)
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError):
+        raise InputError(f"unknown device '{name}': use auto, cpu, cuda, cuda:N or mps") from None
+    if not there.get(device.type, True):
+        raise InputError(f"device '{name}' is not available here; use auto or cpu")
+    return device
 
 
 def _random(name: str, vocab: str | Path | None, num_classes: int | None) -> Detector:

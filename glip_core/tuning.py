@@ -24,6 +24,7 @@ __all__ = [
     "new_offset",
     "parameter_groups",
     "prepare",
+    "restore",
     "trainable_names",
     "tuned_state",
 ]
@@ -127,3 +128,38 @@ def apply_tuned(detector: Detector, state: Mapping[str, Tensor], *, source: str 
     with torch.no_grad():
         for name, tensor in state.items():
             tensors[name].copy_(tensor)
+
+
+def restore(
+    detector: Detector, mode: TuningMode, prompt: Prompt, state: Mapping[str, Tensor], *, source: str
+) -> dict[str, nn.Parameter]:
+    """Bring a base detector to where a mode's training left it, with the modules that the mode adds.
+
+    Args:
+        detector: the base model, as it was before tuning.
+        mode: with the hyper-parameters of the training (:meth:`TuningMode.configured`).
+        prompt: that it was tuned for.
+        state: what was saved, by name.
+        source: where the tensors come from, for messages.
+
+    Returns:
+        what was trained, by the names to save it under.
+
+    Raises:
+        InputError: the tensors do not fit the model and the mode.
+    """
+    base = mode.prepare(detector, prompt)
+    apply_tuned(detector, {k: v for k, v in state.items() if k in base}, source=source)
+    added = mode.add_modules(detector, prompt)
+    rest = {name: tensor for name, tensor in state.items() if name not in base}
+    wrong = [k for k, v in rest.items() if k not in added or added[k].shape != v.shape]
+    wrong += sorted(added.keys() - rest.keys())
+    if wrong:
+        raise InputError(f"{source} do not fit the model '{detector.config.name}' and mode '{mode.name}': {wrong[0]}")
+    with torch.no_grad():
+        for name, tensor in rest.items():
+            added[name].copy_(tensor)
+    detector.to(detector.device)
+    if PROMPT_OFFSET in base:  # as long as the one that was saved
+        base[PROMPT_OFFSET] = detector.get_parameter("prompt_offset")
+    return base | added

@@ -175,6 +175,28 @@ class Detector(nn.Module, ABC):
         columns = [
             self._columns(p, width).to(device)[t.labels.to(device)] for p, t in zip(prompts, targets, strict=True)
         ]
+        mask = self._token_mask(prompts, width, device)
+        return self.losses_from_columns(raw, targets, columns, mask=mask, normalisers=normalisers)
+
+    def losses_from_columns(
+        self,
+        raw: RawOutputs,
+        targets: Sequence[Targets],
+        columns: Sequence[Tensor],
+        *,
+        mask: Tensor | None = None,
+        normalisers: Normalisers | None = None,
+    ) -> dict[str, Tensor]:
+        """:meth:`losses_from_raw` where the columns of each box are known.
+
+        Args:
+            raw: outputs for B images.
+            targets: one per image; only their boxes matter here.
+            columns: per image ``[M, T]``, 1 where a column of the logits should fire for a box, else 0.
+            mask: bool ``[B, T]``, False at padding tokens; None: there are none.
+            normalisers: see :meth:`losses_from_raw`.
+        """
+        width = raw.logits[0].shape[-1]
         assignments = self.assign(raw, targets)
         fill = token_targets(assignments, columns, background_column=0 < self.config.max_tokens == width)
         return detection_losses(
@@ -182,7 +204,7 @@ class Detector(nn.Module, ABC):
             torch.cat(self.anchors(raw)),
             assignments,
             fill,
-            mask=self._token_mask(prompts, width, device),
+            mask=mask,
             normalisers=normalisers,
         )
 

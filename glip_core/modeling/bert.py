@@ -115,6 +115,17 @@ class LanguageBackbone(nn.Module):
         for i, row in enumerate(rows):
             ids[i, : len(row)] = torch.tensor(row)
             mask[i, : len(row)] = True
-        ids, mask = ids.to(device), mask.to(device)
+        return self.read(ids.to(device), mask.to(device))
+
+    def read(self, ids: Tensor, mask: Tensor) -> TextFeatures:
+        """Encode tokens that are numbers already.
+
+        Args:
+            ids: int64 ``[P, T]``, rows in the numbers of the vocabulary, [CLS] first.
+            mask: bool ``[P, T]``, False where a row was padded.
+
+        Returns:
+            Features ``[P, T, D]``.
+        """
         hidden: Tensor = self.encoder(ids, None if cpu.has_no_padding(mask) else mask)  # (P, T, D)
         return TextFeatures(embedded=hidden * mask[..., None], hidden=hidden, mask=mask)

@@ -10,10 +10,12 @@ import typer
 from glip_core.errors import InputError
 from odinw_bench.cli._console import print_json, write_line
 from odinw_bench.cli._options import Debug, Json
+from odinw_bench.cli.hub import hub
 
 app = typer.Typer()
 _formats = typer.Typer(no_args_is_help=True, help="Detections of runs in other programs' formats.")
 app.add_typer(_formats, name="export")
+_formats.command("hub")(hub)
 
 
 @_formats.command("coco")

@@ -1,4 +1,4 @@
-"""``odinw-bench models list`` and ``models card``."""
+"""``odinw-bench models list`` and ``models card``; ``models convert`` is in :mod:`odinw_bench.cli.hub`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import typer
 
 from odinw_bench.cli._console import console, print_json, table, write_line
 from odinw_bench.cli._options import Debug, Json, Listed, split_list
+from odinw_bench.cli.hub import convert
 
 if TYPE_CHECKING:
     from glip_core.config import DetectorConfig
 
 app = typer.Typer()
-_verbs = typer.Typer(no_args_is_help=True, help="The detectors: list them, read their cards.")
+_verbs = typer.Typer(no_args_is_help=True, help="The detectors: list them, read their cards, convert them.")
 app.add_typer(_verbs, name="models")
+_verbs.command("convert")(convert)
 
 
 @_verbs.command("list")

@@ -13,7 +13,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 import glip_core
-from glip_core import Detections, Detector, EncodedPrompt, InputError, Prompt, RawOutputs, Targets, tuning
+from glip_core import Detections, Detector, EncodedPrompt, Prompt, RawOutputs, Targets, tuning
 from glip_core.checkpoint import find_weights
 from glip_core.config import DetectorConfig, get_config
 from glip_core.detection.losses import LOSSES, Normalisers
@@ -201,22 +201,8 @@ class GlipModel(TunableModel):
 
     def apply_tuned(self, mode: TuningMode, prompt: Prompt, state: Mapping[str, Tensor], *, source: str) -> None:
         """See :class:`TunableModel`."""
-        base = mode.prepare(self.network, prompt)
-        tuning.apply_tuned(self.network, {k: v for k, v in state.items() if k in base}, source=source)
-        added = mode.add_modules(self.network, prompt)
-        rest = {name: tensor for name, tensor in state.items() if name not in base}
-        wrong = [k for k, v in rest.items() if k not in added or added[k].shape != v.shape]
-        wrong += sorted(added.keys() - rest.keys())
-        if wrong:
-            name = self.network.config.name
-            raise InputError(f"{source} do not fit the model '{name}' and mode '{mode.name}': {wrong[0]}")
-        with torch.no_grad():
-            for name, tensor in rest.items():
-                added[name].copy_(tensor)
-        self.network.to(self.network.device)
-        if PROMPT_OFFSET in base:  # as long as the one that was saved
-            base[PROMPT_OFFSET] = self.network.get_parameter("prompt_offset")
-        self._mode, self._trainable = mode, base | added
+        self._trainable = tuning.restore(self.network, mode, prompt, state, source=source)
+        self._mode = mode
 
     @contextmanager
     def without_tuned_prompt(self) -> Iterator[None]:

@@ -86,12 +86,13 @@ class TunedDetector:
         return found if many else found[0]
 
 
-def load_run(run: Path | str | RunRecord, device: str = "auto") -> TunedDetector:
+def load_run(run: Path | str | RunRecord, device: str = "auto", *, weights: str | None = None) -> TunedDetector:
     """The detector of a finished run.
 
     Args:
         run: the folder of a record, the path of its ``run.json``, or the record that :func:`odinw_bench.run` gave.
         device: ``auto``, ``cpu`` or ``cuda[:N]``.
+        weights: the file of the base's weights, where it lies elsewhere than when the run was made.
 
     Raises:
         InputError: the folder holds no finished run, its files are missing or were changed, or the base weights are
@@ -104,10 +105,11 @@ def load_run(run: Path | str | RunRecord, device: str = "auto") -> TunedDetector
     spec = record.spec
     words = prompt_from_json(read_json(open_sealed(record, "prompt.json"), what="prompt"))
     found = find_model(record["spec"].get("model_source", spec.model))
-    if found.identify(spec.weights) != record.get("weights_sha256"):
+    weights = spec.weights if weights is None else weights
+    if found.identify(weights) != record.get("weights_sha256"):
         raise InputError(f"the weights of '{spec.model}' here are not those that '{where}' was tuned from")
     load = found.load_lenient if record.get("ignored_weights") else found.load
-    model = load(spec.weights, pick_device(device), classes=len(words), seed=spec.seed)
+    model = load(weights, pick_device(device), classes=len(words), seed=spec.seed)
     if spec.mode not in UNTUNED and isinstance(model, TunableModel):
         tuned = open_sealed(record, "tuned.safetensors")
         used = {"adapter_rank": 0, "adapter_alpha": 0.0, "adapter_where": ""} | record["protocol"]["hyperparameters"]

@@ -13,7 +13,17 @@ import pytest
 import typer
 
 from odinw_bench.cli import app
-from tests.docs.blocks import ROOT, anchors, blocks, commands, documents, inline_code, links, mentioned_commands
+from tests.docs.blocks import (
+    ROOT,
+    anchors,
+    blocks,
+    commands,
+    documents,
+    inline_code,
+    links,
+    mentioned_commands,
+    section,
+)
 
 NAMES = [str(path.relative_to(ROOT)) for path in documents()]
 GENERATED = ("results", "reports", "docs")
@@ -96,7 +106,7 @@ def test_python_of_the_readme_names_what_there_is():
     import glip_core
     import odinw_bench
 
-    (block,) = blocks((ROOT / "README.md").read_text(), "python")
+    block, _ = blocks((ROOT / "README.md").read_text(), "python")
     names = {"glip_core": glip_core, **{name: getattr(odinw_bench, name) for name in ("RunSpec", "load_run", "run")}}
     objects = {"detector": glip_core.Detector, "found": glip_core.Detections, "tuned": odinw_bench.TunedDetector}
     found = []
@@ -108,6 +118,25 @@ def test_python_of_the_readme_names_what_there_is():
         found.append(ast.unparse(call.func))
     assert found
     exec("\n".join(line for line in block.text.splitlines() if line.startswith(("import ", "from "))), {})
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/transformers.md"])
+def test_blocks_about_transformers_run(name, tmp_path, monkeypatch, cli):
+    """The commands of the section, then its Python, in one folder with a photo and nothing else."""
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    Image.effect_noise((160, 120), 90).convert("RGB").save("photo.jpg")
+    text = (ROOT / name).read_text()
+    text = section(text, "In transformers") if name == "README.md" else text
+    values: dict = {}
+    for block in blocks(text):
+        if block.language == "bash":
+            for arguments in commands(f"```bash\n{block.text}```"):
+                assert cli(*arguments).code == 0
+        elif block.language == "python":
+            exec(block.text, values)
+    assert values
 
 
 def test_modes_of_the_readme_are_those_of_the_program():

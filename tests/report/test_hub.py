@@ -1,0 +1,197 @@
+"""Folders for the hub: what was tuned, on top of its base, and results in the hub's format."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+import yaml
+from huggingface_hub import ModelCard, parse_eval_result_entries
+
+import glip_core.hf as hf
+from glip_core import InputError
+from odinw_bench import RunSpec, load_run, load_task, run
+from odinw_bench.datasets.sources import open_split
+
+MODES = ["prompt", "lora", "prompt+lora", "linear"]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def records(results):
+    specs = {mode: RunSpec(dataset="raccoon", mode=mode, shots=1, overrides={"epochs": 1}) for mode in MODES}
+    specs["dyhead"] = RunSpec(dataset="raccoon", model="dyhead-nano", mode="linear", shots=1, overrides={"epochs": 1})
+    specs["zero-shot"] = RunSpec(dataset="raccoon", mode="zero-shot")
+    return {name: run(spec, results) for name, spec in specs.items()}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    from glip_core import load
+
+    folder = tmp_path_factory.mktemp("hub") / "base"
+    hf.convert(load("glip-nano"), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photo():
+    split = open_split(load_task("raccoon", "mini"), "test")
+    return split.image(split.image_ids[0])
+
+
+def detect(model, processor, photo, text):
+    with torch.no_grad():
+        outputs = model(**processor(images=photo, text=text))
+    return processor.post_process_grounded_object_detection(outputs, text, target_sizes=[(photo.height, photo.width)])[
+        0
+    ]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_was_tuned_is_shared_and_read_again(records, base, photo, cli, tmp_path, mode):
+    folder = tmp_path / "tuned"
+    answer = cli("export", "hub", records[mode].folder, "--out", folder)
+    assert answer.code == 0
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert size < 2e6 if mode != "prompt" else size < 1e4
+    expected = load_run(records[mode], "cpu").predict(photo)
+    again = load_run(folder, "cpu").predict(photo)
+    assert torch.equal(again.scores, expected.scores)
+
+    model, processor = hf.GlipForObjectDetection.from_pretrained(base), hf.GlipProcessor.from_pretrained(base)
+    plain = detect(model, processor, photo, "dog. cat")
+    prompt = model.load_tuned(folder)
+    found = detect(model, processor, photo, prompt)
+    torch.testing.assert_close(found["scores"], expected.scores, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(found["boxes"], expected.boxes, rtol=1e-6, atol=1e-4)
+    assert found["text_labels"] == expected.names
+    if mode == "prompt":  # an offset belongs to its prompt
+        assert torch.equal(detect(model, processor, photo, "dog. cat")["scores"], plain["scores"])
+    if mode != "linear":
+        for call in (lambda: model.save_pretrained(tmp_path / "all"), lambda: model.load_tuned(folder)):
+            with pytest.raises(InputError, match="a folder of its own"):
+                call()
+
+
+def test_its_card_and_its_results_are_the_hubs(records, tmp_path, cli):
+    folder = tmp_path / "tuned"
+    assert cli("export", "hub", records["prompt"].folder, "--out", folder, "--benchmark", "me/odinw").code == 0
+    card = ModelCard.load(folder / "README.md")
+    (result,) = card.data.eval_results
+    assert result.metric_value == pytest.approx(records["prompt"].ap, abs=1e-4)
+    (entry,) = parse_eval_result_entries(yaml.safe_load((folder / ".eval_results" / "odinw.yaml").read_text()))
+    assert (entry.dataset_id, entry.task_id) == ("me/odinw", "raccoon")
+    assert entry.value == records["prompt"].ap
+    assert "prompt, 1 shot, seed 3" in entry.notes
+
+
+def test_no_folder_of_the_data_is_shared(records, tmp_path):
+    from odinw_bench.report.hub import write_tuned
+    from odinw_bench.runs.record import RunRecord, write_record
+
+    content = json.loads((records["prompt"].folder / "run.json").read_text())
+    content["data"]["folder"] = "/home/someone/private"
+    own = tmp_path / "run"
+    own.mkdir()
+    for name in ("tuned.safetensors", "prompt.json"):
+        (own / name).write_bytes((records["prompt"].folder / name).read_bytes())
+    write_record(own, content)
+    write_tuned(RunRecord.from_json(json.loads((own / "run.json").read_text()), own), tmp_path / "out")
+    assert all(b"someone" not in path.read_bytes() for path in (tmp_path / "out").iterdir())
+
+
+def test_a_class_layer_is_shared_for_python_alone(records, photo, cli, tmp_path):
+    assert cli("export", "hub", records["dyhead"].folder, "--out", tmp_path / "tuned").code == 0
+    expected = load_run(records["dyhead"], "cpu").predict(photo)
+    assert torch.equal(load_run(tmp_path / "tuned", "cpu").predict(photo).scores, expected.scores)
+
+
+def test_a_converted_model_carries_the_results_of_its_weights(records, results, cli, tmp_path):
+    out = tmp_path / "nano"
+    answer = cli("models", "convert", "glip-nano", "--out", out, "--results", results, "--benchmark", "me/odinw")
+    assert answer.code == 0
+    assert "1 results" in answer.out
+    card = ModelCard.load(out / "README.md")
+    assert [result.dataset_type for result in card.data.eval_results] == ["raccoon"]
+    assert f"{records['zero-shot'].ap:.1f}" in card.text
+    assert (out / ".eval_results" / "odinw.yaml").is_file()
+    other = tmp_path / "other"
+    assert "0 results" in cli("models", "convert", "glip-nano-a", "--out", other, "--results", results).out
+
+
+def test_a_checkpoint_is_converted(cli, tmp_path):
+    from glip_core import load
+    from glip_core.checkpoint import named_tensors
+
+    detector = load("glip-nano-a", "random")
+    state = {f"module.{name}": tensor for name, tensor in named_tensors(detector, detector.config).items()}
+    torch.save({"model": state}, tmp_path / "model.pth")
+    assert (
+        cli("models", "convert", "glip-nano-a", "--weights", tmp_path / "model.pth", "--out", tmp_path / "a").code == 0
+    )
+    model = hf.GlipForObjectDetection.from_pretrained(tmp_path / "a")
+    assert all(torch.equal(one, model.detector.state_dict()[name]) for name, one in detector.state_dict().items())
+
+
+# -- what cannot be used ------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_shared_is_named(records, cli, tmp_path):
+    out = tmp_path / "out"
+    assert "tuned nothing (zero-shot)" in cli("export", "hub", records["zero-shot"].folder, "--out", out).refused()
+    assert "no run at" in cli("export", "hub", tmp_path / "nowhere", "--out", out).refused()
+    several = records["prompt"].folder.parent / "*"
+    assert "are 5 runs" in cli("export", "hub", several, "--out", out).refused()
+    wrong = cli("export", "hub", records["prompt"].folder, "--out", tmp_path / "one", "--benchmark", "odinw")
+    assert "OWNER/NAME" in wrong.refused()
+    assert not (tmp_path / "one").exists()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("")
+    for command in (("export", "hub", records["prompt"].folder), ("models", "convert", "glip-nano")):
+        assert "not an empty folder" in cli(*command, "--out", tmp_path / "full").refused()
+    assert "class layer" in cli("models", "convert", "dyhead-nano", "--out", out).refused()
+    assert "unknown model" in cli("models", "convert", "glip-nanp", "--out", out).refused()
+
+
+def test_tuned_parts_know_their_base(records, base, tmp_path):
+    from odinw_bench.report.hub import write_tuned
+
+    write_tuned(records["prompt"], tmp_path / "tuned")
+    other = tmp_path / "other"
+    from glip_core import load
+
+    hf.convert(load("glip-nano-c"), other)
+    with pytest.raises(InputError, match="was tuned from the weights of 'glip-nano'"):
+        hf.GlipForObjectDetection.from_pretrained(other).load_tuned(tmp_path / "tuned")
+    model = hf.GlipForObjectDetection.from_pretrained(base)
+    with pytest.raises(InputError, match=r"holds no tuned_config\.json"):
+        model.load_tuned(other)
+    (tmp_path / "tuned" / "tuned_config.json").write_text('{"mode": 3}')
+    with pytest.raises(InputError, match="is damaged"):
+        model.load_tuned(tmp_path / "tuned")
+
+
+def test_the_hub_may_be_out_of_reach(base, monkeypatch):
+    import huggingface_hub
+
+    def refuse(*arguments, **options):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+    with pytest.raises(InputError, match="could not be fetched from the hub"):
+        hf.GlipForObjectDetection.from_pretrained(base).load_tuned("me/tuned")
+
+
+def test_the_base_may_lie_elsewhere(records, photo, tmp_path):
+    from glip_core.checkpoint import EMBEDDED
+
+    copy = tmp_path / "base.safetensors"
+    copy.write_bytes((EMBEDDED / "glip-nano.safetensors").read_bytes())
+    expected = load_run(records["prompt"], "cpu").predict(photo)
+    assert torch.equal(load_run(records["prompt"], "cpu", weights=str(copy)).predict(photo).scores, expected.scores)
