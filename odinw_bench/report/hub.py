@@ -45,8 +45,8 @@ def check_benchmark(name: str | None) -> str | None:
 def write_tuned(record: RunRecord, out: Path, benchmark: str | None = None) -> list[str]:
     """A folder of what a run tuned, for the hub: kilobytes on top of its base.
 
-    :func:`odinw_bench.load_run` reads it, and ``load_tuned`` of :class:`glip_core.hf.GlipForObjectDetection`. The name
-    of the folder that the data were in is left out of the record.
+    :func:`odinw_bench.load_run` reads it, and ``load_tuned`` of :class:`glip_core.hf.GlipForObjectDetection`.
+    The record is the run's own, sealed as it was.
 
     Args:
         record: of a finished run.
@@ -83,12 +83,7 @@ def write_tuned(record: RunRecord, out: Path, benchmark: str | None = None) -> l
         "prompt": read_json(words, what="prompt"),
     }
     write_json(out / CONFIG, config)
-    content = dict(record)
-    content["data"] = {name: value for name, value in record.data.items() if name != "folder"}
-    kept = {TENSORS, words.name}
-    if record.files:
-        content["files"] = {name: entry for name, entry in record.files.items() if name in kept}
-    write_json(out / RECORD, content)
+    write_bytes(out / RECORD, (words.parent / RECORD).read_bytes())  # as it is: it is sealed
     write_text(out / "README.md", _tuned_card(record))
     if benchmark is not None:
         write_results([record], out, benchmark)

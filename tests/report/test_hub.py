@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import torch
 import yaml
@@ -91,19 +89,11 @@ def test_its_card_and_its_results_are_the_hubs(records, tmp_path, cli):
     assert "prompt, 1 shot, seed 3" in entry.notes
 
 
-def test_no_folder_of_the_data_is_shared(records, tmp_path):
+def test_the_record_is_the_runs_own_with_its_seal(records, tmp_path):
     from odinw_bench.report.hub import write_tuned
-    from odinw_bench.runs.record import RunRecord, write_record
 
-    content = json.loads((records["prompt"].folder / "run.json").read_text())
-    content["data"]["folder"] = "/home/someone/private"
-    own = tmp_path / "run"
-    own.mkdir()
-    for name in ("tuned.safetensors", "prompt.json"):
-        (own / name).write_bytes((records["prompt"].folder / name).read_bytes())
-    write_record(own, content)
-    write_tuned(RunRecord.from_json(json.loads((own / "run.json").read_text()), own), tmp_path / "out")
-    assert all(b"someone" not in path.read_bytes() for path in (tmp_path / "out").iterdir())
+    write_tuned(records["prompt"], tmp_path / "out")
+    assert (tmp_path / "out" / "run.json").read_bytes() == (records["prompt"].folder / "run.json").read_bytes()
 
 
 def test_a_class_layer_is_shared_for_python_alone(records, photo, cli, tmp_path):
