@@ -55,6 +55,7 @@ _NEWER = {
     "train_precision",
     "min_positives",
     "count_steps",
+    "step_at",
 }
 """Fields that the oldest records do not have: there they are as by default."""
 
@@ -116,6 +117,8 @@ class Hyperparameters:
         count_steps: length and evaluations as the official code counts them: epochs x images x repeats // batch steps,
             and an evaluation every so many of them as their number // epochs is, and at the end. So where an epoch is
             no whole number of batches there are more steps and evaluations than ``epochs`` of whole batches make.
+        step_at: where of all steps the rates fall to a tenth, as shares from 0 to 1; they fall by validation AP as well
+            unless ``step_patience`` is long.
     """
 
     lr: float
@@ -143,6 +146,7 @@ class Hyperparameters:
     adapter_rank: int = 0
     adapter_alpha: float = 0.0
     adapter_where: str = ""
+    step_at: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As a record holds it, under the names of its first schema, of which the digests of runs are made.
@@ -150,9 +154,9 @@ class Hyperparameters:
         Newer fields only where they change something, so that older runs keep their digest.
         """
         found = {RECORDED.get(name, name): value for name, value in asdict(self).items()}
-        found["scales"] = list(self.scales)
+        found |= {"scales": list(self.scales), "step_at": list(self.step_at)}
         for one in fields(self):
-            if one.name in _NEWER and found[one.name] == one.default:
+            if one.name in _NEWER and getattr(self, one.name) == one.default:
                 del found[one.name]
         return found
 
@@ -183,7 +187,8 @@ def hyperparameters(
         "repeats_per_epoch": _repeats(content["repeats_per_epoch"], shots),
         **_row(content["modes"], protocol, chosen),
     }
-    return _override(Hyperparameters(**{**values, "scales": tuple(values["scales"])}), overrides or {})
+    lists = {name: tuple(values[name]) for name in ("scales", "step_at") if name in values}
+    return _override(Hyperparameters(**{**values, **lists}), overrides or {})
 
 
 def _row(rows: Mapping[str, Mapping[str, Any]], protocol: str, mode: TuningMode) -> Mapping[str, Any]:
@@ -245,7 +250,8 @@ def _convert(name: str, value: Any, like: Any) -> Any:
         if isinstance(like, tuple):
             parts = value if isinstance(value, list | tuple) else str(value).replace("/", " ").split()
             scales = tuple(float(part) for part in parts)
-            if not scales or not all(0 < scale < math.inf for scale in scales):
+            high = 1 if name == "step_at" else math.inf
+            if not scales or not all(0 < scale < high for scale in scales):
                 raise ValueError(value)
             return scales
         if isinstance(like, str):
@@ -265,7 +271,9 @@ def _wanted(name: str, like: Any) -> str:
     if isinstance(like, bool):
         return "true or false"
     if isinstance(like, tuple):
-        return "numbers above 0, such as 0.8/1.0"
+        return (
+            "numbers above 0, such as 0.8/1.0" if name == "scales" else "shares above 0 and below 1, such as 0.67/0.89"
+        )
     if isinstance(like, str):
         return " or ".join(_TRAIN_PRECISIONS)
     low, high = _RANGES.get(name, (0, math.inf))

@@ -89,6 +89,30 @@ class PlateauSchedule(ReduceLROnPlateau):
             self.step(ap)
 
 
+class StepSchedule:
+    """All rates fall to a tenth after fixed shares of the steps; an interrupted run resumes with the optimiser's rates.
+
+    Args:
+        optimiser: whose rates fall.
+        settings: give the shares, ``step_at``.
+        total: steps of the whole run.
+    """
+
+    def __init__(self, optimiser: Optimizer, settings: Hyperparameters, total: int) -> None:
+        self.optimiser = optimiser
+        self.falls = [round(share * total) for share in settings.step_at]
+
+    def update(self, step: int) -> None:
+        """Count a step.
+
+        Args:
+            step: its number, from 1.
+        """
+        for _ in range(self.falls.count(step)):
+            for group in self.optimiser.param_groups:
+                group["lr"] *= 0.1
+
+
 class DataOrder:
     """Endless batches of image requests, shuffled: every image ``repeats_per_epoch`` times before any comes again.
 

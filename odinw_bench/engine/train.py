@@ -24,7 +24,7 @@ from odinw_bench.engine.optimise import DivergedError, Optimisation, copy_into
 from odinw_bench.engine.predict import autocast, detect_split
 from odinw_bench.engine.reading import read
 from odinw_bench.engine.recipes import Hyperparameters
-from odinw_bench.engine.schedule import DataOrder, EarlyStopping, PlateauSchedule
+from odinw_bench.engine.schedule import DataOrder, EarlyStopping, PlateauSchedule, StepSchedule
 from odinw_bench.metrics.coco import evaluate
 from odinw_bench.models import AnyPrompt, ModelInput, TunableModel
 
@@ -172,6 +172,7 @@ class _Loop:
         self.length = self.order.length
         self.early_stopping = EarlyStopping(settings.stop_patience)
         self.plateau = PlateauSchedule(self.optimisation.optimiser, settings)
+        self.falls = StepSchedule(self.optimisation.optimiser, settings, self.length.total)
         self.tuned = Tuned(parameters=sum(p.numel() for p in self.trainable.values()))
         self.best: dict[str, Tensor] = {}
         self.stopped = False
@@ -191,8 +192,9 @@ class _Loop:
         batches = [self.distributed.shard(self.order.batch()) for _ in range(steps)]
         done: list[dict[str, float]] = []
         with closing(self.images(chain.from_iterable(batches))) as images:
-            for batch in batches:
+            for number_of_step, batch in enumerate(batches, start=self.tuned.steps + 1):
                 losses = self.step(islice(images, len(batch)))
+                self.falls.update(number_of_step)
                 if losses is not None:
                     done.append(losses)
         sums: dict[str, float] = {}

@@ -20,6 +20,8 @@ WRITTEN, PLAIN = "written prompts", "plain names"
 """How a run is called whose prompt is of another style than the official task file's."""
 ON_OFFICIAL = "on the official split"
 REAL_SUITES = ("odinw13", "odinw35")
+OF_THE_PAPER = ("coco",)
+"""Suites whose test split has no labels: another takes its place."""
 
 
 def variant_of(record: RunRecord) -> str:
@@ -40,9 +42,16 @@ def variant_of(record: RunRecord) -> str:
         parts += _unusual_prompt(record)
     if spec.precision != "fp32":
         parts.append(spec.precision)
-    if spec.eval_split != "test":
+    if spec.eval_split != _usual_split(spec.suite):
         parts.append(f"on {spec.eval_split}")
     return ", ".join(parts)
+
+
+@cache
+def _usual_split(suite: str) -> str:
+    """The split that runs of a suite are tested on unless they say another."""
+    splits = {task.split_named("test") for task in load_suite(suite)} if suite in OF_THE_PAPER else {"test"}
+    return splits.pop() if len(splits) == 1 else "test"
 
 
 def _has_text(preset: Any) -> bool:

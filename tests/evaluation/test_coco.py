@@ -91,3 +91,15 @@ def test_the_drawn_counterpart_has_the_names_of_pre_training():
     for name in ("train", "val", "test"):
         split = open_split(task, name)
         assert {box["category_id"] for box in split.annotations["annotations"]} == set(split.category_ids)
+
+
+def test_the_report_has_a_section_of_it(cli, tmp_path, data):
+    """With no word of the split, which is the usual one, and the paper's table beside it."""
+    run = ("run", "--suite", "coco", "--data-root", data, "--results", tmp_path / "r", "--mode", "zero-shot")
+    assert cli(*run).code == 0
+    done = cli("report", "--results", tmp_path / "r", "--out", tmp_path / "out", "--pictures", 0)
+    assert done.code == 0, done.err
+    text = (tmp_path / "out/report.md").read_text()
+    assert "Suite coco" in text
+    assert "on val" not in text.split("The GLIP paper's tables")[0]
+    assert "Table 2: COCO val2017" in text
