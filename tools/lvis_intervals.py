@@ -1,9 +1,9 @@
 """How sure an LVIS AP is: ``python -m tools.lvis_intervals RUN [RUN ...]`` resamples the test images of finished runs.
 
-AP, APr, APc and APf (fixed AP) with 95 % intervals, and each run's difference from the first on the same resamples. A
-resample is evaluated as a data set of its own, in which an image that is drawn twice is two images. Where most categories
-have a few boxes, AP of a resample is higher than of the whole on average, so the interval is the spread of the resamples
-around their own mean, laid around the value.
+AP, APr, APc and APf (fixed AP) with 95 % intervals, and each run's difference from the first on the same resamples.
+A resample is evaluated as a data set of its own, in which an image that is drawn twice is two images. Where most
+categories have a few boxes, AP of a resample is higher than of the whole on average, so the interval is the spread of
+the resamples around their own mean, laid around the value.
 """
 
 from __future__ import annotations
