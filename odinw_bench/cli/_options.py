@@ -28,7 +28,7 @@ OwnData = Annotated[
     list[Path] | None,
     typer.Option("--data", help="A folder of your own data sets that records are of; may be repeated."),
 ]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 LenientWeights = Annotated[
     bool,
     typer.Option(

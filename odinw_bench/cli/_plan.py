@@ -86,6 +86,22 @@ def _expanded(named: NamedGrid, options: RunOptions, notes: list[str]) -> tuple[
     return specs, splits
 
 
+def announce(plan: Plan, options: RunOptions) -> None:
+    """Say what is about to be done, how long it may take, and what splits of one's own data came about by a rule."""
+    from odinw_bench.runs.estimate import estimate_seconds
+
+    seconds, unknown = estimate_seconds(plan.todo, options.results)
+    known = len(plan.todo) - unknown
+    time = f"about {max(seconds / 60, 0.1):.1f} minutes" if known else "no record to estimate the time by"
+    rest = f" and {unknown} without a record to estimate by" if known and unknown else ""
+    suites = ", ".join(dict.fromkeys(cell.task.suite for cell in plan.todo))
+    done = f", {len(plan.kept)} done before" if plan.kept else ""
+    write_line(f"{len(plan.todo)} runs of suite {suites} on {options.device}{done}: {time}{rest}")
+    for name, notes in {cell.dataset: cell.task.notes for cell in plan.todo if cell.task.root is not None}.items():
+        for note in notes:
+            write_line(f"{name}: {note}")
+
+
 def print_plan(planned: Sequence[PlannedGrid], options: RunOptions, *, as_json: bool) -> None:
     """Print which cells would be run and how long they may take, in all and, of several grids, for each."""
     if as_json:

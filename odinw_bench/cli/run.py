@@ -12,6 +12,7 @@ import typer
 from odinw_bench.cli._config import take_config
 from odinw_bench.cli._console import write_line
 from odinw_bench.cli._grids import NamedGrid, named_grids
+from odinw_bench.cli._names import DEFAULT_IN_WORDS, paths_first, pick_suite
 from odinw_bench.cli._options import (
     SUITES,
     DataRoot,
@@ -46,11 +47,12 @@ def run(
     ] = None,
     model: Annotated[Listed, typer.Option("--model", help="Detectors; see `odinw-bench models list`.")] = ["glip-nano"],
     suite: Annotated[
-        str, typer.Option("--suite", help=f"{SUITES} of COCO datasets; all-paper: the grids of grids/paper.yaml.")
-    ] = "mini",
-    dataset: Annotated[Listed, typer.Option("--dataset", help="Task names, 'all', or the path of a COCO folder.")] = [
-        "all"
-    ],
+        str,
+        typer.Option(
+            "--suite", help=f"{SUITES} of data sets; all-paper: the grids of grids/paper.yaml. {DEFAULT_IN_WORDS}"
+        ),
+    ] = "",
+    dataset: Annotated[Listed, typer.Option("--dataset", help="Task names, 'all', or paths of data sets.")] = ["all"],
     mode: Annotated[
         Listed,
         typer.Option(
@@ -158,10 +160,18 @@ def run(
     from odinw_bench.runs.options import RunOptions
     from odinw_bench.utils.hardware import pick_device
 
+    suite = pick_suite(suite, data_root, quiet=quiet or as_json or not _is_by_name(dataset))
     grids = named_grids(
         context,
         {
-            **{"model": model, "suite": suite, "dataset": dataset, "mode": mode, "shots": shots, "seed": seed},
+            **{
+                "model": model,
+                "suite": suite,
+                "dataset": paths_first(split_list(dataset), quiet=quiet or as_json),
+                "mode": mode,
+                "shots": shots,
+                "seed": seed,
+            },
             **{"protocol": protocol, "weights": weights, "attributes": attributes, "override": override},
             **{"precision": precision, "eval_split": eval_split, "prompt_style": prompt_style},
         },
@@ -189,6 +199,13 @@ def run(
     raise typer.Exit(_run_grids(grids, options, dry_run=dry_run, as_json=as_json, debug=debug))
 
 
+def _is_by_name(datasets: list[str]) -> bool:
+    """Whether the suite says which data sets are meant: paths need none."""
+    from odinw_bench.datasets.folder import is_data_set
+
+    return not all(name != "all" and is_data_set(Path(name).expanduser()) for name in split_list(datasets))
+
+
 def _run_grids(grids: list[NamedGrid], options: RunOptions, *, dry_run: bool, as_json: bool, debug: bool) -> int:
     """Do the grids; returns the exit code."""
     from odinw_bench.cli._plan import plan_grids, print_plan
@@ -209,6 +226,7 @@ def _run_grids(grids: list[NamedGrid], options: RunOptions, *, dry_run: bool, as
 
 def _work(planned: Plan, options: RunOptions, *, eval_split: str, as_json: bool, debug: bool) -> int:
     """Do what is not done yet, and print the table; returns the exit code."""
+    from odinw_bench.cli._plan import announce
     from odinw_bench.cli._progress import GridProgress
     from odinw_bench.cli._results import Result, print_results
     from odinw_bench.runs.claims import tidy
@@ -223,6 +241,8 @@ def _work(planned: Plan, options: RunOptions, *, eval_split: str, as_json: bool,
     if engine.side_by_side:
         todo.sort(key=lambda cell: -cell.most_passes)  # the longest first, so that none is waited for at the end
     is_main = not under_torchrun() or os.environ["RANK"] == "0"
+    if is_main and todo and not options.quiet and not as_json:
+        announce(planned, options)
     with GridProgress([cell.name for cell in todo], show=is_main and not options.quiet and not as_json) as progress:
         outcomes = engine.run(todo, options, progress)
     outcome_of = {cell.folder: outcome for cell, outcome in zip(todo, outcomes, strict=True)}

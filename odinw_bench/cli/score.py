@@ -9,6 +9,7 @@ import typer
 
 from glip_core.errors import InputError
 from odinw_bench.cli._console import console, number, print_json, table, write_line
+from odinw_bench.cli._names import DEFAULT_IN_WORDS, paths_first, pick_suite
 from odinw_bench.cli._options import SUITES, DataRoot, Debug, Json, Listed, parse_shots, split_list
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def score(
         Path, typer.Option("--predictions", help="A JSON of COCO results, or a folder with one per task.")
     ],
     model_name: Annotated[str, typer.Option("--model-name", help="What tables call the model.")],
-    suite: Annotated[str, typer.Option("--suite", help=f"{SUITES}.")] = "odinw13",
+    suite: Annotated[str, typer.Option("--suite", help=f"{SUITES}. {DEFAULT_IN_WORDS}")] = "",
     dataset: Annotated[Listed, typer.Option("--dataset", help="Task names, folders or 'all'.")] = ["all"],
     mode: Annotated[str, typer.Option("--mode", help="How it was adapted: zero-shot, linear, full ...")] = "zero-shot",
     shots: Annotated[str, typer.Option("--shots", help="Images per class it was adapted on, or 'all'.")] = "0",
@@ -57,7 +58,8 @@ def score(
     from odinw_bench.runs.external import score as score_task
 
     what = ExternalRun(model_name, mode, parse_shots(shots), seed, eval_split)
-    datasets = split_list(dataset)
+    suite = pick_suite(suite, data_root, quiet=True)
+    datasets = paths_first(split_list(dataset), quiet=True)
     everything = "all" in datasets
     tasks = load_suite(suite) if everything else load_tasks(datasets, suite)
     if not predictions.exists():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from odinw_bench.cli._console import print_json, write_line
+from odinw_bench.cli._names import DEFAULT_IN_WORDS, paths_first, pick_suite
 from odinw_bench.cli._options import SUITES, DataRoot, Debug, Device, Json, Listed, Weights, parse_shots, split_list
 from odinw_bench.cli._search_results import show, show_recipes
 
@@ -27,7 +28,7 @@ app = typer.Typer()
 @app.command()
 def search(
     dataset: Annotated[Listed, typer.Option("--dataset", help="Task names, COCO folders, or 'all' of the suite.")],
-    suite: Annotated[str, typer.Option("--suite", help=f"{SUITES}.")] = "mini",
+    suite: Annotated[str, typer.Option("--suite", help=f"{SUITES}. {DEFAULT_IN_WORDS}")] = "",
     space: Annotated[
         str, typer.Option("--space", help="prompt: words of a prompt; tuning: hyper-parameters of a tuning mode.")
     ] = "prompt",
@@ -94,7 +95,8 @@ def search(
 
     control = control if old_control is None else old_control
     arguments = _Arguments(workers, control, explain, hints, quiet, as_json)
-    named = split_list(dataset)
+    suite = pick_suite(suite, data_root, quiet=quiet or as_json)
+    named = paths_first(split_list(dataset), quiet=quiet or as_json)
     for name in list_tasks(suite) if "all" in named else named:
         settings = SearchSettings(
             name,

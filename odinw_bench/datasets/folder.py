@@ -35,6 +35,14 @@ def is_data_set(path: Path) -> bool:
     )
 
 
+def holds_data_sets(folder: Path) -> bool:
+    """Whether a folder is a data set or has one in it, up to three folders deep."""
+    try:
+        return bool(_walk(folder, MAX_DEPTH))
+    except OSError:
+        return False
+
+
 def read_folder(folder: Path, *, suite: str = "custom", name: str | None = None) -> Task:
     """A task out of one path: a folder in any form (see :mod:`odinw_bench.datasets.forms`), or a file.
 

@@ -24,6 +24,7 @@ from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.record import SCHEMA, RunRecord, is_done, read_record, write_record
 from odinw_bench.runs.spec import RunSpec
 from odinw_bench.runs.work import Say, Work, load_model, load_tunable
+from odinw_bench.utils.hardware import pick_device
 
 _GO, _DONE = "go", "done"
 
@@ -33,7 +34,7 @@ def run(
     results: Path | str = "results",
     *,
     data_root: Path | str | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     force: bool = False,
     cache: CacheSettings = MEMORY_ONLY,
     checkpointing: bool = False,
@@ -48,7 +49,7 @@ def run(
         spec: what to run.
         results: folder of the records.
         data_root: folder of the official data; see :func:`odinw_bench.datasets.sources.open_split`.
-        device: ``cpu`` or ``cuda[:N]``.
+        device: ``auto``, ``cpu``, ``cuda[:N]`` or ``mps``.
         force: do it again even if it was done.
         cache: budget of frozen features.
         checkpointing: less memory for more time; see :class:`~odinw_bench.runs.options.RunOptions`.
@@ -66,7 +67,7 @@ def run(
         BusyError: another process is doing this very run.
     """
     root = None if data_root is None else Path(data_root)
-    options = RunOptions(Path(results), root, device, force, cache, checkpointing, tf32, lenient_weights)
+    options = RunOptions(Path(results), root, pick_device(device), force, cache, checkpointing, tf32, lenient_weights)
     cell = prepare(spec, options.results, data_root=options.data_root, force=force)
     return execute(cell, options, distributed, say or _silent)
 

@@ -34,7 +34,9 @@ def allow_tf32(matmul: bool, convolutions: bool | None = None) -> tuple[bool, bo
 
 
 def pick_device(name: str) -> str:
-    """A device of torch's for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    """A device of torch's for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+
+    ``auto`` is a GPU of CUDA's, else the CPU: not all that is computed here has kernels on Apple's GPUs.
 
     Raises:
         InputError: another name, or a GPU that is not there.
@@ -45,9 +47,13 @@ def pick_device(name: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cpu":
         return name
+    if name == "mps":
+        if torch.backends.mps.is_available():
+            return name
+        raise InputError("device 'mps' is not available: torch sees no GPU of Apple's; use --device cpu")
     kind, _, number = name.partition(":")
     if kind != "cuda" or (number and not number.isdecimal()):
-        raise InputError(f"unknown device '{name}': use auto, cpu, cuda or cuda:N")
+        raise InputError(f"unknown device '{name}': use auto, cpu, cuda, cuda:N or mps")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if int(number or 0) >= count:
         raise InputError(f"device '{name}' is not available: torch sees {count} GPUs; use --device cpu")

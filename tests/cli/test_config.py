@@ -108,7 +108,7 @@ def test_several_grids_in_one_file(cli, tmp_path):
 
 def test_a_grid_whose_data_are_missing_is_left_out_with_a_note(cli, tmp_path):
     path = tmp_path / "grids.yaml"
-    path.write_text(SEVERAL + "  - {name: real, suite: odinw13, model: glip-t, mode: zero-shot}\n")
+    path.write_text("suite: mini\n" + SEVERAL + "  - {name: real, suite: odinw13, model: glip-t, mode: zero-shot}\n")
     command = ("run", "--config", path, "--data-root", tmp_path / "none", "--dry-run")
     answer = cli(*command)
     assert answer.code == 0

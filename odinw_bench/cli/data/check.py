@@ -12,6 +12,7 @@ import typer
 
 from glip_core.errors import InputError
 from odinw_bench.cli._console import console, print_json, table, write_line
+from odinw_bench.cli._names import DEFAULT_IN_WORDS, paths_first, pick_suite
 from odinw_bench.cli._options import SUITES, DataRoot, Debug, Json, Listed, parse_seeds, parse_shots, split_list
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ app = typer.Typer()
 @app.command("check")
 def check(
     dataset: Annotated[Listed, typer.Option("--dataset", help="Task names, folders or 'all'.")] = ["all"],
-    suite: Annotated[str, typer.Option("--suite", help=f"{SUITES}.")] = "odinw13",
+    suite: Annotated[str, typer.Option("--suite", help=f"{SUITES}. {DEFAULT_IN_WORDS}")] = "",
     data_root: DataRoot = None,
     shots: Annotated[
         Listed, typer.Option("--shots", help="Also say what these few-shot subsets hold: 1,3,5,10 or 'all'.")
@@ -49,7 +50,8 @@ def check(
     from odinw_bench.datasets.names import load_tasks, task_labels
     from odinw_bench.datasets.registry import load_suite
 
-    datasets = split_list(dataset)
+    suite = pick_suite(suite, data_root, quiet=as_json)
+    datasets = paths_first(split_list(dataset), quiet=as_json)
     tasks = load_suite(suite) if "all" in datasets else load_tasks(datasets, suite)
     seeds = parse_seeds(split_list(seed))
     pairs = [(number, one) for number in map(parse_shots, split_list(shots)) for one in seeds]

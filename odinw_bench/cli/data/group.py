@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from odinw_bench.cli.data import check, download, listing, render
+from odinw_bench.cli.data import check, convert, download, listing, render
 
 app = typer.Typer()
 _verbs = typer.Typer(no_args_is_help=True, help="The datasets: list them, render the miniature.")
-for _verb in (listing, download, check, render):
+for _verb in (listing, download, convert, check, render):
     _verbs.add_typer(_verb.app)
 app.add_typer(_verbs, name="data")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from odinw_bench.cli._console import console, print_json, table, write_line
+from odinw_bench.cli._names import DEFAULT_IN_WORDS, pick_suite
 from odinw_bench.cli._options import SUITES, DataRoot, Debug, Json
 
 app = typer.Typer()
@@ -16,7 +17,7 @@ app = typer.Typer()
 
 @app.command("list")
 def list_(
-    suite: Annotated[str, typer.Option("--suite", help=f"{SUITES}.")] = "odinw13",
+    suite: Annotated[str, typer.Option("--suite", help=f"{SUITES}. {DEFAULT_IN_WORDS}")] = "",
     data_root: DataRoot = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -24,6 +25,7 @@ def list_(
     """The tasks of a suite: classes, images, licence, source, and whether the data are here."""
     from odinw_bench.datasets.listing import list_table
 
+    suite = pick_suite(suite, data_root, quiet=as_json)
     rows = list_table(suite, data_root)
     if as_json:
         print_json([asdict(row) for row in rows])

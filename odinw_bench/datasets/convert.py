@@ -1,0 +1,85 @@
+"""Data sets of any form written as COCO: a folder a split, pictures beside their annotations."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from glip_core.errors import InputError
+from odinw_bench.datasets.coco import Split
+from odinw_bench.datasets.sources import open_split
+from odinw_bench.datasets.task import Task
+from odinw_bench.utils.io import write_json, write_text
+
+ANNOTATIONS = "_annotations.coco.json"
+_FOLDERS = {"val": "valid"}
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written.
+
+    Attributes:
+        folder: the data set.
+        images: how many pictures, by split.
+    """
+
+    folder: Path
+    images: dict[str, int]
+
+
+def convert(task: Task, out: Path) -> Converted:
+    """Write a data set of the user's as COCO, with its pictures' bytes as they are.
+
+    Args:
+        task: from :func:`odinw_bench.datasets.registry.load_task`.
+        out: made where it is missing; it must be empty.
+
+    Raises:
+        InputError: ``out`` holds something, or a split or picture is missing or unusable.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"'{out}' is there already: give --out a new or empty folder")
+    splits = {
+        name: open_split(task, name) for name in task.splits
+    }  # all that is wrong is said before anything is written
+    counts = {}
+    for name, split in splits.items():
+        place = out / _FOLDERS.get(name, name)
+        images = _copy(split, place)
+        write_json(place / ANNOTATIONS, {**_content(split), "images": images}, indent=None)
+        counts[name] = len(split)
+    if any("turned by their EXIF orientation" in note for split in splits.values() for note in split.notes):
+        write_text(out / "task.yaml", f"name: {task.name}\nexif: apply\n")
+    elif task.exif is not None:
+        write_text(out / "task.yaml", f"name: {task.name}\nexif: {task.exif}\n")
+    return Converted(out, counts)
+
+
+def _content(split: Split) -> dict[str, Any]:
+    return {
+        "info": {"description": "; ".join(split.notes)},
+        "categories": split.annotations["categories"],
+        "annotations": split.annotations["annotations"],
+    }
+
+
+def _copy(split: Split, place: Path) -> list[dict[str, Any]]:
+    """Copy the pictures; those of one name in two folders get their folders' names before it."""
+    if split.folder is None:
+        raise InputError("the miniature is written by 'odinw-bench data render'")
+    place.mkdir(parents=True, exist_ok=True)
+    names = [split.file_name(image_id) for image_id in split.image_ids]
+    plain = [PurePosixPath(name).name for name in names]
+    entries = []
+    for image_id, name, short in zip(split.image_ids, names, plain, strict=True):
+        written = short if plain.count(short) == 1 else name.replace("/", "-")
+        source = split.folder / name
+        if not source.is_file():
+            raise InputError(f"image '{source}' not found")
+        shutil.copyfile(source, place / written)
+        width, height = split.size(image_id)
+        entries.append({"id": image_id, "file_name": written, "width": width, "height": height})
+    return entries

@@ -1,0 +1,176 @@
+"""One's own data: made splits, orientations, task files, conversion, and what is not understood."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from PIL import Image
+
+from glip_core.errors import InputError
+from odinw_bench.datasets.checks import check_task
+from odinw_bench.datasets.convert import convert
+from odinw_bench.datasets.registry import load_suite, load_task
+from odinw_bench.datasets.sources import open_split
+from tests.datasets.forms.conftest import some_pictures
+from tests.datasets.forms.writers import WRITERS
+
+NAMES = ["cat", "dog"]
+
+
+def rotated(folder, count=10):
+    """Photos of a camera that was held sideways: stored 40x20, shown 20x40."""
+    folder.mkdir()
+    pictures = []
+    for i in range(count):
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        picture = Image.new("RGB", (40, 20), (20 * i, 90, 60))
+        picture.putpixel((0, 0), (255, 255, 255))
+        picture.save(folder / f"{i}.png", exif=exif)
+        pictures.append((f"{i}.png", folder / f"{i}.png", 20, 40, [(0, 2.0, 3.0, 10.0, 30.0)]))
+    return pictures
+
+
+def test_copies_stay_together_and_names_do_not_matter(tmp_path) -> None:
+    pictures = some_pictures(tmp_path / "source")
+    copies = [(f"copy of {name}", path, *rest) for name, path, *rest in pictures[:5]]
+    WRITERS["voc"](tmp_path / "own", {"all": [*pictures, *copies]}, NAMES)
+    task = load_task(tmp_path / "own")
+    where = {}
+    for split in task.splits:
+        opened = open_split(task, split)
+        for image_id in opened.image_ids:
+            where.setdefault((opened.folder / opened.file_name(image_id)).read_bytes(), set()).add(split)
+    assert all(len(splits) == 1 for splits in where.values())
+
+
+def test_without_a_test_split_val_is_halved(tmp_path, pictures) -> None:
+    WRITERS["ultralytics"](tmp_path / "own", {"train": pictures[:4], "val": pictures[4:]}, NAMES)
+    task = load_task(tmp_path / "own")
+    assert {split: len(open_split(task, split)) for split in task.splits} == {"train": 4, "val": 3, "test": 3}
+    assert "val is halved" in task.notes[0]
+    assert check_task(task).sound
+
+
+def test_pictures_annotated_as_displayed_are_turned(tmp_path) -> None:
+    WRITERS["roboflow"](tmp_path / "own", {"all": rotated(tmp_path / "source")}, NAMES)
+    task = load_task(tmp_path / "own")
+    split = open_split(task, "test")
+    picture = split.image(split.image_ids[0])
+    assert picture.size == split.size(split.image_ids[0]) == (20, 40)
+    assert picture.getpixel((19, 0)) == (255, 255, 255)
+    assert "turned by their EXIF orientation" in " ".join(split.notes)
+    checked = check_task(task)
+    assert checked.sound
+    assert {finding.kind for finding in checked.findings} >= {"EXIF orientation: annotated as displayed"}
+
+
+def test_pictures_annotated_as_stored_are_left_alone(tmp_path) -> None:
+    pictures = [(name, path, 40, 20, boxes) for name, path, *_, boxes in rotated(tmp_path / "source")]
+    WRITERS["roboflow"](tmp_path / "own", {"train": pictures[:5], "val": pictures[5:7], "test": pictures[7:]}, NAMES)
+    split = open_split(load_task(tmp_path / "own"), "test")
+    assert split.image(split.image_ids[0]).size == (40, 20)
+    assert not split.notes
+
+
+def test_where_nothing_tells_the_orientation_is_asked_for(tmp_path) -> None:
+    WRITERS["ultralytics"](tmp_path / "own", {"all": rotated(tmp_path / "source")}, NAMES)
+    with pytest.raises(InputError, match=r"EXIF orientation, such as .* say 'exif: apply'"):
+        open_split(load_task(tmp_path / "own"), "test")
+    assert not check_task(load_task(tmp_path / "own")).sound
+    (tmp_path / "own/task.yaml").write_text("exif: apply\n")
+    split = open_split(load_task(tmp_path / "own"), "test")
+    box = split.annotations["annotations"][0]["bbox"]
+    assert split.size(split.image_ids[0]) == (20, 40)
+    assert box == pytest.approx([2, 3, 10, 30])
+
+
+def test_task_files_anywhere_and_suites_of_them(tmp_path, pictures) -> None:
+    WRITERS["voc"](tmp_path / "data/one", {"all": pictures}, NAMES)
+    WRITERS["ultralytics"](tmp_path / "data/two", {"all": pictures}, NAMES)
+    suite = tmp_path / "tasks"
+    suite.mkdir()
+    (suite / "first.yaml").write_text("root: ../data/one\nsplit_seed: 30\n")
+    (suite / "second.yaml").write_text("title: Second\nroot: ../data/two\n")
+    task = load_task(suite / "first.yaml")
+    assert (task.name, task.form, task.class_names) == ("first", "voc", NAMES)
+    assert "seed 30" in task.notes[0]
+    assert [task.name for task in load_suite(suite)] == ["first", "second"]
+
+
+def test_a_single_file_opens(tmp_path, pictures) -> None:
+    WRITERS["label_studio_coco"](tmp_path / "own", {"all": pictures}, NAMES)
+    task = load_task(tmp_path / "own/result.json")
+    assert len(open_split(task, "train")) == 6
+
+
+@pytest.mark.parametrize("name", ["ultralytics", "voc", "cvat"])
+def test_converted_data_are_the_same(cli, tmp_path, pictures, name) -> None:
+    WRITERS[name](tmp_path / "own", {"all": pictures}, NAMES)
+    assert cli("data", "convert", tmp_path / "own", "--out", tmp_path / "coco").code == 0
+    before, after = load_task(tmp_path / "own"), load_task(tmp_path / "coco")
+    assert after.class_names == NAMES
+    assert after.notes == ()
+    for split in before.splits:
+        boxes = [
+            [one["bbox"] for one in open_split(task, split).annotations["annotations"]] for task in (before, after)
+        ]
+        assert boxes[0] == boxes[1]
+    assert "give --out a new or empty folder" in cli("data", "convert", tmp_path / "own", "--out", tmp_path).refused()
+
+
+def test_a_second_conversion_is_refused(tmp_path, pictures) -> None:
+    WRITERS["voc"](tmp_path / "own", {"all": pictures}, NAMES)
+    task = load_task(tmp_path / "own")
+    convert(task, tmp_path / "out")
+    with pytest.raises(InputError, match="is there already"):
+        convert(task, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"a.txt": "x", "sub/b": ""}, "it holds 1 .txt, folders sub; understood are COCO"),
+        ({"a.json": "[1]"}, "'a.json' is not COCO"),
+        ({"classes.txt": "cat", "images/a.jpg": "no picture", "labels/a.txt": "0 1 1 1 1"}, "is not an image"),
+        ({"a.xml": "<!DOCTYPE x [<!ENTITY a 'b'>]><annotation>&a;</annotation>"}, "cannot be read"),
+        (
+            {"metadata.jsonl": '{"file_name": "../a.jpg", "objects": {"bbox": [], "categories": []}}'},
+            "inside the folder",
+        ),
+    ],
+)
+def test_what_is_not_understood_is_said(tmp_path, files, message) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=message):
+        open_split(load_task(tmp_path), "test")
+
+
+def test_bad_labels_are_named_with_file_and_line(tmp_path, pictures) -> None:
+    for text, message in {
+        "0 0.5 0.5 2 2": "parts of the picture",
+        "7 0 0 0 0": "class '7'",
+        "0 1 2": "has 2 numbers",
+    }.items():
+        WRITERS["label_studio_yolo"](tmp_path / str(len(text)), {"all": pictures}, NAMES)
+        (tmp_path / str(len(text)) / "labels/photo 0.txt").write_text(text)
+        with pytest.raises(InputError, match=f"photo 0.txt' line 1.*{message}"):
+            open_split(load_task(tmp_path / str(len(text))), "test")
+
+
+def test_paths_go_before_names_and_say_so(cli, tmp_path, pictures, monkeypatch) -> None:
+    WRITERS["voc"](tmp_path / "raccoon", {"all": pictures}, NAMES)
+    monkeypatch.chdir(tmp_path)
+    answer = cli("run", "--dataset", "raccoon", "--mode", "zero-shot", "--dry-run")
+    assert "the data set of this path, not a task's name" in answer.out
+    assert "custom/glip-nano/raccoon" in answer.out
+
+
+def test_a_data_root_means_the_official_data(cli, tmp_path) -> None:
+    assert "odinw13" in cli("data", "list", "--data-root", tmp_path).out
+    assert "Suite mini" in cli("data", "list").out
+    rows = json.loads(cli("data", "list", "--data-root", tmp_path, "--json").out)
+    assert rows[0]["source"] != "drawn"
