@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from odinw_bench.datasets.forms import table
+from odinw_bench.datasets.registry import load_task
+from odinw_bench.datasets.sources import open_split
 from odinw_bench.engine import recipes
 from odinw_bench.models import modes, registry
 from odinw_bench.models.registry import find_model
@@ -96,6 +99,22 @@ def test_every_recipe_is_tested():
     titles = [line.removeprefix("### ") for line in section(TEXT, "Adding things").splitlines() if line[:4] == "### "]
     tested = {name.removeprefix("test_").replace("_", " ") for name in globals() if name.startswith("test_a_")}
     assert {title.lower() for title in titles} == tested
+
+
+def test_a_form_of_data_sets(follow, monkeypatch, tmp_path):
+    follow("A form of data sets")
+    from boxes_csv import BoxesCsv
+    from PIL import Image
+
+    monkeypatch.setattr(table, "FORMS", (*table.FORMS, BoxesCsv()))
+    own = tmp_path / "own"
+    own.mkdir()
+    for i in range(5):
+        Image.new("RGB", (40 + i, 30)).save(own / f"{i}.png")
+    (own / "boxes.csv").write_text("".join(f"{i}.png,cat,1,2,10,{i + 3}\n" for i in range(5)))
+    task = load_task(own)
+    assert (task.form, task.class_names) == ("boxes-csv", ["cat"])
+    assert {split: len(open_split(task, split)) for split in task.splits} == {"train": 3, "val": 1, "test": 1}
 
 
 def test_a_dataset(follow):

@@ -174,3 +174,37 @@ def test_a_data_root_means_the_official_data(cli, tmp_path) -> None:
     assert "Suite mini" in cli("data", "list").out
     rows = json.loads(cli("data", "list", "--data-root", tmp_path, "--json").out)
     assert rows[0]["source"] != "drawn"
+
+
+def _without_test(folder, pictures):
+    WRITERS["roboflow"](folder, {"train": pictures[:6], "val": pictures[6:]}, NAMES)
+
+
+def _one_picture(folder, pictures):
+    WRITERS["voc"](folder, {"all": pictures[:1]}, NAMES)
+
+
+def _missing_picture(folder, pictures):
+    WRITERS["voc"](folder, {"all": pictures}, NAMES)
+    (folder / "JPEGImages" / pictures[3][0]).unlink()
+
+
+def _broken_picture(folder, pictures):
+    WRITERS["ultralytics"](folder, {"all": pictures}, NAMES)
+    (folder / "images" / pictures[3][0]).write_bytes(b"no picture")
+
+
+def _test_without_boxes(folder, pictures):
+    bare = [(*rest, ()) for *rest, _ in pictures[8:]]
+    WRITERS["flat_voc"](folder, {"train": pictures[:6], "val": pictures[6:8], "test": bare}, NAMES)
+
+
+@pytest.mark.parametrize("write", [_without_test, _one_picture, _missing_picture, _broken_picture, _test_without_boxes])
+def test_what_check_calls_sound_runs(cli, tmp_path, pictures, write) -> None:
+    write(tmp_path / "own", pictures)
+    sound = cli("data", "check", "--dataset", tmp_path / "own").code == 0
+    assert sound == (write in (_without_test, _test_without_boxes))
+    if sound:
+        run = ("run", "--dataset", tmp_path / "own", "--mode", "zero-shot", "--results", tmp_path / "results")
+        assert cli(*run, "--dry-run").code == 0
+        assert cli(*run, "--device", "cpu").code == 0
