@@ -11,7 +11,7 @@ from PIL import Image
 
 from glip_core import InputError, Prompt, Targets
 from glip_core.modes import MODES, PROMPT_OFFSET
-from odinw_bench import load_run
+from odinw_bench import RunSpec, load_run
 from odinw_bench.engine.recipes import hyperparameters
 from odinw_bench.models import find_model
 from odinw_bench.models.hub.decode import best_pairs
@@ -371,6 +371,13 @@ def test_a_repository_is_named_by_its_owner_and_name(monkeypatch, tiny):
     assert model.name == "hf-some-owner-my-model-v2"
     assert model.load(None, "cpu").weights_sha256 == model.identify(None)
     assert set(asked) == {"Some-Owner/My_Model.v2"}
+
+
+def test_a_record_names_a_folder_by_its_whole_path(tiny, monkeypatch):
+    monkeypatch.chdir(tiny.parent)
+    fields = RunSpec(dataset="x", model=f"hf:{tiny.name}", mode="zero-shot").to_json()
+    assert fields["model_source"] == f"hf:{tiny}"
+    assert "model_source" not in RunSpec(dataset="x", model="grounding-dino-t", mode="zero-shot").to_json()
 
 
 def test_the_list_states_licences(cli):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 HUB_PREFIX = "hf:"
 """What a model's name begins with where it is a repository or a folder."""
@@ -76,3 +77,9 @@ CHECKPOINTS: Mapping[str, Checkpoint] = {
     ),
 }
 """Checkpoints that have a name of their own; any other one of the same families is ``hf:OWNER/NAME``."""
+
+
+def recorded_source(model: str) -> str:
+    """``hf:OWNER/NAME`` or ``hf:FOLDER`` as a record holds it: a folder by its whole path."""
+    folder = Path(model.removeprefix(HUB_PREFIX)).expanduser()
+    return f"{HUB_PREFIX}{folder.absolute()}" if folder.is_dir() else model
