@@ -147,7 +147,7 @@ def large_model(*, fusion: bool) -> None:
     )
 
 
-def stream_of(count: int, *, each: int = 1_500) -> None:
+def stream_of(count: int, *, each: int = 3_000) -> None:
     """Random detections of so many images kept and scored, without a model: what LVIS' val needs beside it."""
     rng = np.random.default_rng(3)
     images = [
