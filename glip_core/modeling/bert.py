@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from glip_core.config import TextConfig
 from glip_core.errors import InputError
 from glip_core.modeling import cpu
 from glip_core.modeling.bert_layers import Bert
+from glip_core.modeling.tokens import PromptTokens
 from glip_core.prompt import Prompt
 from glip_core.types import TextFeatures
 
@@ -58,47 +58,22 @@ class LanguageBackbone(nn.Module):
         self.vocabulary = vocabulary
         self.encoder = Bert(config)
 
-    def tokenize(self, prompt: Prompt) -> Encoding:
-        """Tokens of a prompt, [CLS] and [SEP] included.
+    @property
+    def tokens(self) -> PromptTokens:
+        """How it reads prompts."""
+        return PromptTokens(load_tokenizer(self.vocabulary), self.config.max_tokens)
 
-        Raises:
-            InputError: more than ``config.max_tokens`` tokens; the official code would cut classes off silently.
-        """
-        encoding = load_tokenizer(self.vocabulary).encode(prompt.caption)
-        if len(encoding.ids) > self.config.max_tokens:
-            raise InputError(
-                f"the prompt has {len(encoding.ids)} tokens, the model reads at most {self.config.max_tokens}: "
-                f"shorten it or split its {len(prompt)} classes over several prompts ('{prompt.caption[:60]}...')"
-            )
-        return encoding
+    def tokenize(self, prompt: Prompt) -> Encoding:
+        """See :meth:`PromptTokens.tokenize`."""
+        return self.tokens.tokenize(prompt)
 
     def chunks(self, prompt: Prompt) -> list[Prompt]:
-        """A prompt as consecutive prompts that fit; itself alone where it fits, or is a sentence.
-
-        Words are tokenised one by one, so that a class has the same tokens in a part as in the whole.
-
-        Raises:
-            InputError: a single class is longer than the model reads.
-        """
-        encoding = load_tokenizer(self.vocabulary).encode(prompt.caption)
-        if len(encoding.ids) <= self.config.max_tokens or prompt.segments is None:
-            return [prompt]
-        begins = [begin for begin, _ in encoding.offsets[1:-1]]  # without [CLS] and [SEP]
-        room = self.config.max_tokens - 2
-        parts, first = [], 0
-        for last in range(1, len(prompt) + 1):
-            past = prompt.segments[last][1] if last < len(prompt) else None
-            start = prompt.segments[first][0]
-            if past is None or bisect_left(begins, past) - bisect_left(begins, start) > room:
-                parts.append(prompt.part(first, last))
-                first = last
-        for part in parts:
-            self.tokenize(part)  # for its error
-        return parts
+        """See :meth:`PromptTokens.chunks`."""
+        return self.tokens.chunks(prompt)
 
     def token_map(self, prompt: Prompt) -> list[list[int]]:
-        """The token indices of each class of the prompt."""
-        return prompt.token_map(self.tokenize(prompt))
+        """See :meth:`PromptTokens.token_map`."""
+        return self.tokens.token_map(prompt)
 
     def forward(self, prompts: Prompt | Sequence[Prompt]) -> TextFeatures:
         """Encode one prompt shared by all images, or one prompt per image.

@@ -59,11 +59,11 @@ class WindowAttention(nn.Module):
                 # Torch's own attention writes no scores to memory, but its exponential is good to 20 bits only.
                 scores = q * self.scale @ k.mT + bias
                 if mask is not None:
-                    scores = (scores.unflatten(0, (-1, len(mask))) + mask[:, None]).flatten(0, 1)
+                    scores = (scores.unflatten(0, (-1, mask.shape[0])) + mask[:, None]).flatten(0, 1)
                 out = scores.softmax(-1) @ v
             else:
                 if mask is not None:
-                    bias = (bias + mask[:, None]).repeat(len(x) // len(mask), 1, 1, 1)
+                    bias = (bias + mask[:, None]).repeat(x.shape[0] // mask.shape[0], 1, 1, 1)
                 out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
             out = out.transpose(1, 2)
         return self.proj(out.flatten(2))
@@ -95,15 +95,17 @@ class SwinBlock(nn.Module):
     def _attend(self, x: Tensor) -> Tensor:
         _, height, width, _ = x.shape
         window, shift = self.window, self.shift
-        x = F.pad(x, (0, 0, 0, -width % window, 0, -height % window))  # (B, H', W', C)
-        padded_height, padded_width = x.shape[1:3]
+        # Numbers of windows first, so that the padded sizes are multiples of the window for a traced, unknown size too;
+        # and rounded up without negative numbers, which ONNX's division rounds the other way.
+        rows, columns = (height + window - 1) // window, (width + window - 1) // window
+        x = F.pad(x, (0, 0, 0, columns * window - width, 0, rows * window - height))  # (B, H', W', C)
         mask = None
         if shift:
             x = torch.roll(x, shifts=(-shift, -shift), dims=(1, 2))
-            mask = shifted_window_mask(padded_height, padded_width, window, shift, x)
+            mask = shifted_window_mask(rows * window, columns * window, window, shift, x)
         windows = split_windows(x, window).flatten(1, 2)  # (B * windows, window^2, C)
         windows = self.attn(windows, mask=mask).unflatten(1, (window, window))
-        x = join_windows(windows, padded_height, padded_width)
+        x = join_windows(windows, rows * window, columns * window)
         if shift:
             x = torch.roll(x, shifts=(shift, shift), dims=(1, 2))
         return x[:, :height, :width].contiguous()
@@ -111,14 +113,17 @@ class SwinBlock(nn.Module):
 
 def shifted_window_mask(height: int, width: int, window: int, shift: int, like: Tensor) -> Tensor:
     """Additive mask ``[windows, window^2, window^2]``: -100 between regions that a cyclic roll made neighbours."""
-    region = torch.zeros(height, width, device=like.device)
-    bands = (slice(0, -window), slice(-window, -shift), slice(-shift, None))
-    for i, rows in enumerate(bands):
-        for j, columns in enumerate(bands):
-            region[rows, columns] = 3 * i + j
+    down, across = (_bands(size, window, shift, like.device) for size in (height, width))
+    region = 3 * down[:, None] + across  # (height, width)
     regions = split_windows(region[None, :, :, None], window).flatten(1)  # (windows, window^2)
     apart = regions[:, None, :] != regions[:, :, None]
     return torch.where(apart, -100.0, 0.0).to(like.dtype)
+
+
+def _bands(size: int, window: int, shift: int, device: torch.device) -> Tensor:
+    """``[size]``: 0 up to the last window, 1 from there, 2 for the ``shift`` last places, which the roll brought."""
+    place = torch.arange(size, device=device)
+    return (place >= size - window).long() + (place >= size - shift).long()
 
 
 class SwinStage(nn.Module):

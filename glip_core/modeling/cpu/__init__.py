@@ -2,6 +2,7 @@
 
 from glip_core.modeling.cpu.choice import (
     disable_cpu_paths,
+    general_paths_without_padding,
     has_no_padding,
     use_convolution,
     use_rows_of_positions,
@@ -19,6 +20,7 @@ __all__ = [
     "bordered_table",
     "disable_cpu_paths",
     "gather_and_multiply",
+    "general_paths_without_padding",
     "has_no_padding",
     "table_rows",
     "use_convolution",
