@@ -13,7 +13,9 @@ from odinw_bench.cli._options import Debug, Json
 from odinw_bench.cli.hub import hub
 
 app = typer.Typer()
-_formats = typer.Typer(no_args_is_help=True, help="Detections of runs in other programs' formats.")
+_formats = typer.Typer(
+    no_args_is_help=True, help="Runs in other programs' formats: detections, and the detector itself."
+)
 app.add_typer(_formats, name="export")
 _formats.command("hub")(hub)
 
@@ -150,3 +152,58 @@ def rf20vl(
     write_line(f"{out}: {made.way}, {len(made.content)} data sets")
     if made.missing:
         write_line(f"missing: {', '.join(made.missing)}")
+
+
+@_formats.command("model")
+def model(
+    source: Annotated[str, typer.Argument(metavar="RUN_OR_MODEL", help="A run's folder, or a model's name.")],
+    to: Annotated[str, typer.Option("--format", help="onnx, or torch-export.")] = "onnx",
+    prompt: Annotated[
+        str | None,
+        typer.Option("--prompt", help="Classes that the file is for; by default those of the run."),
+    ] = None,
+    dynamic_prompt: Annotated[
+        bool, typer.Option("--dynamic-prompt", help="For any classes: the text's part is written beside FILE.")
+    ] = False,
+    precision: Annotated[str, typer.Option("--precision", help="fp32; of ONNX also fp16, or int8.")] = "fp32",
+    weights: Annotated[
+        str | None, typer.Option("--weights", help="Of a model: a checkpoint, another model's name, or 'random'.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("detector.onnx"),
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    r"""Write a detector as a graph that ONNX Runtime, or torch without this program, can run.
+
+    Images have any size in multiples of 32, one at a time. What was tuned is part of the graph; boxes are made of its
+    outputs by the rules in docs/export.md. For example:
+
+    ```
+    odinw-bench export model --precision int8 --out pond.onnx \
+        results/mini/glip-nano/pond/lora-5shot-seed3-1a2b3c4d
+    odinw-bench export model glip-nano --dynamic-prompt --out any.onnx
+    ```
+    """
+    if to not in ("onnx", "torch-export"):
+        raise InputError(f"unknown format '{to}'; known: onnx, torch-export")
+    if precision not in ("fp32", "fp16", "int8"):
+        raise InputError(f"unknown precision '{precision}'; known: fp32, fp16, int8")
+    if to == "torch-export" and precision != "fp32":
+        raise InputError("--precision fp16 and int8 are made by ONNX Runtime's tools: --format onnx")
+    if out.is_dir():
+        raise InputError(f"'{out}' is a folder: give --out a file")
+    from glip_core.exporting import trace, write_program
+    from odinw_bench.exporting import write_onnx
+    from odinw_bench.runs.exporting import exportable
+
+    found = exportable(source, prompt=prompt, dynamic=dynamic_prompt, weights=weights)
+    traced = trace(found.detector, found.prompt, source=found.source)
+    files = write_onnx(traced, out, precision=precision) if to == "onnx" else write_program(traced, out)
+    written = [{"file": str(file), "bytes": file.stat().st_size} for file in files]
+    if as_json:
+        print_json({"written": written, "classes": None if found.prompt is None else list(found.prompt.names)})
+        return
+    for file in files:
+        write_line(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
+    if to == "onnx":
+        write_line(f"measure it: odinw-bench run --model onnx:{out} --mode zero-shot --dataset ...")

@@ -22,6 +22,9 @@ GROUPS = ("odinw_bench.detectors", "odinw_bench.models")
 BUILT_IN: Mapping[str, Checkpoint] = CHECKPOINTS
 """Third-party detectors that the program knows by name."""
 
+ONNX = "onnx:"
+"""Before the path of an exported detector, in place of a name."""
+
 
 def model_facts(model: str) -> ModelFacts:
     """The facts of a preset, or of a detector by name or as ``PACKAGE.MODULE:CLASS``; a preset does not import torch.
@@ -29,7 +32,7 @@ def model_facts(model: str) -> ModelFacts:
     Raises:
         InputError: there is no such detector.
     """
-    return preset_facts(get_config(model)) if model in PRESETS else _find(model).facts()
+    return preset_facts(get_config(model)) if model in PRESETS else find_model(model).facts()
 
 
 def preset_facts(config: DetectorConfig) -> ModelFacts:
@@ -45,6 +48,10 @@ def find_model(model: str) -> type[Model]:
     Raises:
         InputError: there is none, or it cannot be imported or is no model.
     """
+    if model.startswith(ONNX):
+        from odinw_bench.models.onnx import find_onnx
+
+        return find_onnx(model.removeprefix(ONNX))
     if model not in PRESETS:
         return _find(model)
     from odinw_bench.models.glip import preset  # brings torch: seconds that a listing need not pay
@@ -66,7 +73,7 @@ def _import(model: str) -> type[Model]:
     if ":" not in target:
         known = [*PRESETS, *BUILT_IN, *_declared()]
         raise InputError(
-            f"unknown model {shorten(model)}{nearest(model, known)}; or hf:OWNER/NAME, or PACKAGE.MODULE:CLASS"
+            f"unknown model {shorten(model)}{nearest(model, known)}; or hf:OWNER/NAME, onnx:FILE, PACKAGE.MODULE:CLASS"
         )
     found = load_object(target, "detector", here=target == model)
     if not (isinstance(found, type) and issubclass(found, Model)):
