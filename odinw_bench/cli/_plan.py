@@ -13,9 +13,14 @@ from odinw_bench.cli._console import print_json, write_line
 if TYPE_CHECKING:
     from odinw_bench.cli._grids import NamedGrid
     from odinw_bench.datasets.store import SplitStore
+    from odinw_bench.runs.cell import Cell
     from odinw_bench.runs.options import RunOptions
     from odinw_bench.runs.plan import Plan
     from odinw_bench.runs.spec import RunSpec
+
+
+WORKERS = (1, 2, 8, 64, 512)
+"""Numbers of workers that a plan is simulated with."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +168,33 @@ def _print_sums(about: str, plan: Plan, options: RunOptions) -> None:
     if len(todo) > unknown:
         rest = f"; no record like {unknown} of them to estimate by" if unknown else ""
         write_line(f"about {seconds / 60:.0f} minutes by the records in '{options.results}'{rest}")
+    _print_workers(todo, options)
     hours = estimate_published(todo)
     if hours is not None:
         write_line(f"estimate by the paper's speeds (testing on one P100, training on one V100): {hours:.0f} hours")
+
+
+def _print_workers(todo: Sequence[Cell], options: RunOptions) -> None:
+    """How long it takes with several processes or GPUs, where something says how long each run takes."""
+    from odinw_bench.runs.costs import seconds_of
+    from odinw_bench.runs.estimate import estimate_published
+    from odinw_bench.runs.simulate import Job, simulate
+
+    found = seconds_of(todo, options.results)
+    about = f"the records in '{options.results}'"
+    if any(seconds is None for seconds in found):
+        hours = [estimate_published([cell]) for cell in todo]
+        found, about = [None if one is None else 3600 * one for one in hours], "the paper's speeds"
+    jobs = [Job(cell.name, seconds) for cell, seconds in zip(todo, found, strict=True) if seconds is not None]
+    if len(jobs) < len(todo) or len(jobs) < 2:
+        return
+    parts = []
+    for workers in WORKERS:
+        outcome = simulate(jobs, workers)
+        parts.append(f"{workers}: {outcome.makespan / 60:,.0f} min ({outcome.utilisation:.0%} at work)")
+        if workers >= len(jobs):
+            break
+    write_line(f"by number of workers, the longest runs first, by {about}: {'; '.join(parts)}")
+    write_line(
+        f"the longest: {outcome.last[0]}" if outcome.makespan == outcome.floor else f"the last: {outcome.last[0]}"
+    )

@@ -64,6 +64,16 @@ def estimate_published(cells: Sequence[Cell]) -> float | None:
     return hours if cells else None
 
 
+def work_of(cell: Cell) -> float:
+    """How much work a cell is, beside others: by published speeds, else with a training pass as three of testing.
+
+    Args:
+        cell: what is to be done.
+    """
+    hours = estimate_published([cell])
+    return 3600 * hours if hours is not None else 3 * cell.most_passes + passes_in_testing(cell)
+
+
 def passes_in_testing(cell: Cell) -> int:
     """Images that are looked at in testing, counted once for each prompt: a sentence, or 40 of LVIS' classes.
 

@@ -298,3 +298,11 @@ def test_a_grid_leaves_out_what_nobody_wrote_a_prompt_for(cli, pets, tmp_path):
     assert "3 runs: 0 done, 3 to do" in answer.out
     line = cli("run", "--dataset", pets, "--mode", "manual", "--results", tmp_path / "r").refused()
     assert "has no hand-written prompt: give --attributes FILE" in line
+
+
+def test_the_plan_says_how_long_it_takes_with_several_workers(cli, tmp_path):
+    cli("run", "--dataset", "packages", "--mode", "zero-shot", "--results", tmp_path)
+    said = cli("run", "--mode", "zero-shot", "--results", tmp_path, "--dry-run").out
+    assert "by number of workers, the longest runs first" in said
+    assert "64: " in said
+    assert json.loads(cli("run", "--mode", "zero-shot", "--results", tmp_path, "--dry-run", "--json").out)

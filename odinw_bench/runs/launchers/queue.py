@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.claims import BusyError
+from odinw_bench.runs.estimate import work_of
 from odinw_bench.runs.launchers.base import Outcome, Watcher
 from odinw_bench.runs.options import RunOptions
+from odinw_bench.runs.simulate import longest_first
 
 ATTEMPTS = 2
 """A cell whose process dies is done once more, in another process."""
@@ -19,7 +21,7 @@ ATTEMPTS = 2
 
 @dataclass
 class CellQueue:
-    """The cells of a grid.
+    """The cells of a grid, the longest first: the last to end then keeps others waiting for the shortest time.
 
     Attributes:
         cells: all of them; everything else refers to their positions.
@@ -34,7 +36,8 @@ class CellQueue:
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.waiting.extend((index, 0.0) for index in range(len(self.cells)))
+        order = longest_first([work_of(cell) for cell in self.cells])
+        self.waiting.extend((index, 0.0) for index in order)
 
     @property
     def finished(self) -> bool:

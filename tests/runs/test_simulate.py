@@ -1,0 +1,84 @@
+"""Grids on many workers, and the costs they are simulated with."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from odinw_bench import RunSpec, run
+from odinw_bench.runs.costs import CostModel
+from odinw_bench.runs.launchers.queue import CellQueue
+from odinw_bench.runs.prepare import prepare
+from odinw_bench.runs.simulate import Interruptions, Job, simulate
+
+JOBS = [Job(str(i), seconds) for i, seconds in enumerate([3, 1, 4, 1, 5, 9, 2, 6])]
+
+
+def test_one_worker_takes_the_sum():
+    outcome = simulate(JOBS, 1)
+    assert outcome.makespan == outcome.busy == outcome.floor == 31
+    assert outcome.utilisation == 1
+    assert outcome.last[0] in "13"  # the shortest
+
+
+def test_with_enough_workers_the_longest_run_decides():
+    outcome = simulate(JOBS, 100)
+    assert outcome.makespan == outcome.floor == 9
+    assert outcome.last[0] == "5"
+
+
+def test_longest_first_is_better_than_any_order():
+    """Any order ends within the shared work and the longest run one after the other; this one near the floor."""
+    ratios = []
+    for seed in range(20):
+        draw = random.Random(seed)
+        jobs = [Job(str(i), draw.expovariate(1)) for i in range(40)]
+        for workers in (2, 3, 8):
+            sorted_, as_given = simulate(jobs, workers), simulate(jobs, workers, longest=False)
+            worst = sum(job.seconds for job in jobs) / workers + max(job.seconds for job in jobs)
+            assert sorted_.floor <= sorted_.makespan <= worst
+            ratios.append((sorted_.makespan / sorted_.floor, as_given.makespan / as_given.floor))
+    longest, given = (sum(side) / len(side) for side in zip(*ratios, strict=True))
+    assert longest < 1.02 < given
+
+
+def test_interruptions_cost_what_was_not_saved():
+    """Without parts a run of an hour that is interrupted twice an hour takes (e^2 - 1) / 2 hours; with parts little."""
+    jobs = [Job(str(i), 3600) for i in range(3000)]
+    cut = Interruptions(per_hour=2, restart=0)
+    again = simulate(jobs, 1, interruptions=cut)
+    assert again.busy / 3000 / 3600 == pytest.approx(3.19, rel=0.06)  # (e^2 - 1) / 2; spread of the mean: 2 %
+    resumed = simulate([Job(job.name, 3600, part=36) for job in jobs], 1, interruptions=cut)
+    assert resumed.busy / 3000 / 3600 == pytest.approx(1.01, abs=0.01)  # half a part for each of two interruptions
+    assert resumed.interrupted > 5000
+
+
+def test_no_workers_is_an_error():
+    with pytest.raises(ValueError, match="a worker"):
+        simulate(JOBS, 0)
+
+
+def test_the_queue_begins_with_the_longest(tmp_path):
+    specs = [
+        RunSpec(dataset="packages", mode="zero-shot"),
+        RunSpec(dataset="packages", mode="prompt", shots=1),
+        RunSpec(dataset="packages", mode="prompt", shots="all"),
+    ]
+    queue = CellQueue([prepare(spec, tmp_path) for spec in specs])
+    assert [queue.take() for _ in specs] == [2, 1, 0]
+
+
+def test_costs_are_those_of_the_records(tmp_path):
+    """A record's own cell is estimated at what it took; another data set by its images."""
+    quick = {"epochs": 2, "repeats_per_epoch": 1}
+    spec = RunSpec(dataset="packages", mode="prompt", shots=1, overrides=quick)
+    record = run(spec, tmp_path)
+    model = CostModel.of(tmp_path)
+    took = record.cost["tune_seconds"] + record.cost["test_seconds"]
+    assert model.seconds(prepare(spec, tmp_path)) == pytest.approx(took, rel=0.01)
+    other = prepare(RunSpec(dataset="raccoon", mode="zero-shot"), tmp_path)
+    a_second = record.cost["test_seconds"] / record.data["test_images"]
+    assert model.seconds(other) == pytest.approx(a_second * len(other.test))
+    assert model.seconds(prepare(RunSpec(dataset="raccoon", mode="full", shots=1), tmp_path)) is None
+    assert model.seconds(prepare(RunSpec(dataset="raccoon", model="glip-nano-a", mode="zero-shot"), tmp_path)) is None
