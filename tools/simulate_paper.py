@@ -3,7 +3,7 @@
 Nothing is run and no data are needed: image counts are those that the task files and data sets state, lengths those of
 the official recipe, speeds those of the paper's table 7 (testing on one P100, training on one V100). Tuning is counted
 at the speed of full fine-tuning with half of the epochs that the recipe allows, which early stopping would leave. A run
-that is interrupted goes on from its last epoch; a test begins again. Tests of LVIS are shared by eight processes.
+that is interrupted resumes at its last epoch; a test begins again. Tests of LVIS are shared by eight processes.
 """
 
 from __future__ import annotations
