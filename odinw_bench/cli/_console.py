@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
@@ -12,6 +13,31 @@ from odinw_bench.utils.escape import for_json, one_line, visible
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+
+_PADDING = re.compile(r"(?:[ ]|\x1b\[[0-9;]*m)*[ ](?:[ ]|\x1b\[[0-9;]*m)*(?=\n|\Z)")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Unpadded:
+    """A stream whose lines end where their text ends; colours stay.
+
+    Rich fills the lines of an example up to the width of the screen. A blank after a backslash makes of it another
+    command when it is pasted.
+
+    Args:
+        stream: that is written to, whole lines at a time.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write without the blanks at the ends of lines."""
+        return self.stream.write(_PADDING.sub(lambda found: "".join(_COLOURS.findall(found[0])), text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 def console() -> Console:

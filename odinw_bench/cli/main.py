@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -30,7 +31,7 @@ from odinw_bench.cli import (
     search,
     show,
 )
-from odinw_bench.cli._console import fail
+from odinw_bench.cli._console import Unpadded, fail
 
 app = typer.Typer(
     name="odinw-bench",
@@ -117,8 +118,10 @@ def main() -> None:
     # Threads that wait for each other by spinning are five times slower as soon as anything else needs a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _open_streams()
+    shows_help = "--help" in sys.argv or len(sys.argv) == 1
     try:
-        app()
+        with contextlib.redirect_stdout(Unpadded(sys.stdout)) if shows_help else contextlib.nullcontext():
+            app()
         sys.stdout.flush()  # here, where it can be said that nobody reads
     except BrokenPipeError:
         _nobody_reads()

@@ -11,6 +11,7 @@ import pytest
 import typer.main
 
 from odinw_bench.cli import app
+from odinw_bench.cli._console import Unpadded
 
 
 def commands(command=None, path=()):
@@ -37,7 +38,7 @@ def test_examples_are_shown_as_written(path, cli, monkeypatch):
     lines = examples(EVERY[path])
     assert lines, "examples belong into a fenced block"
     for line in lines:
-        assert line in [one[2:].rstrip() for one in shown.splitlines()], line
+        assert line in [one[2:] for one in shown.split("\n")], line  # no blank after a backslash
 
 
 def test_every_command_has_help():
@@ -59,3 +60,10 @@ def test_the_earlier_name_of_an_option_is_read_but_not_shown(cli):
     shown = cli("search", "--help").out
     assert "--no-control" in shown
     assert "--luck" not in shown
+
+
+def test_padding_goes_and_colours_stay(capsys):
+    out = Unpadded(sys.stdout)
+    out.write("\x1b[1mrun \\\x1b[0m\x1b[40m    \x1b[0m  \n   --x  1   \nend ")
+    assert capsys.readouterr().out == "\x1b[1mrun \\\x1b[0m\x1b[40m\x1b[0m\n   --x  1\nend"
+    assert out.encoding == sys.stdout.encoding
