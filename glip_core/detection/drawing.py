@@ -9,9 +9,10 @@ from itertools import groupby
 
 from PIL import Image, ImageDraw, ImageFont
 
+from glip_core.detection.labels import place_labels
 from glip_core.types import Detections
 
-_SMALLEST = 640  # pictures with a shorter longest side are enlarged, so that labels can be read
+_SMALLEST = 640  # pixels of the longer side, below which pictures may be enlarged
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
@@ -21,31 +22,41 @@ def class_colour(label: int) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def draw_detections(photo: Image.Image, found: Detections, names: Sequence[str]) -> Image.Image:
+def draw_detections(
+    photo: Image.Image, found: Detections, names: Sequence[str], *, enlarge: bool = False
+) -> Image.Image:
     """A copy of a photo with its detections, the best on top.
+
+    No label covers another: where there is no room for all, those of the lowest scores are left out, never their boxes.
 
     Args:
         photo: RGB.
-        found: boxes in the photo's pixels.
+        found: boxes in the photo's pixels, the best first.
         names: name of each label.
+        enlarge: make pictures with less than 640 pixels on the longer side a whole number of times as large, so that
+            there is room for labels.
     """
-    picture, scale = _enlarged(photo)
+    picture, scale = _enlarged(photo) if enlarge else (photo.convert("RGB").copy(), 1)
     pen = ImageDraw.Draw(picture)
     longest = max(picture.size)
-    line, font = max(2, longest // 400), _font(longest)
+    line, font = max(1 if longest < 300 else 2, longest // 400), _font(longest)
     order = list(zip(found.boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True))
     for (x1, y1, x2, y2), _, label in reversed(order):
         corners = (x1 * scale, y1 * scale, (x2 + 1) * scale - 1, (y2 + 1) * scale - 1)
         pen.rectangle(corners, outline=class_colour(label), width=line)
-    for (x1, y1, _, _), score, label in reversed(order):  # no label lies under another's box
+    texts = [_fitting(f"{names[label]} {score:.2f}", font, picture.width - 6) for _, score, label in order]
+    bounds = [pen.textbbox((0, 0), text, font=font) for text in texts]
+    places = place_labels(
+        [(x1 * scale, y1 * scale, (x2 + 1) * scale, (y2 + 1) * scale) for (x1, y1, x2, y2), _, _ in order],
+        [(right - left + 6, bottom - top + 6) for left, top, right, bottom in bounds],
+        picture.size,
+    )
+    for (_, _, label), text, (left, top, _, _), place in zip(order, texts, bounds, places, strict=True):
+        if place is None:
+            continue
         colour = class_colour(label)
-        text = f"{names[label]} {score:.2f}"
-        left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
-        x = min(max(0, x1 * scale), max(0, picture.width - (right - left) - 6))
-        y = y1 * scale - (bottom - top) - 6
-        y = y if y >= 0 else y1 * scale
-        pen.rectangle((x, y, x + right - left + 6, y + bottom - top + 6), fill=colour)
-        pen.text((x + 3 - left, y + 3 - top), text, font=font, fill=_readable_on(colour))
+        pen.rectangle((place[0], place[1], place[2] - 1, place[3] - 1), fill=colour)  # PIL's corners are inclusive
+        pen.text((place[0] + 3 - left, place[1] + 3 - top), text, font=font, fill=_readable_on(colour))
     return picture
 
 
@@ -114,6 +125,16 @@ def _font(longest: int, times: float = 1.0) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(times * max(13, longest // 60))
     assert isinstance(font, ImageFont.FreeTypeFont)  # of a given size it always is
     return font
+
+
+def _fitting(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+    """A label of at most so many pixels: a long name loses its end, never its score."""
+    name, _, score = text.rpartition(" ")
+    while len(name) > 1 and font.getlength(f"{name} {score}") > width:
+        name = f"{name.rstrip('…')[:-1]}…" if len(name.rstrip("…")) > 1 else "…"
+        if name == "…":
+            break
+    return f"{name} {score}"
 
 
 def _readable_on(colour: tuple[int, int, int]) -> str:

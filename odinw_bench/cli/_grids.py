@@ -45,7 +45,7 @@ def named_grids(context: typer.Context, given: Mapping[str, Any]) -> list[NamedG
         InputError: a value is unusable.
     """
     listed: Sequence[tuple[str, Mapping[str, Any]]] = context.meta.get(GRIDS, ())
-    spoken = {name for name in given if _on_command_line(context, name)}
+    spoken = {name for name in given if is_on_command_line(context, name)}
     if str(given["suite"]).lower() == ALL_PAPER:
         common, listed = grids_of(context, grids_folder() / "paper.yaml")
         given = {name: value if name in spoken else common.get(name, value) for name, value in given.items()}
@@ -58,7 +58,8 @@ def named_grids(context: typer.Context, given: Mapping[str, Any]) -> list[NamedG
     ]
 
 
-def _on_command_line(context: typer.Context, name: str) -> bool:
+def is_on_command_line(context: typer.Context, name: str) -> bool:
+    """Whether an option was given, and not left at its default."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 

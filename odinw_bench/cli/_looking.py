@@ -26,8 +26,13 @@ class Search(Protocol):
         """The detections in a photo, in its own pixels."""
         ...
 
+    @property
+    def names(self) -> Sequence[str]:
+        """Of each label of the detections: the class, or the words of the phrase."""
+        ...
+
     def draw(self, photo: Image, found: Detections) -> Image:
-        """A picture of them."""
+        """A picture of them, as large as the photo."""
         ...
 
     def to_json(self, found: Detections) -> dict[str, Any]:
@@ -49,6 +54,11 @@ class ClassSearch:
     def __call__(self, photo: Image) -> Detections:
         """See :class:`Search`."""
         return self.detector.predict(photo, self._encoded)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """See :class:`Search`."""
+        return self.words.names
 
     def draw(self, photo: Image, found: Detections) -> Image:
         """See :class:`Search`."""
@@ -117,6 +127,12 @@ class PhraseSearch:
         with self.detector.without_tuned_prompt():
             return self.detector.ground(photo, self.sentence.text, self.sentence.phrases)
 
+    @property
+    def names(self) -> Sequence[str]:
+        """See :class:`Search`."""
+        text = self.sentence.text
+        return [" ... ".join(text[start:end] for start, end in spans) for spans in self.sentence.phrases]
+
     def draw(self, photo: Image, found: Detections) -> Image:
         """See :class:`Search`."""
         from glip_core.detection.drawing import draw_phrases
@@ -131,7 +147,7 @@ class PhraseSearch:
             "phrases_by": self.sentence.parser,
             "phrases": [
                 {
-                    "text": " ... ".join(text[start:end] for start, end in spans),
+                    "text": self.names[label],
                     "spans": [list(span) for span in spans],
                     "boxes": [_scored(one) for one in found if one.label == label],
                 }

@@ -1,21 +1,24 @@
-"""``odinw-bench predict``: boxes on photos."""
+"""``odinw-bench predict``: boxes on photos and videos."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from glip_core.errors import InputError
 from odinw_bench.cli._console import print_json, write_line
+from odinw_bench.cli._grids import is_on_command_line
 from odinw_bench.cli._looking import ClassSearch, PhraseSearch, Search, Sentence
 from odinw_bench.cli._options import Debug, Device, Json, LenientWeights, Listed
 
 if TYPE_CHECKING:
     from glip_core import Prompt
+    from odinw_bench.cli._found import Output
+    from odinw_bench.cli._sources import Photo, Source
     from odinw_bench.models import Model
 
 app = typer.Typer()
@@ -23,7 +26,13 @@ app = typer.Typer()
 
 @app.command()
 def predict(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Photos.")],
+    context: typer.Context,
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE", help="Photos, folders of them, patterns, addresses, videos, or a camera (camera:0)."
+        ),
+    ],
     prompt: Annotated[
         str | None, typer.Option("--prompt", help="Classes separated by '. '; words after a comma are attributes.")
     ] = None,
@@ -51,17 +60,29 @@ def predict(
     threshold: Annotated[
         float, typer.Option("--threshold", min=0, max=1, help="Draw detections from this score on.")
     ] = 0.3,
-    out: Annotated[Path, typer.Option("--out", help="Folder of the annotated pictures and JSON files.")] = Path(
-        "predictions"
-    ),
+    out: Annotated[
+        list[Path],
+        typer.Option(
+            "--out",
+            help="A folder for pictures and JSON files, or a file for all: .json, .csv, .coco.json. May be repeated.",
+        ),
+    ] = [Path("predictions")],
+    every: Annotated[
+        float, typer.Option("--every", min=0, help="Videos and cameras: seconds between two pictures; 0: every frame.")
+    ] = 1.0,
+    frames: Annotated[
+        int | None, typer.Option("--frames", min=1, help="Videos and cameras: pictures at most. Default: to the end.")
+    ] = None,
     device: Device = "auto",
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    r"""Detect things in photos: writes NAME.boxes.png and NAME.boxes.json for each.
+    r"""Detect things in photos and videos: writes NAME.boxes.png and NAME.boxes.json for each, or one file for all.
 
-    The JSON holds every detection of the model (scores over 0.05); the picture those from --threshold on.
+    Files hold every detection of the model (scores over 0.05); pictures those from --threshold on, in the photo's size.
     With --ground they are boxes of phrases, and the sentence stands below the picture in the colours of its boxes.
+    Of a folder its own pictures and videos are taken; one of those that cannot be read is named, and the others follow.
+    Videos and cameras need the extra 'video'; Ctrl-C ends a camera, and what was found is written.
 
     For example:
 
@@ -71,50 +92,120 @@ def predict(
         --prompt "fish. stingray, which is flat and round" --model glip-t
     odinw-bench predict photo.jpg \
         --run results/odinw13/glip-nano/raccoon/full-5shot-seed3-1a2b3c4d
+    odinw-bench predict photos/ "more/**/*.jpg" --prompt "fish. stingray" \
+        --out found.csv --out found.coco.json --out pictures
+    odinw-bench predict dive.mp4 --every 0.5 --prompt "fish" --out dive.json
+    odinw-bench predict camera:0 --frames 10 --prompt "cup. person"
     ```
     """
-    from glip_core.images import load_image
-    from odinw_bench.runs.loading import load_run
+    from odinw_bench.cli._found import output_to
+    from odinw_bench.cli._sources import find_sources
     from odinw_bench.utils.hardware import allow_tf32, pick_device
-    from odinw_bench.utils.io import replacing, write_json
 
-    for image in images:  # before a model is loaded for nothing
-        if not image.is_file():
-            raise InputError(f"image '{image}' not found")
+    sources = find_sources(images)  # before a model is loaded for nothing
     where = pick_device(device)
     allow_tf32(False)
     sentence = _sentence(ground, phrases, parser, prompt, classes)
     if run_folder is not None:
-        if prompt is not None or classes:
-            raise InputError("--run brings the prompt that was tuned: leave --prompt and --class out")
-        if lenient_weights:
-            raise InputError("--run reads the weights as the run did: leave --lenient-weights out")
-        tuned = load_run(run_folder, where)
-        detector, words = tuned.model, sentence or tuned.prompt
-        if not isinstance(words, Sentence) and not words.names:
-            raise InputError(f"the run '{run_folder}' was tested with sentences and has no prompt: give --ground")
+        asked = model if is_on_command_line(context, "model") else None
+        look = _of_run(
+            run_folder, where, sentence, prompt, classes, model=asked, weights=weights, lenient=lenient_weights
+        )
     else:
         words = sentence or _typed(prompt, classes)
         detector = _load(model, weights, where, lenient=lenient_weights, grounds=sentence is not None)
         if detector.ignored_weights:
             print(f"ignored in the weights: {', '.join(detector.ignored_weights)}", file=sys.stderr)
-    look: Search = PhraseSearch(detector, words) if isinstance(words, Sentence) else ClassSearch(detector, words)
-    written = []
-    for image, name in zip(images, _names(images), strict=True):
-        photo = load_image(image)
-        found = look(photo)
-        picture, data = out / f"{name}.boxes.png", out / f"{name}.boxes.json"
-        shown = found.above(threshold)
-        with replacing(picture) as temporary:
-            look.draw(photo, shown).save(temporary, format="PNG")
-        write_json(data, {"image": str(image)} | look.to_json(found))
-        written.append({"image": str(image), "picture": str(picture), "json": str(data), "shown": len(shown)})
-        if not as_json:
-            write_line(
-                f"{image}: {len(shown)} of {len(found)} detections score {threshold:g} or more -> {picture}, {data}"
-            )
+        look = _search(detector, words)
+    outputs = [output_to(place, look, threshold) for place in dict.fromkeys(out)]
+    raise typer.Exit(
+        _look_at_all(sources, look, outputs, threshold=threshold, every=every, frames=frames, as_json=as_json)
+    )
+
+
+def _look_at_all(
+    sources: Sequence[Source],
+    look: Search,
+    outputs: Sequence[Output],
+    *,
+    threshold: float,
+    every: float,
+    frames: int | None,
+    as_json: bool,
+) -> int:
+    """Detect and write; returns the exit code."""
+    from odinw_bench.cli._sources import open_source
+
+    written: list[dict[str, Any]] = []
+    code = 0
+    try:
+        for source in sources:
+            try:
+                for photo in open_source(source, every, frames):
+                    written.append(_look_at(photo, look, outputs, threshold, quiet=as_json))  # noqa: PERF401  kept if one fails
+            except InputError as error:
+                if not source.listed:
+                    raise
+                code = 1
+                write_line(f"left out: {error}", file=sys.stderr)
+    except KeyboardInterrupt:  # how a camera ends
+        code = 0 if written and sources[-1].moves else 130
+    finally:
+        files = [path for output in outputs for path in output.close()] if written else []
     if as_json:
         print_json(written)
+    elif files:
+        write_line(f"{len(written)} pictures -> {', '.join(map(str, files))}")
+    return code if written or code else 1
+
+
+def _look_at(photo: Photo, look: Search, outputs: Sequence[Output], threshold: float, *, quiet: bool) -> dict[str, Any]:
+    found = look(photo.image)
+    shown = len(found.above(threshold))
+    files: dict[str, str] = {}
+    for output in outputs:
+        files |= output.add(photo, found)
+    at = photo.to_json()
+    if not quiet:
+        when = "" if photo.frame is None else f" at {photo.seconds:.2f} s"
+        target = f" -> {', '.join(files.values())}" if files else ""
+        write_line(
+            f"{at['image']}{when}: {shown} of {len(found)} detections score {threshold:g} or more{target}", flush=True
+        )
+    return at | files | {"shown": shown}
+
+
+def _search(detector: Model, words: Prompt | Sentence) -> Search:
+    return PhraseSearch(detector, words) if isinstance(words, Sentence) else ClassSearch(detector, words)
+
+
+def _of_run(
+    folder: Path,
+    device: str,
+    sentence: Sentence | None,
+    prompt: str | None,
+    classes: Sequence[str],
+    *,
+    model: str | None,
+    weights: str | None,
+    lenient: bool,
+) -> Search:
+    """What a run tuned, with options that do not contradict its record."""
+    from odinw_bench.runs.loading import load_run
+    from odinw_bench.runs.record import read_record
+
+    if prompt is not None or classes:
+        raise InputError("--run brings the prompt that was tuned: leave --prompt and --class out")
+    if lenient:
+        raise InputError("--run reads the weights as the run did: leave --lenient-weights out")
+    record = read_record(folder)
+    if model is not None and model not in (record.spec.model, record["spec"].get("model_source")):
+        raise InputError(f"the run '{folder}' is of {record.spec.model}: leave --model {model} out, or --run")
+    tuned = load_run(record, device, weights=weights)  # refuses other weights than the run's
+    words = sentence or tuned.prompt
+    if not isinstance(words, Sentence) and not words.names:
+        raise InputError(f"the run '{folder}' was tested with sentences and has no prompt: give --ground")
+    return _search(tuned.model, words)
 
 
 def _load(model: str, weights: str | None, device: str, *, lenient: bool, grounds: bool) -> Model:
@@ -151,13 +242,3 @@ def _sentence(
     if prompt is not None or classes:
         raise InputError("--ground is a sentence, --prompt and --class are classes: give one of them")
     return Sentence.of(ground, phrases, parser)
-
-
-def _names(images: Sequence[Path]) -> list[str]:
-    """A file name per photo; photos of one name from different folders are numbered."""
-    counts: dict[str, int] = {}
-    names = []
-    for image in images:
-        counts[image.stem] = counts.get(image.stem, 0) + 1
-        names.append(image.stem if counts[image.stem] == 1 else f"{image.stem}-{counts[image.stem]}")
-    return names
