@@ -22,7 +22,7 @@ GRIDS = "odinw_bench.grids"
 
 _IN_A_GRID = (
     *("model", "suite", "dataset", "mode", "shots", "seed", "protocol", "weights", "attributes", "set"),
-    *("precision", "eval-split", "prompt-style"),
+    *("precision", "eval-split", "prompt-style", "retention"),
 )
 
 

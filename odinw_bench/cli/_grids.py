@@ -82,4 +82,5 @@ def _grid(given: Mapping[str, Any]) -> Grid:
         precision=given["precision"],
         eval_split=given["eval_split"],
         prompt_style=given["prompt_style"],
+        retention=split_list(given["retention"]),
     )

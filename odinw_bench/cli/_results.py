@@ -14,6 +14,8 @@ from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.record import RunRecord
 
 _COSTS = ("tune s", "test s", "trainable")
+_RETENTION = {"retained": "retained_AP", "base": "base_AP"}
+"""AP on the other data sets of ``--retention`` after tuning and before: columns where a run has them."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,20 @@ def _print_suite(suite: str, results: Sequence[Result], eval_split: str) -> None
 def _shown(results: Sequence[Result]) -> Sequence[str]:
     """The metrics of the table, the headline first; those of all evaluations that the tasks are tested by."""
     names = [name for result in results for name in evaluation_of(result.cell.task).shown]
+    names += _RETENTION if any(result.cell.retained for result in results) else ()
     return tuple(dict.fromkeys(names))
+
+
+def _value(record: RunRecord, name: str) -> Any:
+    """A metric of the table."""
+    return record.retention.get(_RETENTION[name]) if name in _RETENTION else record.metrics.get(name)
 
 
 def _json(result: Result) -> dict[str, Any]:
     record = result.record
     brief = {key: record.get(key) for key in ("spec", "status", "metrics", "cost")} if record else None
+    if brief is not None and record is not None and record.retention:
+        brief["retention"] = record.retention
     return {"folder": str(result.cell.folder), "error": result.error, "record": brief}
 
 
@@ -77,11 +87,11 @@ def _row(result: Result, shown: Sequence[str]) -> list[str]:
     start = [spec.model, result.cell.dataset, spec.mode, str(spec.shots), str(spec.seed)]
     if record is None:
         return [*start, "failed", *[""] * (len(shown) - 1 + len(_COSTS))]
-    metrics, cost = record.metrics, record.cost
+    cost = record.cost
     tuned = cost.get("tuned_parameters")
     return [
         *start,
-        *(number(metrics.get(name)) for name in shown),
+        *(number(_value(record, name)) for name in shown),
         number(cost.get("tune_seconds")),
         number(cost.get("test_seconds")),
         "-" if tuned is None else f"{tuned:,}",
@@ -99,7 +109,7 @@ def _means(results: Sequence[Result], shown: Sequence[str]) -> list[list[str]]:
         records = [result.record for result in members if result.record is not None]
         if len(members) < 2 or len(records) < len(members):
             continue
-        means = [_mean([record.metrics.get(name) for record in records]) for name in shown]
+        means = [_mean([_value(record, name) for record in records]) for name in shown]
         means += [_mean([record.cost.get(name) for record in records]) for name in ("tune_seconds", "test_seconds")]
         rows.append([model, f"mean of {len(members)}", mode, shots, seed, *means, ""])
     return rows

@@ -87,6 +87,14 @@ def run(
             help="names or written, in any mode. Default: that of the official task files (odinw35 writes four).",
         ),
     ] = None,
+    retention: Annotated[
+        Listed,
+        typer.Option(
+            "--retention",
+            help="What tuning destroys: data sets asked again zero-shot after tuning. mini (seen names of "
+            "the other tasks), coco (500 images), SUITE/TASK or paths.",
+        ),
+    ] = [],
     override: Annotated[Listed, typer.Option("--set", help="Hyper-parameters, such as lr=0.01.")] = [],
     metric: Annotated[
         Listed, typer.Option("--metric", help="Metrics beside COCO's: functions, as PACKAGE.MODULE:FUNCTION.")
@@ -174,6 +182,7 @@ def run(
             },
             **{"protocol": protocol, "weights": weights, "attributes": attributes, "override": override},
             **{"precision": precision, "eval_split": eval_split, "prompt_style": prompt_style},
+            "retention": retention,
         },
     )
     if profile_official:

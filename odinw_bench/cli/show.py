@@ -34,7 +34,11 @@ def show(
     write_line(f"{spec.model} on {spec.suite}/{spec.dataset}")
     write_line(f"{spec.mode}, {spec.shots} shots, seed {spec.seed}")
     write_line(f"status: {record.status}" + (f" ({record.error})" if record.error else ""))
-    for title, rows in (("Metrics, percent", _metrics(record)), ("Cost", _plain(record.cost))):
+    for title, rows in (
+        ("Metrics, percent", _metrics(record)),
+        ("What was known before, AP in percent", _retention(record)),
+        ("Cost", _plain(record.cost)),
+    ):
         if rows:
             console().print(table(title, ["", ""], rows))
     write_line(f"files: {_files(record)}")
@@ -65,6 +69,14 @@ def _metrics(record: RunRecord) -> list[list[str]]:
         else:
             rows.append([name, number(value)])
     return rows + [[f"AP {name}", number(value)] for name, value in record.per_class.items()]
+
+
+def _retention(record: RunRecord) -> list[list[str]]:
+    parts = {"mean": record.retention, **record.retention.get("by_task", {})} if record.retention else {}
+    return [
+        [f"{name}: before, after", f"{number(one.get('base_AP'))}, {number(one.get('retained_AP'))}"]
+        for name, one in parts.items()
+    ]
 
 
 def _plain(values: Mapping[str, Any]) -> list[list[str]]:

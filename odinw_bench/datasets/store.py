@@ -9,6 +9,7 @@ from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.duplicates import leaked
 from odinw_bench.datasets.fewshot import Shots
 from odinw_bench.datasets.registry import load_task
+from odinw_bench.datasets.retained import RetainedTasks
 from odinw_bench.datasets.sources import draw_shots, few_shot_subset, open_split
 from odinw_bench.datasets.task import Task
 from odinw_bench.utils.text import shorten
@@ -19,10 +20,14 @@ class SplitStore:
 
     Args:
         data_root: see :func:`odinw_bench.datasets.sources.open_split`.
+
+    Attributes:
+        retained: what tuned detectors are asked again, opened once.
     """
 
     def __init__(self, data_root: Path | str | None = None) -> None:
         self.data_root = data_root
+        self.retained = RetainedTasks(data_root)
         self._tasks: dict[tuple[str, str], Task] = {}
         self._task: tuple[str, str, str | None] | None = None
         self._splits: dict[str, Split] = {}

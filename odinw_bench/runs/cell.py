@@ -8,6 +8,7 @@ from pathlib import Path
 
 from glip_core.prompt import Prompt
 from odinw_bench.datasets.coco import Split
+from odinw_bench.datasets.retained import RetainedTask
 from odinw_bench.datasets.task import PromptStyle, Task
 from odinw_bench.engine.length import Length
 from odinw_bench.engine.recipes import Hyperparameters
@@ -41,6 +42,7 @@ class Cell:
         digest: of everything that can change the numbers.
         folder: of the record.
         label: what to call the data set beside others of its name; empty: by its name.
+        retained: data sets that the tuned detector is asked again, with the classes of each.
     """
 
     spec: RunSpec
@@ -61,6 +63,7 @@ class Cell:
     digest: str
     folder: Path
     label: str = ""
+    retained: tuple[RetainedTask, ...] = ()
 
     @property
     def model(self) -> type[Model]:

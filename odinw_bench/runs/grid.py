@@ -29,7 +29,8 @@ class Grid:
         shots: images per class.
         seed: of subset and training.
         set: hyper-parameters that differ from the protocol's.
-        protocol, weights, attributes, precision, eval_split, prompt_style: see :class:`~odinw_bench.runs.spec.RunSpec`.
+        protocol, weights, attributes, precision, eval_split, prompt_style, retention: see
+            :class:`~odinw_bench.runs.spec.RunSpec`.
     """
 
     model: Sequence[str]
@@ -45,6 +46,7 @@ class Grid:
     precision: str = "fp32"
     eval_split: str = "test"
     prompt_style: PromptStyle | None = None
+    retention: Sequence[str] = ()
 
     def listed(self) -> Grid:
         """The same with the names that ``all`` stands for.
@@ -68,7 +70,7 @@ class Grid:
         grid = self.listed()
         same: dict[str, Any] = {"protocol": grid.protocol, "weights": grid.weights, "attributes": grid.attributes}
         same |= {"overrides": grid.set, "precision": grid.precision, "eval_split": grid.eval_split}
-        same |= {"prompt_style": grid.prompt_style}
+        same |= {"prompt_style": grid.prompt_style, "retention": tuple(grid.retention)}
         specs, notes = expand_grid(
             models=grid.model,
             suite=grid.suite,

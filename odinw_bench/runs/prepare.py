@@ -93,6 +93,9 @@ def prepare(
     }
     if evaluation.name != COCO:  # as before there were others
         identities["evaluation"] = evaluation.identity(task)
+    retained = splits.retained.of(spec.retention, task) if spec.retention else ()
+    if retained:
+        identities["retention"] = [one.identity for one in retained]
     pictures = {name: found for name, split in used.items() if split and (found := pictures_sha256(split)) is not None}
     digest = spec.digest(identities | ({"pictures": pictures} if pictures else {}))
     folder = Path(results) / spec.folder_name(task.suite, task.name, digest)
@@ -119,6 +122,7 @@ def prepare(
         pictures_sha256=pictures,
         digest=digest,
         folder=folder,
+        retained=retained,
     )
 
 

@@ -155,6 +155,9 @@ class RunRecord(Mapping[str, Any]):
         for name in names:
             fields.text(names, name, "data.classes.")
         fields.mapping(protocol, "hyperparameters", "protocol.")
+        retention = fields.mapping(content, "retention")
+        for name in ("retained_AP", "base_AP"):
+            fields.number(retention, name, "retention.", high=100)
         files = fields.mapping(content, "files")
         if schema > 1 and "files" not in content:
             raise InputError("files is missing")
@@ -183,6 +186,11 @@ class RunRecord(Mapping[str, Any]):
             files=files,
             error=fields.optional_text(content, "error"),
         )
+
+    @property
+    def retention(self) -> Mapping[str, Any]:
+        """What tuning destroyed: ``tasks``, ``retained_AP``, ``base_AP``, ``by_task``; empty: it was not asked for."""
+        return fields.mapping(self.content, "retention")
 
     @property
     def ap(self) -> float | None:

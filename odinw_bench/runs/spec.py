@@ -56,6 +56,9 @@ class RunSpec:
         eval_split: the split that is reported; ``official``: the one that each task's official file evaluates.
         prompt_style: ``names`` or ``written`` (hand-written attributes where a task has them) in any mode of a model
             that reads text; None: what the suite's official task file uses. ``manual`` is always written.
+        retention: data sets that the tuned detector is asked again zero-shot (see
+            :func:`odinw_bench.datasets.retained.wanted_tasks`); empty, and so for whatever tunes nothing or reads no
+            prompt: none.
     """
 
     dataset: str
@@ -71,6 +74,7 @@ class RunSpec:
     precision: str = "fp32"
     eval_split: str = "test"
     prompt_style: PromptStyle | None = None
+    retention: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         facts = self.facts  # first of all: an error in the model's name is reported before any other
@@ -80,6 +84,9 @@ class RunSpec:
             object.__setattr__(self, "shots", 0)
         elif self.shots == 0:
             raise InputError(f"mode '{self.mode}' tunes on labelled images: shots must be 1 or more, or 'all'")
+        if self.mode in UNTUNED or not facts.has_text:  # nothing is lost, or there was nothing to lose
+            object.__setattr__(self, "retention", ())
+        object.__setattr__(self, "retention", tuple(self.retention))
         if self.shots != "all" and (isinstance(self.shots, bool) or not isinstance(self.shots, int) or self.shots < 0):
             raise InputError(f"shots must be a number of images per class or 'all', not {shorten(self.shots)}")
         if self.protocol is not None:
@@ -130,6 +137,10 @@ class RunSpec:
             fields["model_source"] = recorded_source(self.model)
         if self.prompt_style is None:  # as before there was a choice
             del fields["prompt_style"]
+        if self.retention:
+            fields["retention"] = list(self.retention)
+        else:  # likewise
+            del fields["retention"]
         return fields
 
     def digest(self, identities: Mapping[str, Any]) -> str:
@@ -142,6 +153,7 @@ class RunSpec:
             identities: what the names stand for: suite, dataset, data hashes, weights, prompt, hyper-parameters.
         """
         named = {"dataset", "suite", "model_source", "weights", "attributes", "overrides", "prompt_style"}
+        named |= {"retention"}
         facts = {name: value for name, value in self.to_json().items() if name not in named}
         return sha256_bytes(canonical_json([facts, dict(identities)]))
 

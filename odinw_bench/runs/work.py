@@ -21,9 +21,10 @@ from odinw_bench.engine.train import Tuned, tune
 from odinw_bench.evaluation import Conditions, evaluation_of
 from odinw_bench.models import Model, TunableModel, find_mode
 from odinw_bench.runs.cell import Cell
-from odinw_bench.runs.environment import peak_memory
+from odinw_bench.runs.environment import peak_memory, reset_peak_memory
 from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.record import write_lines
+from odinw_bench.runs.retention import measure_base, measure_tuned
 from odinw_bench.utils.io import write_json
 
 Say = Callable[[str], None]
@@ -78,9 +79,10 @@ class Work:
     say: Say
 
     def tune_and_test(self, model: Model) -> dict[str, Any]:
-        """Tune, test; returns the record's ``metrics`` and ``cost``."""
+        """Tune, test; returns the record's ``metrics`` and ``cost``, and ``retention`` where that is asked for."""
         cell = self.cell
         total = model.parameters
+        base = self.measure_base(model)
         tuned = self.tune(model) if isinstance(model, TunableModel) and cell.settings else None
         write_json(self.folder / "prompt.json", prompt_to_json(cell.prompt))
         started = time.perf_counter()
@@ -119,7 +121,19 @@ class Work:
             "tuned_parameters": tuned.parameters if tuned else 0,
             "total_parameters": total,
         }
-        return {"metrics": metrics, "cost": cost}
+        if not cell.retained:
+            return {"metrics": metrics, "cost": cost}
+        self.say("what was known before")
+        return {"metrics": metrics, "cost": cost, "retention": measure_tuned(model, cell, base, self.distributed)}
+
+    def measure_base(self, model: Model) -> dict[str, float]:
+        """AP of the base on what it is asked again after tuning; empty where nothing is."""
+        if not self.cell.retained:
+            return {}
+        self.say("what the base knows")
+        found = measure_base(model, self.cell, self.options.results, self.distributed)
+        reset_peak_memory(str(model.device))  # that of tuning and testing is reported
+        return found
 
     def tune(self, model: TunableModel) -> Tuned:
         """Tune, and write what came of it."""
