@@ -13,7 +13,7 @@ import pandas as pd
 from glip_core.config import PRESETS
 from odinw_bench.datasets.registry import SUITES, load_suite
 from odinw_bench.metrics.stats import PERCENT, Summary, summarize
-from odinw_bench.report.load import COSTS, OFFICIAL_IDS, Runs
+from odinw_bench.report.load import COSTS, KEPT_BYTES, OFFICIAL_IDS, RETENTION, Runs
 from odinw_bench.runs.spec import MODES, UNTUNED
 from odinw_bench.utils.text import slug
 
@@ -70,7 +70,7 @@ class Score:
         seeds: AP of each seed, ascending by seed.
         ap: their mean.
         ap50: mean AP50; NaN where a run has none.
-        costs: mean of each cost; NaN where a run has none.
+        costs: mean of each cost, of the bytes kept and of what is left elsewhere; NaN where a run has none.
         classes: mean AP of each class.
         extra: mean of each metric beside COCO's, of those that all seeds have.
         official_ids: mean AP on the annotation ids as the file has them; None where they change nothing.
@@ -180,7 +180,7 @@ def _scores(done: pd.DataFrame, classes: pd.DataFrame) -> Scores:
             seeds={run["seed"]: run["AP"] for run in runs},
             ap=statistics.fmean(run["AP"] for run in runs),
             ap50=statistics.fmean(run["AP50"] for run in runs),
-            costs={name: statistics.fmean(run[name] for run in runs) for name in COSTS},
+            costs={name: statistics.fmean(run[name] for run in runs) for name in (*COSTS, KEPT_BYTES, *RETENTION)},
             classes={name: statistics.fmean(one[name] for one in found) for name in names},
             extra={
                 name: statistics.fmean(run["extra"][name] for run in runs)

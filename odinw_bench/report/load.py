@@ -30,6 +30,10 @@ COSTS = (
     "tuned_parameters",
     "total_parameters",
 )
+KEPT_BYTES = "kept_bytes"
+"""Size of what was trained in one run."""
+RETENTION = ("retained_AP", "base_AP")
+"""AP on the data sets of ``--retention`` after tuning and before."""
 CONFIG = ("suite", "model", "variant", "mode", "shots")
 _ENVIRONMENT = ("odinw_bench", "git_revision", "python", "torch", "device_name", "threads")
 
@@ -115,7 +119,19 @@ def split_evaluations(
 
 def _nothing() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The tables of no runs."""
-    names = [*CONFIG, "dataset", "seed", "status", "folder", "error", *METRICS, *COSTS, *_ENVIRONMENT]
+    names = [
+        *CONFIG,
+        "dataset",
+        "seed",
+        "status",
+        "folder",
+        "error",
+        *METRICS,
+        *COSTS,
+        *_ENVIRONMENT,
+        KEPT_BYTES,
+        *RETENTION,
+    ]
     names += ["protocol", "hyperparameters", "test_sha256", "weights_sha256", "eval_split", "leaks", "finished"]
     empty = pd.DataFrame(columns=names)
     return empty, empty.copy(), pd.DataFrame(columns=["run", "name", "AP"])
@@ -140,6 +156,8 @@ def _row(folder: str, record: RunRecord, dataset: str) -> dict[str, Any]:
         **{name: _number(record.metrics.get(name)) for name in (*METRICS, OFFICIAL_IDS)},
         "extra": {name: value for name, value in record.metrics.items() if name not in COCO and value is not None},
         **{name: _number(record.cost.get(name)) for name in COSTS},
+        KEPT_BYTES: _number(record.files.get("tuned.safetensors", {}).get("size")),
+        **{name: _number(record.retention.get(name)) for name in RETENTION},
         "train_images": _number(data.get("train_images")),
         "test_images": _number(data.get("test_images")),
         "leaks": _number(data.get("leaks")),

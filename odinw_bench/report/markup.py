@@ -30,7 +30,7 @@ def _section(section: Section, level: int) -> Iterator[str]:
     yield from (f'{"#" * level} <a id="{section.key}"></a>{for_markdown(section.title)}', "")
     yield from _paragraphs(section.text)
     for table in section.tables:
-        yield from _table(table)
+        yield from markdown_table(table)
     for figure in section.figures:
         yield from (
             f"![{for_markdown(figure.caption)}](figures/{figure.key}.png)",
@@ -49,7 +49,8 @@ def _paragraphs(text: object) -> Iterator[str]:
         yield from (for_markdown(paragraph), "")
 
 
-def _table(table: Table) -> Iterator[str]:
+def markdown_table(table: Table) -> Iterator[str]:
+    """The lines of a table: its caption, the table, its notes."""
     yield from (f"**{for_markdown(table.caption)}**", "")
     yield "| " + " | ".join(for_markdown(column.name) for column in table.columns) + " |"
     yield "|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|"

@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from glip_core.errors import InputError
+from odinw_bench.report.adapting import adapting_section
 from odinw_bench.report.analysis import cost_table, prompt_section, seen_section
 from odinw_bench.report.averages import Suite
 from odinw_bench.report.document import Column, Figure, Section, Table, number_cell
@@ -78,6 +79,7 @@ SECTIONS: Sequence[SuiteSection] = (
     ladder_section,
     seen_section,
     prompt_section,
+    adapting_section,
     metrics_section,
     datasets_section,
     cost_section,

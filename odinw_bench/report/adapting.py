@@ -1,0 +1,165 @@
+"""What a way of adapting gains, what it costs and what it destroys: one table, and gain against loss as a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from odinw_bench.metrics.stats import Summary, summarize
+from odinw_bench.report.analysis import mean_cost
+from odinw_bench.report.averages import Config, Score, Suite, average, difference, shots_rank
+from odinw_bench.report.document import (
+    NOTHING,
+    Cell,
+    Column,
+    Figure,
+    Section,
+    Table,
+    format_number,
+    listed,
+    number_cell,
+)
+from odinw_bench.report.drawing import COLOURS, INK, MARKERS, compose, legend_below
+from odinw_bench.report.load import KEPT_BYTES, RETENTION
+from odinw_bench.report.tables import CONFIG_COLUMNS, config_cells
+from odinw_bench.runs.spec import UNTUNED
+from odinw_bench.utils.escape import for_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+AFTER, BEFORE = RETENTION
+
+_NOTES = (
+    "In brackets: 95 % interval of the mean difference over tasks, Student's t, on the tasks that both have.",
+    "Before and after: zero-shot AP on the data sets of --retention, mean over these and then over the tasks that were "
+    "tuned on. A tuned prompt changes no weight, so that other prompts find what they found before.",
+)
+
+Row = Mapping[str, Score]
+
+
+def adapting_section(suite: Suite) -> Section | None:
+    """Gain, cost and loss of each tuned configuration; None where no run was asked what it still knows."""
+    tuned = [config for config in suite.scores if config.mode not in UNTUNED]
+    if all(retained(suite.scores[config]) is None for config in tuned):
+        return None
+    columns = [
+        *CONFIG_COLUMNS,
+        Column("AP", numeric=True, hint="mean over seeds, then tasks; percent"),
+        Column("tasks", numeric=True),
+        Column("gain", numeric=True, hint="AP minus AP of the same model zero-shot"),
+        Column("minus full", numeric=True, hint="AP minus AP of full tuning with as many shots"),
+        Column("trained values", numeric=True, hint="mean over tasks"),
+        Column("kept kB", numeric=True, hint="tuned.safetensors of one task, 10³ bytes"),
+        Column("tuning s", numeric=True, hint="seconds a run"),
+        Column("peak GB", numeric=True, hint="of memory, 10⁹ bytes: the GPU's where there was one"),
+        Column("before", numeric=True, hint="AP of the base on the data sets of --retention"),
+        Column("after", numeric=True, hint="AP of the tuned detector there"),
+        Column("loss", numeric=True, hint="after minus before"),
+    ]
+    rows = [[*config_cells(config), *_cells(suite, config)] for config in tuned]
+    table = Table(suite.key("adapting"), "Ways of adapting: gain, cost, and what is left", columns, rows, _NOTES)
+    drawn = loss_figure(suite)
+    return Section(
+        suite.key("adapting"), "What tuning gains and destroys", tables=[table], figures=[drawn] if drawn else []
+    )
+
+
+def _cells(suite: Suite, config: Config) -> list[Cell]:
+    row = suite.scores[config]
+    kept, peak = mean_cost(row, KEPT_BYTES), mean_cost(row, "peak_memory_bytes")
+    full = suite.scores.get(replace(config, mode="full"))
+    return [
+        number_cell(average(row).ap),
+        Cell(str(len(row)), len(row), hint=listed(sorted(row))),
+        _interval(gain(suite, config)),
+        _interval(difference(row, full) if full and config.mode != "full" else None),
+        number_cell(mean_cost(row, "tuned_parameters"), 0),
+        number_cell(None if kept is None else kept / 1e3),
+        number_cell(mean_cost(row, "tune_seconds")),
+        number_cell(None if peak is None else peak / 1e9, 2),
+        number_cell(mean_cost(_asked(row), BEFORE) if _asked(row) else None),
+        number_cell(mean_cost(_asked(row), AFTER) if _asked(row) else None),
+        _interval(retained(row)),
+    ]
+
+
+def gain(suite: Suite, config: Config) -> Summary | None:
+    """AP of a configuration minus that of its model zero-shot, task by task; None where that was not run."""
+    plain = replace(config, mode="zero-shot", shots="0")
+    base = suite.scores.get(plain) or suite.scores.get(replace(plain, variant=""))
+    return difference(suite.scores[config], base) if base else None
+
+
+def retained(row: Row) -> Summary | None:
+    """AP after tuning minus AP before on other data sets, of each task that was tuned on; None: it was not asked."""
+    asked = _asked(row)
+    return summarize([score.costs[AFTER] - score.costs[BEFORE] for score in asked.values()]) if asked else None
+
+
+def _asked(row: Row) -> Row:
+    """The tasks all of whose runs say what is left."""
+    return {task: score for task, score in row.items() if score.costs[AFTER] == score.costs[AFTER]}
+
+
+def _interval(step: Summary | None) -> Cell:
+    """A difference with its interval in one cell."""
+    if step is None:
+        return NOTHING
+    text = format_number(step.mean, 1, sign=True)
+    if step.low is not None and step.high is not None:
+        text += f" ({format_number(step.low, 1, sign=True)} to {format_number(step.high, 1, sign=True)})"
+    return Cell(text, round(step.mean, 4), written=text)
+
+
+def loss_figure(suite: Suite) -> Figure | None:
+    """Gain on the task against what is lost elsewhere, a mark for each configuration."""
+    points = []
+    for config in suite.scores:
+        won, lost = gain(suite, config), retained(suite.scores[config])
+        if won is not None and lost is not None:
+            points.append((config, lost.mean, won.mean))
+    if not points:
+        return None
+    caption = (
+        "Gain in AP on the task over zero-shot, against the change of zero-shot AP on other data sets; means over "
+        "tasks. Up is better, left is lost. Larger marks: more shots."
+    )
+    alt = "Scatter plot. " + "; ".join(
+        f"{config.name}: gain {format_number(won, sign=True)}, elsewhere {format_number(lost, sign=True)}"
+        for config, lost, won in points
+    )
+    return compose(suite.key("adapting"), caption, alt, [("Gain against loss", partial(_draw, points=points))])
+
+
+def _draw(axes: Axes, points: Sequence[tuple[Config, float, float]]) -> None:
+    from matplotlib.lines import Line2D
+
+    modes = list(dict.fromkeys(config.mode for config, _, _ in points))
+    models = list(dict.fromkeys(config.model_name for config, _, _ in points))
+    shots = sorted({config.shots for config, _, _ in points}, key=shots_rank)
+    for config, lost, won in points:
+        axes.scatter(
+            lost,
+            won,
+            s=24 + 22 * shots.index(config.shots),
+            color=COLOURS[modes.index(config.mode) % len(COLOURS)],
+            marker=MARKERS[models.index(config.model_name) % len(MARKERS)],
+            alpha=0.85,
+            edgecolors=INK,
+            linewidths=0.4,
+        )
+    axes.axvline(0, color=INK, linewidth=0.6)
+    axes.set_xlabel("AP elsewhere: after minus before")
+    axes.set_ylabel("AP on the task: gain over zero-shot")
+    axes.grid(alpha=0.25)
+    handles = [Line2D([], [], color=COLOURS[n % len(COLOURS)], lw=5, label=for_figure(m)) for n, m in enumerate(modes)]
+    if len(models) > 1:
+        handles += [
+            Line2D([], [], color=INK, marker=MARKERS[n % len(MARKERS)], ls="", label=for_figure(model))
+            for n, model in enumerate(models)
+        ]
+    legend_below(axes, handles, points=34)

@@ -1,0 +1,78 @@
+"""The report's section on gain, cost and loss."""
+
+from __future__ import annotations
+
+import runpy
+import statistics
+import sys
+
+import pytest
+
+from odinw_bench.report.adapting import adapting_section
+from odinw_bench.report.averages import split_suites
+from odinw_bench.report.load import load_runs
+from tests.report import made
+
+BASE = {"packages": 10.0, "raccoon": 20.0, "thermal": 30.0}
+GAIN = {"prompt": (15.0, 20.0, 25.0), "full": (40.0, 42.0, 44.0)}
+LEFT = {"prompt": (50.0, 50.0, 50.0), "full": (20.0, 30.0, 25.0)}
+
+
+def write(results, *, asked: bool) -> None:
+    for task, ap in BASE.items():
+        made.write(results, made.record(made.spec(task, mode="zero-shot"), made.metrics(ap)))
+        number = list(BASE).index(task)
+        for mode, gains in GAIN.items():
+            retention = {"tasks": ["coco/coco"], "retained_AP": LEFT[mode][number], "base_AP": 50.0}
+            more = {"retention": retention} if asked else {}
+            made.write(results, made.record(made.spec(task, mode=mode), made.metrics(ap + gains[number]), **more))
+
+
+@pytest.fixture
+def table(tmp_path):
+    write(tmp_path, asked=True)
+    (suite,) = split_suites(load_runs(tmp_path))
+    section = adapting_section(suite)
+    assert section is not None
+    (table,) = section.tables
+    names = [column.name for column in table.columns]
+    rows = [dict(zip(names, row, strict=True)) for row in table.rows]
+    return section, {row["mode"].text: row for row in rows}
+
+
+def test_gain_and_loss_are_paired_by_task(table):
+    _, rows = table
+    assert set(rows) == {"prompt", "full"}
+    assert rows["full"]["gain"].value == pytest.approx(statistics.fmean(GAIN["full"]))
+    assert rows["full"]["gain"].text == "+42.0 (+37.0 to +47.0)"  # t(0.975, 2) = 4.303; 4.303 * 2 / sqrt(3) = 4.97
+    assert rows["prompt"]["minus full"].value == pytest.approx(-22.0)
+    assert rows["full"]["minus full"].text == "–"
+    assert rows["full"]["loss"].value == pytest.approx(-25.0)
+    assert rows["prompt"]["loss"].text == "0.0 (0.0 to 0.0)"
+    assert (rows["full"]["before"].value, rows["full"]["after"].value) == (50.0, 25.0)
+
+
+def test_the_plot_is_said_in_words(table):
+    section, _ = table
+    (figure,) = section.figures
+    assert "glip-nano full 5-shot: gain +42.0, elsewhere −25.0" in figure.alt
+    assert "prompt 5-shot: gain +20.0, elsewhere 0.0" in figure.alt
+    assert figure.png.startswith(b"\x89PNG")
+
+
+def test_without_runs_that_were_asked_there_is_no_section(tmp_path):
+    write(tmp_path, asked=False)
+    (suite,) = split_suites(load_runs(tmp_path))
+    assert adapting_section(suite) is None
+
+
+def test_the_table_can_be_printed(tmp_path, monkeypatch, capsys):
+    write(tmp_path / "asked", asked=True)
+    write(tmp_path / "not", asked=False)
+    monkeypatch.setattr(sys, "argv", ["adapting_table", str(tmp_path / "asked")])
+    runpy.run_module("tools.adapting_table", run_name="__main__")
+    assert "| glip-nano | full | 5 |" in capsys.readouterr().out
+    for folder, message in (("not", "with --retention"), ("missing", "not found")):
+        monkeypatch.setattr(sys, "argv", ["adapting_table", str(tmp_path / folder)])
+        with pytest.raises(SystemExit, match=message):
+            runpy.run_module("tools.adapting_table", run_name="__main__")
