@@ -32,6 +32,7 @@ def test_any_prompt_and_any_size(photos, tmp_path):
     assert_same(open_onnx(files[0]).predict(photos[0], long), detector.predict(photos[0], long))
 
 
+@pytest.mark.integration
 def test_a_tuned_offset_and_adapters_are_part_of_the_graph(photos, tmp_path):
     detector = small_detector()
     plain = detector.predict(photos[0], PROMPT)
