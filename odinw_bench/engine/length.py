@@ -7,6 +7,14 @@ from dataclasses import dataclass
 from odinw_bench.engine.recipes import Hyperparameters
 
 
+def repeats_within_epoch(images: int, settings: Hyperparameters) -> int:
+    """How often a training set is repeated within an epoch: as the recipe says, or as ``min_steps`` asks."""
+    if not settings.min_steps or not images:
+        return settings.repeats_per_epoch
+    steps_per_epoch = -(-settings.min_steps // settings.epochs)
+    return max(settings.repeats_per_epoch, -(-steps_per_epoch * settings.batch // images))
+
+
 @dataclass(frozen=True)
 class Length:
     """How long a tuning run is at most.
@@ -24,7 +32,7 @@ class Length:
     @classmethod
     def of(cls, images: int, settings: Hyperparameters) -> Length:
         """For a number of training images; see :attr:`Hyperparameters.count_steps`."""
-        images_per_epoch = images * settings.repeats_per_epoch
+        images_per_epoch = images * repeats_within_epoch(images, settings)
         if not settings.count_steps:
             steps = max(1, images_per_epoch // settings.batch)  # a last incomplete batch is not made
             return cls(settings.epochs, steps, settings.epochs * steps)

@@ -56,6 +56,7 @@ _NEWER = {
     "min_positives",
     "count_steps",
     "step_at",
+    "min_steps",
 }
 """Fields that the oldest records do not have: there they are as by default."""
 
@@ -119,6 +120,8 @@ class Hyperparameters:
             no whole number of batches there are more steps and evaluations than ``epochs`` of whole batches make.
         step_at: where of all steps the rates fall to a tenth, as shares from 0 to 1; they fall by validation AP as well
             unless ``step_patience`` is long.
+        min_steps: the training set is repeated more often within an epoch where all epochs together would have fewer
+            steps; 0: never.
     """
 
     lr: float
@@ -147,6 +150,7 @@ class Hyperparameters:
     adapter_alpha: float = 0.0
     adapter_where: str = ""
     step_at: tuple[float, ...] = ()
+    min_steps: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """As a record holds it, under the names of its first schema, of which the digests of runs are made.

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from odinw_bench.datasets.annotations import ImageId
 from odinw_bench.engine.data import ImageRequest
-from odinw_bench.engine.length import Length
+from odinw_bench.engine.length import Length, repeats_within_epoch
 from odinw_bench.engine.recipes import Hyperparameters
 
 
@@ -114,7 +114,7 @@ class StepSchedule:
 
 
 class DataOrder:
-    """Endless batches of image requests, shuffled: every image ``repeats_per_epoch`` times before any comes again.
+    """Endless batches of image requests, shuffled: every image as often as an epoch repeats it before any comes again.
 
     Args:
         image_ids: the training images, at least one.
@@ -137,7 +137,7 @@ class DataOrder:
         requests = []
         for _ in range(self.settings.batch):
             if not self._waiting:
-                self._waiting = self.image_ids * self.settings.repeats_per_epoch
+                self._waiting = self.image_ids * repeats_within_epoch(len(self.image_ids), self.settings)
                 self._draw.shuffle(self._waiting)
             image_id = self._waiting.pop()
             scale = self._draw.choice(self.settings.scales)

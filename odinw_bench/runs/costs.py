@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from odinw_bench.engine.length import repeats_within_epoch
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.estimate import passes_in_testing
 from odinw_bench.runs.record import find_records
@@ -73,7 +74,8 @@ class CostModel:
         assert cell.train is not None
         assert cell.validation is not None
         passes = cell.most_passes * sums.passes / sums.most
-        epochs = passes / max(1, len(cell.train.trainable_ids()) * cell.settings.repeats_per_epoch)
+        images = len(cell.train.trainable_ids())
+        epochs = passes / max(1, images * repeats_within_epoch(images, cell.settings))
         evaluated = epochs / cell.settings.eval_every * len(cell.validation)
         return seconds + sums.seconds * _work(passes, evaluated) / _work(sums.passes, sums.evaluated)
 

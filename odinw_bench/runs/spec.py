@@ -47,7 +47,7 @@ class RunSpec:
         shots: images per class, or ``"all"``; 0 for the modes that tune nothing.
         seed: of the subset, the data order and the augmentation.
         protocol: named hyper-parameters; None: ``mini-1`` for the nano models, else the official one; without its
-            version a name means the newest.
+            version a name means the newest, so ``mini`` is ``mini-2``.
         weights: a file or another preset's name; None: the model's own.
         attributes: a file with prompt parts for the ``manual`` mode, or any mode with written prompts; None: those
             of the task.

@@ -29,7 +29,7 @@ from tests.cli.conftest import write_dataset
         (["--set", "leraning_rate=1"], "unknown hyper-parameter 'leraning_rate'"),
         (["--set", "epochs=none"], "'epochs' wants a whole number of at least 1, not 'none'"),
         (["--set", "epoch=1", "--mode", "zero-shot"], "did you mean 'epochs'"),
-        (["--protocol", "mini-2"], "did you mean 'mini-1'"),
+        (["--protocol", "mini-9"], "did you mean 'mini-"),
         (["--precision", "fp64"], "unknown precision"),
         (["--device", "tpu"], "unknown device 'tpu'"),
         (["--device", "cuda:99"], "device 'cuda:99' is not available"),

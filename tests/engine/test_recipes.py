@@ -81,7 +81,7 @@ def test_bad_overrides(overrides, message):
 
 
 def test_bad_names():
-    with pytest.raises(InputError, match="did you mean 'mini-1'"):
+    with pytest.raises(InputError, match="did you mean 'mini-2'"):
         hyperparameters("mini", "prompt", 5)
     with pytest.raises(InputError, match="tunes nothing"):
         hyperparameters("mini-1", "zero-shot", 0)

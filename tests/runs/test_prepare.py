@@ -101,7 +101,7 @@ def test_the_store_shares_splits_of_one_task():
     [
         ({"dataset": "package"}, "did you mean 'packages'"),
         ({"mode": "zero-shot", "overrides": {"epoch": 1}}, "did you mean 'epochs'"),
-        ({"protocol": "mini-2"}, "did you mean 'mini-1'"),
+        ({"protocol": "mini-9"}, "did you mean 'mini-"),
         ({"weights": "nowhere.pth"}, "checkpoint 'nowhere.pth' not found"),
         ({"eval_split": "tset"}, "has no split 'tset'"),
         ({"mode": "manual", "attributes": "nowhere.yaml"}, "attributes file 'nowhere.yaml' not found"),
