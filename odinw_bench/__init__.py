@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from odinw_bench.advice import advise
     from odinw_bench.datasets.fewshot import pick_shots
     from odinw_bench.datasets.registry import load_task
     from odinw_bench.metrics.coco import evaluate
@@ -23,6 +24,7 @@ _HOME = {
     "RunRecord": "runs.record",
     "RunSpec": "runs.spec",
     "TunedDetector": "runs.loading",
+    "advise": "advice",
     "evaluate": "metrics.coco",
     "load_run": "runs.loading",
     "load_task": "datasets.registry",
@@ -30,7 +32,18 @@ _HOME = {
     "run": "runs.run",
 }
 
-__all__ = ["Adapter", "RunRecord", "RunSpec", "TunedDetector", "evaluate", "load_run", "load_task", "pick_shots", "run"]
+__all__ = [
+    "Adapter",
+    "RunRecord",
+    "RunSpec",
+    "TunedDetector",
+    "advise",
+    "evaluate",
+    "load_run",
+    "load_task",
+    "pick_shots",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

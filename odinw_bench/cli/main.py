@@ -16,6 +16,7 @@ import typer
 from glip_core.errors import InputError
 from odinw_bench import __version__
 from odinw_bench.cli import (
+    advise,
     compare,
     data,
     doctor,
@@ -57,6 +58,7 @@ odinw-bench run --suite odinw13 --dataset aquarium --data-root DATA \
 )
 for _verb in (
     run,
+    advise,
     search,
     predict,
     profile,

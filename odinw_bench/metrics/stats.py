@@ -144,28 +144,57 @@ def paired_bootstrap(
     Raises:
         InputError: annotations or predictions are unusable, there is no ground truth, or ``samples`` is below 1.
     """
-    if samples < 1:
-        raise InputError(f"samples must be at least 1, not {samples}")
-    tables = [_match_tables(annotations, predictions) for predictions in (predictions_a, predictions_b)]
-    count = len(annotations["images"])
-    everything = np.ones(count, dtype=np.int64)
-    whole = [_average_precision(table, everything) for table in tables]
-    if math.isnan(whole[0]):
-        raise InputError("the annotations hold no box to find: two models cannot be compared on them")
-    rng = np.random.default_rng(seed)
-    differences = []
-    for _ in range(samples):
-        weights = np.bincount(rng.integers(count, size=count), minlength=count)
-        first, second = (_average_precision(table, weights) for table in tables)
-        if not math.isnan(first):  # a resample may hold no ground truth at all
-            differences.append(first - second)
-    if not differences:
-        raise InputError("no resample held a box to find: there is too little ground truth to compare two models")
-    drawn = np.array(differences)
+    whole, aps = _resampled(annotations, [predictions_a, predictions_b], samples, seed)
+    drawn = aps[:, 0] - aps[:, 1]
     tail = (1 - confidence) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     better = float(np.mean((drawn > 0) + 0.5 * (drawn == 0)))
-    return Comparison(100 * (whole[0] - whole[1]), 100 * float(low), 100 * float(high), better, len(differences))
+    return Comparison(100 * (whole[0] - whole[1]), 100 * float(low), 100 * float(high), better, len(drawn))
+
+
+def resampled_aps(
+    annotations: Mapping[str, Any], predictions: Sequence[Predictions], samples: int = 1000, seed: int = 0
+) -> tuple[list[float], NDArray[np.float64]]:
+    """AP of several models on the images as they are, and on images drawn again, for all models the same.
+
+    Args:
+        annotations: COCO annotations.
+        predictions: COCO results of each model.
+        samples: number of resamples.
+        seed: of the resampling.
+
+    Returns:
+        AP in percent of each model, and ``[resamples, models]``; resamples without any ground truth are left out.
+
+    Raises:
+        InputError: annotations or predictions are unusable, there is no ground truth, or ``samples`` is below 1.
+    """
+    whole, drawn = _resampled(annotations, predictions, samples, seed)
+    return [100 * one for one in whole], 100 * drawn
+
+
+def _resampled(
+    annotations: Mapping[str, Any], predictions: Sequence[Predictions], samples: int, seed: int
+) -> tuple[list[float], NDArray[np.float64]]:
+    """See :func:`resampled_aps`; from 0 to 1."""
+    if samples < 1:
+        raise InputError(f"samples must be at least 1, not {samples}")
+    tables = [_match_tables(annotations, one) for one in predictions]
+    count = len(annotations["images"])
+    everything = np.ones(count, dtype=np.int64)
+    whole = [_average_precision(table, everything) for table in tables]
+    if any(map(math.isnan, whole)):
+        raise InputError("the annotations hold no box to find: models cannot be compared on them")
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(samples):
+        weights = np.bincount(rng.integers(count, size=count), minlength=count)
+        aps = [_average_precision(table, weights) for table in tables]
+        if not math.isnan(aps[0]):  # a resample may hold no ground truth at all
+            drawn.append(aps)
+    if not drawn:
+        raise InputError("no resample held a box to find: there is too little ground truth to compare models")
+    return whole, np.array(drawn)
 
 
 @dataclass(frozen=True)

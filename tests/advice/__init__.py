@@ -1,0 +1,1 @@
+"""Tests of odinw_bench.advice."""

@@ -1,0 +1,99 @@
+"""Advice: within its budget, without the test split, resumable, and from data in any form."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from odinw_bench import advise, load_task
+from odinw_bench.advice.folds import Labelled
+from odinw_bench.advice.settings import AdviceSettings, parse_seconds
+from odinw_bench.datasets.sources import open_split
+from odinw_bench.runs.record import find_records
+from odinw_bench.utils.io import read_json
+from tests.cli.conftest import write_dataset
+
+QUICK = ("--modes", "zero-shot,linear", "--budget", "10m")
+
+
+def test_the_answer_is_that_of_the_contract_and_resumes(cli, pets, tmp_path):
+    results = tmp_path / "results"
+    first = cli("advise", pets, *QUICK, "--results", results, "--json")
+    assert first.code == 0, first.err
+    answer = json.loads(first.out)
+    assert set(answer) >= {"recommendation", "candidates", "learning_curve", "seconds"}
+    assert set(answer["recommendation"]) >= {"model", "mode", "expected_AP", "low", "high", "command"}
+    assert (
+        answer["recommendation"]["low"] <= answer["recommendation"]["expected_AP"] <= answer["recommendation"]["high"]
+    )
+    assert {one["mode"] for one in answer["candidates"]} == {"zero-shot", "linear"}
+    assert any("drawn scenes only" in note for note in answer["notes"])
+    assert f"--dataset {pets}" in answer["recommendation"]["command"]
+    done = {folder: record["finished"] for folder, record in find_records(results)}
+    assert len(done) >= 4
+    assert cli("advise", pets, *QUICK, "--results", results, "--json").code == 0
+    assert {folder: record["finished"] for folder, record in find_records(results)} == done
+    page = next(results.glob("advice/*/advice.html")).read_text()
+    assert "data:image/webp" in page or not answer["failures"]["examples"]
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_the_test_split_is_not_among_the_images(pets, tmp_path):
+    task = load_task(pets)
+    labelled = Labelled(task, AdviceSettings(str(pets), results=tmp_path))
+    test = open_split(task, "test")
+    tested = [test.image(image_id).tobytes() for image_id in test.image_ids]
+    assert len(labelled.names) == len(open_split(task, "train")) + len(open_split(task, "val"))
+    for fold in labelled.folds:
+        mine = load_task(fold.file)
+        for split in ("train", "val", "test"):
+            part = open_split(mine, split)
+            assert not any(part.image(image_id).tobytes() in tested for image_id in part.image_ids)
+        assert not {*fold.tested} & {*fold.trained, *fold.selected}
+    everything = sorted(number for fold in labelled.folds for number in fold.tested)
+    assert everything == sorted(labelled.names)  # few images: each is tested on once
+
+
+def test_enough_validation_images_are_halved_by_class(tmp_path):
+    data = write_dataset(tmp_path / "many", images=24)
+    labelled = Labelled(load_task(data), AdviceSettings(str(data), results=tmp_path))
+    first, second = labelled.folds
+    assert first.trained == second.trained == tuple(labelled.train)
+    assert (first.tested, first.selected) == (second.selected, second.tested)
+    for fold in labelled.folds:
+        boxes = labelled.truth(fold.tested)["annotations"]
+        assert [sum(box["category_id"] == one for box in boxes) for one in (1, 2)] == [6, 6]
+
+
+def test_a_second_of_budget_is_refused_with_the_remedy(cli, pets, tmp_path):
+    answer = cli("advise", pets, "--budget", "0.001s", "--results", tmp_path, "--json")
+    assert "larger --budget" in answer.refused()
+    assert not list(find_records(tmp_path))  # what was stopped did not fail
+
+
+def test_names_in_data_are_escaped_on_the_page(cli, tmp_path):
+    data = write_dataset(tmp_path / "odd", names=("<script>alert(1)</script>", "dog"))
+    answer = cli("advise", data, "--modes", "zero-shot", "--results", tmp_path / "r", "--out", tmp_path / "o")
+    assert answer.code == 0, answer.err
+    page = (tmp_path / "o" / "advice.html").read_text()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert read_json(tmp_path / "o" / "advice.json")["failures"]["classes"]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("10m", 600), ("1h30m", 5400), ("90s", 90), ("45", 45), ("0.5h", 1800)])
+def test_times(text, seconds):
+    assert parse_seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "ten", "10 m", "-5m", "m", "5d"])
+def test_what_is_no_time(cli, pets, text):
+    assert "--budget wants a time" in cli("advise", pets, "--budget", text).refused()
+
+
+def test_in_python(tmp_path):
+    advice = advise("packages", 600, modes=["zero-shot", "manual"], shots=1, results=tmp_path)
+    assert advice.recommendation["mode"] == "manual"  # names that were never seen, described by their looks
+    assert advice["recommendation"]["expected_AP"] > 30
+    assert advice["runner_up"]["probability"] > 0.95
