@@ -14,7 +14,7 @@ _FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE |
 _LINK = re.compile(r"\[[^\]\n]*\]\((?P<target>[^)\s]+)\)")
 _HEADING = re.compile(r"^#+\s+(?P<title>.+)$", re.MULTILINE)
 _CODE = re.compile(r"`(?P<text>[^`\n]+)`")
-_OPERATORS = frozenset({"&&", "||", ";", "|", "do", "done", "then"})
+_OPERATORS = frozenset({">", "&&", "||", ";", "|", "do", "done", "then"})
 
 
 @dataclass(frozen=True)
