@@ -13,6 +13,7 @@ from odinw_bench.cli._console import number, write_line
 from odinw_bench.runs.launchers import Outcome
 from odinw_bench.runs.record import RunRecord
 from odinw_bench.utils.escape import visible
+from odinw_bench.utils.text import duration
 
 LINE_SECONDS = 30.0
 """When piped, a run in progress says where it is this often at most."""
@@ -35,7 +36,7 @@ class GridProgress:
         self.errors: dict[str, list[str]] = {}
         terminal = sys.stderr.isatty()
         self.lines = show and not terminal
-        self.last_line = time.monotonic()
+        self.last_line = self.started = time.monotonic()
         self.bar: Progress | None = None
         if show and terminal:
             self.bar = Progress(
@@ -43,6 +44,7 @@ class GridProgress:
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
+                TextColumn("{task.fields[left]}"),
                 console=Console(stderr=True),
                 transient=True,
             )
@@ -50,7 +52,7 @@ class GridProgress:
     def __enter__(self) -> GridProgress:
         if self.bar:
             self.bar.start()
-            self.task = self.bar.add_task("", total=len(self.names))
+            self.task = self.bar.add_task("", total=len(self.names), left="")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,8 +67,8 @@ class GridProgress:
         """Something happened within a cell."""
         if self.bar:
             self.bar.update(self.task, description=visible(f"{self.names[index]} {text}".strip()))
-        elif self.lines and text and time.monotonic() > self.last_line + LINE_SECONDS:
-            self._line(f"      {self.names[index]}: {text}")
+        elif self.lines and text and (text.startswith("epoch") or time.monotonic() > self.last_line + LINE_SECONDS):
+            self._line(f"      {self.names[index]}: {text}")  # a line an epoch at least
 
     def warn(self, index: int, text: str) -> None:
         """Something happened within a cell that people should know of."""
@@ -80,7 +82,7 @@ class GridProgress:
         """A cell is done or has failed."""
         self.ended += 1
         if self.bar:
-            self.bar.update(self.task, advance=1)
+            self.bar.update(self.task, advance=1, left=self._left())
         if outcome.error is not None:
             names = self.errors.setdefault(outcome.error, [])
             names.append(self.names[index])
@@ -89,7 +91,9 @@ class GridProgress:
             elif self.lines:
                 self._line(f"[{self.ended}/{len(self.names)}] {self.names[index]}: failed like {names[0]}")
         elif self.lines and outcome.record is not None:
-            self._line(f"[{self.ended}/{len(self.names)}] {self.names[index]}: {_result(outcome.record)}")
+            self._line(
+                f"[{self.ended}/{len(self.names)}] {self.names[index]}: {_result(outcome.record)}{self._left(', ')}"
+            )
 
     def print_errors(self) -> None:
         """Print at the end the errors that were not printed at once."""
@@ -98,6 +102,13 @@ class GridProgress:
         for error, (first, *others) in self.errors.items():
             more = f" and {len(others)} more" if others else ""
             write_line(f"error: {first}{more}: {error}", file=sys.stderr)
+
+    def _left(self, before: str = "") -> str:
+        """How long the other cells may take, if they take as long as those that ended; empty: none is left."""
+        left = len(self.names) - self.ended
+        if not left:
+            return ""
+        return f"{before}about {duration((time.monotonic() - self.started) / self.ended * left)} left"
 
     def _line(self, text: str) -> None:
         self.last_line = time.monotonic()

@@ -32,6 +32,7 @@ from odinw_bench.cli import (
     score,
     search,
     show,
+    watch,
 )
 from odinw_bench.cli._console import Unpadded, fail
 
@@ -60,6 +61,7 @@ odinw-bench run --suite odinw13 --dataset aquarium --data-root DATA \
 for _verb in (
     run,
     advise,
+    watch,
     search,
     predict,
     demo,

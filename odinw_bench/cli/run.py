@@ -99,6 +99,13 @@ def run(
     metric: Annotated[
         Listed, typer.Option("--metric", help="Metrics beside COCO's: functions, as PACKAGE.MODULE:FUNCTION.")
     ] = [],
+    log: Annotated[
+        Listed,
+        typer.Option(
+            "--log",
+            help="Also write losses and results to tensorboard, wandb, mlflow or trackio (pip extras of these names).",
+        ),
+    ] = [],
     cache_gb: Annotated[
         float, typer.Option("--cache-gb", min=0, help="Memory for frozen features while tuning, of each worker.")
     ] = 2.0,
@@ -204,6 +211,7 @@ def run(
         ray_address=ray_address,
         quiet=quiet,
         metrics=split_list(metric),
+        log=split_list(log),
     )
     raise typer.Exit(_run_grids(grids, options, dry_run=dry_run, as_json=as_json, debug=debug))
 

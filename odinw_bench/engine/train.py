@@ -70,6 +70,7 @@ def tune(
     resume: Resume | None = None,
     distributed: DistributedContext = SINGLE_PROCESS,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    on_resume: Callable[[list[dict[str, Any]]], None] | None = None,
 ) -> Tuned:
     """Tune a model in place; it ends with the weights of the best validation AP, in evaluation mode.
 
@@ -89,6 +90,7 @@ def tune(
         resume: where the state is kept; a run that was interrupted resumes from there, with the same numbers.
         distributed: the processes that share this run; all call with the same arguments.
         on_epoch: called with each new line of the history.
+        on_resume: called with the lines there are, where a run goes on that was interrupted.
 
     Raises:
         DivergedError: a loss became infinite or not a number.
@@ -105,6 +107,8 @@ def tune(
         loop = _Loop(model, mode, prompt, train, validation, settings, seed, precision, cache, distributed)
         if (state := resume.load()) is not None and loop.accepts(state):
             loop.restore(state)
+            if on_resume:
+                on_resume(loop.tuned.history)
         while not loop.finished:
             line = loop.epoch()
             if on_epoch:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from odinw_bench.engine.cache_settings import MEMORY_ONLY, CacheSettings
 from odinw_bench.metrics.extra import extra_metrics
+from odinw_bench.runs.loggers import find_logger
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,10 @@ class RunOptions:
         ray_address: of a Ray cluster to join; None: a new one where the engine is ``ray``.
         quiet: show no progress.
         metrics: metrics beside COCO's, as ``PACKAGE.MODULE:FUNCTION``; see :mod:`odinw_bench.metrics.extra`.
+        log: where losses and results are also written, by name; see :mod:`odinw_bench.runs.loggers`.
 
     Raises:
-        InputError: there is no such metric.
+        InputError: there is no such metric or logger, or its package is not installed.
     """
 
     results: Path = field(default_factory=lambda: Path("results"))
@@ -46,10 +48,13 @@ class RunOptions:
     ray_address: str | None = None
     quiet: bool = False
     metrics: Sequence[str] = ()
+    log: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.metrics:  # a slip is noticed before hours of tuning
             extra_metrics(self.metrics)
+        for name in self.log:
+            find_logger(name)
 
 
 DEFAULTS = RunOptions()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,11 +20,13 @@ from odinw_bench.models import Model
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.claims import BusyError, Claim, LockLostError, claim, is_full, resume_path, tidy
 from odinw_bench.runs.environment import arithmetic, environment, now, reset_peak_memory
+from odinw_bench.runs.loggers import logging_to
 from odinw_bench.runs.options import DEFAULTS, RunOptions
 from odinw_bench.runs.prepare import prepare
+from odinw_bench.runs.progress import CellProgress, Say
 from odinw_bench.runs.record import SCHEMA, RunRecord, is_done, read_record, write_record
 from odinw_bench.runs.spec import RunSpec
-from odinw_bench.runs.work import Say, Work, load_model, load_tunable
+from odinw_bench.runs.work import Work, load_model, load_tunable
 from odinw_bench.utils.hardware import pick_device
 
 _GO, _DONE = "go", "done"
@@ -42,6 +45,7 @@ def run(
     lenient_weights: bool = False,
     distributed: DistributedContext = SINGLE_PROCESS,
     say: Say | None = None,
+    log: Sequence[str] = (),
 ) -> RunRecord:
     """Do one run, or return its record if it was done before.
 
@@ -57,6 +61,7 @@ def run(
         lenient_weights: ignore names in the weights that the model has no use for; the record lists them.
         distributed: the processes that share the run.
         say: called with a line of text on each step.
+        log: where losses and results are also written; see :mod:`odinw_bench.runs.loggers`.
 
     Returns:
         The record, which also is a mapping of what ``run.json`` holds. A run that fails leaves one with status
@@ -67,7 +72,9 @@ def run(
         BusyError: another process is doing this very run.
     """
     root = None if data_root is None else Path(data_root)
-    options = RunOptions(Path(results), root, pick_device(device), force, cache, checkpointing, tf32, lenient_weights)
+    options = RunOptions(
+        Path(results), root, pick_device(device), force, cache, checkpointing, tf32, lenient_weights, log=log
+    )
     cell = prepare(spec, options.results, data_root=options.data_root, force=force)
     return execute(cell, options, distributed, say or _silent)
 
@@ -122,11 +129,16 @@ def _lead(cell: Cell, claimed: Claim, options: RunOptions, distributed: Distribu
     if options.force:
         resume.clear()
     failure: Exception | None = None
-    with arithmetic(cell.facts, options.device, tf32=options.tf32), claimed.writing() as scratch:
+    with (
+        arithmetic(cell.facts, options.device, tf32=options.tf32),
+        claimed.writing() as scratch,
+        logging_to(options.log, cell, options.results) as loggers,
+        CellProgress(cell.name, scratch, say, loggers) as progress,
+    ):
         record = _new_record(cell, options.device, tf32=options.tf32)
         record["environment"]["processes"] = distributed.size
         try:
-            work = Work(cell, scratch, options, resume, distributed, say)
+            work = Work(cell, scratch, options, resume, distributed, progress)
             model = _begin(cell, options)
             if model.ignored_weights:
                 record["ignored_weights"] = list(model.ignored_weights)
@@ -144,7 +156,9 @@ def _lead(cell: Cell, claimed: Claim, options: RunOptions, distributed: Distribu
             if is_done(folder):  # a failure never takes the place of numbers
                 raise
         record["finished"] = now()
+        progress.remove()
         write_record(scratch, record)
+        loggers.end(record)
     resume.clear()
     if failure is not None:
         raise failure
@@ -155,7 +169,8 @@ def _follow(cell: Cell, options: RunOptions, distributed: DistributedContext, sa
     resume = Resume(resume_path(cell.folder), cell.digest, read_only=True)
     elsewhere = TemporaryDirectory(ignore_cleanup_errors=True)
     with arithmetic(cell.facts, options.device, tf32=options.tf32), elsewhere as scratch:
-        work = Work(cell, Path(scratch), options, resume, distributed, say)
+        progress = CellProgress(cell.name, Path(scratch), say)
+        work = Work(cell, Path(scratch), options, resume, distributed, progress)
         work.tune_and_test(_begin(cell, options))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,10 @@ from odinw_bench.models import Model, TunableModel, find_mode
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.environment import peak_memory, reset_peak_memory
 from odinw_bench.runs.options import RunOptions
+from odinw_bench.runs.progress import HISTORY, CellProgress
 from odinw_bench.runs.record import write_lines
 from odinw_bench.runs.retention import measure_base, measure_tuned
 from odinw_bench.utils.io import write_json
-
-Say = Callable[[str], None]
 
 
 def load_model(cell: Cell, device: str, *, lenient: bool = False) -> Model:
@@ -68,7 +66,7 @@ class Work:
         options: how it is done.
         resume: where the state of tuning is kept.
         distributed: the processes that share the run.
-        say: called with a line of text on each step.
+        progress: called on each step.
     """
 
     cell: Cell
@@ -76,7 +74,7 @@ class Work:
     options: RunOptions
     resume: Resume
     distributed: DistributedContext
-    say: Say
+    progress: CellProgress
 
     def tune_and_test(self, model: Model) -> dict[str, Any]:
         """Tune, test; returns the record's ``metrics`` and ``cost``, and ``retention`` where that is asked for."""
@@ -92,7 +90,7 @@ class Work:
         def count(images: int) -> None:
             nonlocal seen
             seen += images
-            self.say(f"test image {seen}/{len(self.distributed.shard(cell.test.image_ids))}")
+            self.progress.tested(seen, len(self.distributed.shard(cell.test.image_ids)))
 
         micro_batching = MicroBatching()
         evaluation = evaluation_of(cell.task)
@@ -142,13 +140,7 @@ class Work:
         assert cell.train is not None
         assert cell.validation is not None
         mode = find_mode(cell.spec.mode)
-        most = Length.of(len(cell.train.trainable_ids()), settings).epochs
-
-        def report(line: dict[str, Any]) -> None:
-            ap = line["validation_AP"]
-            found = f"validation AP {ap:.1f}" if ap is not None else f"loss {sum(line['losses'].values()):.3f}"
-            self.say(f"epoch {line['epoch']}/{most}: {found}")
-
+        self.progress.begin_tuning(Length.of(len(cell.train.trainable_ids()), settings).epochs)
         tuned = tune(
             model,
             mode,
@@ -161,8 +153,9 @@ class Work:
             cache=make_cache(self.options.cache),
             resume=self.resume,
             distributed=self.distributed,
-            on_epoch=report,
+            on_epoch=self.progress.epoch,
+            on_resume=self.progress.resume,
         )
-        write_lines(self.folder / "history.jsonl", tuned.history)
+        write_lines(self.folder / HISTORY, tuned.history)
         save_file(model.tuned_state(), self.folder / "tuned.safetensors")
         return tuned

@@ -48,3 +48,14 @@ def slug(text: str, *, unique: bool = False) -> str:
     if not unique or kept == text:
         return kept
     return f"{kept}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}".lstrip("-")
+
+
+def duration(seconds: float) -> str:
+    """A time span to two figures at most, such as ``0.4 s``, ``12 s``, ``3 min`` or ``2.5 h``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    if seconds < 99.5 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
