@@ -44,3 +44,90 @@ def save_grounding(folder: Path, kind: str = "GroundingDino", **changes) -> Path
     pictures = transformers.GroundingDinoImageProcessor(size={"shortest_edge": 64, "longest_edge": 100})
     transformers.GroundingDinoProcessor(pictures, tokenizer).save_pretrained(folder)
     return folder
+
+
+CLOSED = {"RTDetrV2": "rt_detr_v2", "DFine": "d_fine", "Deimv2": "deimv2", "RfDetr": "rf_detr"}
+"""Closed-set families: the beginning of their classes' names -> ``model_type``."""
+
+
+def save_closed(folder: Path, kind: str, *, side: int = 64, **changes) -> Path:
+    """A closed-set detector of five classes, of square images, with its processor."""
+    import transformers
+
+    torch.manual_seed(0)
+    config = _rfdetr(changes) if kind == "RfDetr" else _rtdetr(kind, changes)
+    getattr(transformers, f"{kind}ForObjectDetection")(config).save_pretrained(folder)
+    size = {"height": side, "width": side}
+    if kind == "RfDetr":
+        transformers.RfDetrImageProcessor(size=size, do_pad=False).save_pretrained(folder)
+    else:
+        transformers.RTDetrImageProcessor(size=size).save_pretrained(folder)
+    return folder
+
+
+def _rtdetr(kind: str, changes: dict):
+    import transformers
+
+    stages = ["stage2", "stage3", "stage4"]
+    if kind == "RTDetrV2":
+        body = transformers.RTDetrResNetConfig(
+            embedding_size=8, hidden_sizes=[8, 16, 24, 32], depths=[1] * 4, layer_type="basic", out_features=stages
+        )
+    else:
+        body = transformers.HGNetV2Config(
+            embedding_size=8,
+            hidden_sizes=[8, 16, 24, 32],
+            stem_channels=[3, 8, 8],
+            stage_in_channels=[8, 8, 16, 24],
+            stage_mid_channels=[8, 8, 8, 16],
+            stage_out_channels=[8, 16, 24, 32],
+            stage_num_blocks=[1, 1, 1, 1],
+            stage_downsample=[False, True, True, True],
+            stage_light_block=[False, False, True, True],
+            stage_kernel_size=[3, 3, 5, 5],
+            stage_numb_of_layers=[1, 1, 1, 1],
+            out_features=stages,
+        )
+    common = {
+        "backbone_config": body,
+        "encoder_in_channels": [16, 24, 32],
+        "encoder_hidden_dim": 32,
+        "encoder_ffn_dim": 32,
+        "encoder_attention_heads": 2,
+        "d_model": 32,
+        "decoder_in_channels": [32, 32, 32],
+        "decoder_ffn_dim": 32,
+        "decoder_attention_heads": 2,
+        "decoder_layers": 3,
+        "num_queries": 20,
+        "num_denoising": 10,
+        "num_labels": 5,
+    }
+    return getattr(transformers, f"{kind}Config")(**common | changes)
+
+
+def _rfdetr(changes: dict):
+    import transformers
+
+    body = transformers.RfDetrDinov2Config(
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        image_size=64,
+        patch_size=8,
+        num_windows=2,
+        out_features=["stage2", "stage4"],
+    )
+    common = {
+        "backbone_config": body,
+        "d_model": 32,
+        "decoder_ffn_dim": 32,
+        "decoder_layers": 2,
+        "decoder_self_attention_heads": 2,
+        "decoder_cross_attention_heads": 2,
+        "num_queries": 20,
+        "group_detr": 3,
+        "dropout": 0.0,
+        "num_labels": 5,
+    }
+    return transformers.RfDetrConfig(**common | changes)

@@ -90,7 +90,7 @@ class HubModel(Model):
         folder = weights_file(weights or cls.repository).parent
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # layers for new classes start from random values, which are part of the run
-            network = cls._network(getattr(transformers, cls.network_class), folder, classes)
+            network = cls._network(_class_in(transformers, cls.network_class), folder, classes)
         return cls(network.to(device).eval(), cls._processor(folder), cls.identify(weights))
 
     @classmethod
@@ -119,6 +119,10 @@ class HubModel(Model):
         """See :class:`Model`."""
         self.network.eval()
 
+    def scaled_side(self, length: float) -> int:
+        """The side of an image that is scaled to about this length, in pixels."""
+        return max(1, round(length))
+
     def prepare(self, photo: Image, *, scale: float = 1.0, flip: bool = False) -> ProcessedImage:
         """See :class:`Model`; a limit of the longer side does not scale."""
         images = getattr(self.processor, "image_processor", self.processor)
@@ -126,11 +130,18 @@ class HubModel(Model):
         if scale != 1:
             size = {key: value for key, value in dict(images.size).items() if value is not None}
             limits = ("longest_edge", "max_height", "max_width")
-            options["size"] = {k: v if k in limits else max(1, round(v * scale)) for k, v in size.items()}
+            options["size"] = {k: v if k in limits else self.scaled_side(v * scale) for k, v in size.items()}
         prepared = images(images=ImageOps.mirror(photo) if flip else photo, return_tensors="pt", **options)
         pixels = prepared["pixel_values"]
         mask = prepared["pixel_mask"] if "pixel_mask" in prepared else torch.ones(1, *pixels.shape[-2:])
         return ProcessedImage(pixels, mask.bool(), (photo.height, photo.width))
+
+
+def _class_in(library: Any, name: str) -> Any:
+    found = getattr(library, name, None)
+    if found is None:
+        raise InputError(f"transformers {library.__version__} has no {name}: pip install --upgrade transformers")
+    return found
 
 
 def hub_model(model: str) -> type[HubModel]:

@@ -10,12 +10,22 @@ HUB_PREFIX = "hf:"
 """What a model's name begins with where it is a repository or a folder."""
 
 _GROUNDING = "odinw_bench.models.hub.grounding"
+_RTDETR = "odinw_bench.models.hub.rtdetr"
 
 FAMILIES: Mapping[str, str] = {
     "grounding-dino": f"{_GROUNDING}:GroundingDino",
     "mm-grounding-dino": f"{_GROUNDING}:MMGroundingDino",
+    "rt_detr_v2": f"{_RTDETR}:RTDetrV2",
+    "d_fine": f"{_RTDETR}:DFine",
+    "deimv2": f"{_RTDETR}:Deimv2",
+    "rf_detr": "odinw_bench.models.hub.rfdetr:RfDetr",
+    "owlvit": "odinw_bench.models.hub.owl:OwlVit",
+    "owlv2": "odinw_bench.models.hub.owl:Owlv2",
 }
 """``model_type`` of a config.json -> the class of :class:`odinw_bench.models.hub.base.HubModel` that runs it."""
+
+CLOSED = frozenset({"rt_detr_v2", "d_fine", "deimv2", "rf_detr"})
+"""Those of :data:`FAMILIES` that have a class layer in place of a prompt."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,7 @@ class Checkpoint:
     @property
     def classes(self) -> str:
         """What names its classes: a ``prompt``, or the ``index`` of a class layer's column."""
-        return "prompt"
+        return "index" if self.model_type in CLOSED else "prompt"
 
 
 def _listed(model_type: str, licence: str, rows: Mapping[str, tuple[str, str]]) -> dict[str, Checkpoint]:
@@ -73,6 +83,33 @@ CHECKPOINTS: Mapping[str, Checkpoint] = {
             "llmdet-t": ("LLMDet, Swin-T", "iSEE-Laboratory/llmdet_tiny"),
             "llmdet-b": ("LLMDet, Swin-B", "iSEE-Laboratory/llmdet_base"),
             "llmdet-l": ("LLMDet, Swin-L", "iSEE-Laboratory/llmdet_large"),
+        },
+    ),
+    **_listed(
+        "rt_detr_v2",
+        "Apache-2.0",
+        {
+            "rtdetrv2-r18": ("RT-DETRv2, ResNet-18vd, COCO", "PekingU/rtdetr_v2_r18vd"),
+            "rtdetrv2-r50": ("RT-DETRv2, ResNet-50vd, COCO", "PekingU/rtdetr_v2_r50vd"),
+        },
+    ),
+    **_listed(
+        "d_fine",
+        "Apache-2.0",
+        {
+            "dfine-s": ("D-FINE-S, Objects365", "ustc-community/dfine-small-obj365"),
+            "dfine-m": ("D-FINE-M, Objects365", "ustc-community/dfine-medium-obj365"),
+            "dfine-l": ("D-FINE-L, Objects365", "ustc-community/dfine-large-obj365"),
+        },
+    ),
+    **_listed("rf_detr", "Apache-2.0", {"rf-detr-b": ("RF-DETR base, COCO", "Roboflow/rf-detr-base")}),
+    **_listed("owlvit", "Apache-2.0", {"owlvit-b16": ("OWL-ViT, ViT-B/16; asked only", "google/owlvit-base-patch16")}),
+    **_listed(
+        "owlv2",
+        "Apache-2.0",
+        {
+            "owlv2-b16": ("OWLv2, ViT-B/16, ensemble; asked only", "google/owlv2-base-patch16-ensemble"),
+            "owlv2-l14": ("OWLv2, ViT-L/14, ensemble; asked only", "google/owlv2-large-patch14-ensemble"),
         },
     ),
 }

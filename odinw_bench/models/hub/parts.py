@@ -41,7 +41,10 @@ class Parts:
                 name = role + name.removeprefix(beginning)
                 break
         holder, _, last = name.rpartition(".")
-        if isinstance(module, nn.LayerNorm | nn.GroupNorm) and "norm" not in holder.rpartition(".")[2].lower():
+        if (
+            isinstance(module, nn.LayerNorm | nn.GroupNorm | nn.BatchNorm2d)
+            and "norm" not in holder.rpartition(".")[2].lower()
+        ):
             return f"{holder}.norm.{last}"
         return name
 
