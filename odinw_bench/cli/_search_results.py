@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from odinw_bench.cli._console import console, number, table, write_line
@@ -34,6 +34,15 @@ def show(content: Mapping[str, Any]) -> None:
         values = ("AP of the task", "low", "high", "AP of the class")
         title = "What each class's words are worth on the labelled images (95 % intervals over images)"
         console().print(table(title, ["words", *values], rows, numbers=values))
+    if content.get("single_words"):
+        write_line(words_in_short(content["single_words"]))
+
+
+def words_in_short(words: Sequence[Mapping[str, Any]]) -> str:
+    """Which words earned their place, on one line."""
+    kept, gone = ([f"{one['word']} ({one['class']})" for one in words if one["kept"] is kept] for kept in (True, False))
+    earned, idle = ", ".join(kept) or "none", ", ".join(gone) or "none"
+    return f"words that earned their place: {earned}; left out in the simplest: {idle}"
 
 
 def show_recipes(content: Mapping[str, Any]) -> None:

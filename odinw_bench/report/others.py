@@ -74,6 +74,10 @@ def check_search(search: Mapping[str, Any]) -> None:
     found = fields.mapping(search, space)
     for name in {*_COMPARED[space], *found}:
         _check_found(fields.mapping(found, name, f"{space}."), f"{space}.{name}.")
+    for place, word in enumerate(search.get("single_words") or ()):
+        if not isinstance(word, Mapping) or not isinstance(word.get("kept"), bool):
+            raise InputError(f"single_words[{place}] must be an object that says whether it was kept")
+        fields.text(word, "word", f"single_words[{place}].")
     for name in ("shuffled_control", "luck"):
         control = fields.mapping(search, name)
         if control and fields.number(control, "gain", f"{name}.", low=-100, high=100) is None:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from odinw_bench.report.document import Cell, Column, Figure, Section, Table, number_cell, text_cell
+from odinw_bench.report.document import Cell, Column, Figure, Section, Table, format_number, number_cell, text_cell
 from odinw_bench.report.drawing import compose
 from odinw_bench.report.others import check_search, find_content
 from odinw_bench.utils.escape import for_figure
@@ -37,7 +37,25 @@ def search_section(searches: Sequence[Mapping[str, Any]]) -> Section | None:
         for space, make in (("prompt", _prompt_table), ("tuning", _recipe_table))
         if any(one["space"] == space for one in searches)
     ]
-    return Section("searches", "Searches for prompts and recipes", tables=tables, figures=[history_figure(searches)])
+    figures = [history_figure(searches)]
+    return Section("searches", "Searches for prompts and recipes", _earned(searches), tables=tables, figures=figures)
+
+
+def _earned(searches: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which words of the best prompts earned their place, a paragraph for each search that left some out."""
+    found = []
+    for search in searches:
+        words, simplest = search.get("single_words"), search.get("prompts", {}).get("simplest")
+        if not words or simplest is None:
+            continue
+        kept, gone = ([str(one["word"]) for one in words if one["kept"] is kept] for kept in (True, False))
+        best = search["prompts"]["best found"]["test_AP"]
+        found.append(
+            f"{_name(search)}: words that earned their place on the labelled images: {', '.join(kept) or 'none'}; "
+            f"left out: {', '.join(gone)}. Test AP without these {format_number(simplest['test_AP'])}, with all "
+            f"{format_number(best)}."
+        )
+    return found
 
 
 _WHAT = [*(Column(name) for name in ("model", "suite", "task")), Column("shots", numeric=True)]

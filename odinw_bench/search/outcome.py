@@ -14,8 +14,9 @@ from odinw_bench.runs.environment import arithmetic
 from odinw_bench.runs.run import run
 from odinw_bench.search import OFFICIAL, PLAIN, Search, best_candidate, given_trial
 from odinw_bench.search.sampler import BY_GROUP
+from odinw_bench.search.simplest import simplify
 from odinw_bench.search.space import Candidate
-from odinw_bench.search.study import BEST, SCHEMA, trial_rows
+from odinw_bench.search.study import BEST, SCHEMA, SIMPLEST, trial_rows
 from odinw_bench.utils.escape import visible
 from odinw_bench.utils.io import write_json, write_text
 
@@ -23,28 +24,35 @@ Say = Callable[[str], None]
 
 
 def conclude(search: Search, control: Mapping[str, float] | None, *, explain: bool, say: Say) -> dict[str, Any]:
-    """Write ``best.yaml``, run the three prompts on the test split, write ``search.json``.
+    """Write ``best.yaml``, run the prompts on the test split, write ``search.json``.
 
     Args:
         search: whose trials are done.
         control: what :func:`odinw_bench.search.shuffled_control` found; None: not asked for.
-        explain: also say which class's words matter.
+        explain: also say which words matter, and test the prompt without those that do not (``simplest.yaml``).
         say: called with a line of text at each step.
 
     Returns:
         the content of ``search.json``: ``prompts`` (per prompt its caption, AP on the labelled images and on the test
-        split, and the folder of its record), ``trials``, ``shuffled_control`` and ``words``.
+        split, and the folder of its record), ``trials``, ``shuffled_control``, ``words`` and ``single_words``.
     """
     settings, study = search.settings, search.study()
     best, candidate = best_candidate(search)
     path = search.folder / "best.yaml"
     write_best(path, search, candidate)
+    if explain:
+        say("leaving out words that earn nothing on the labelled images")
+    simplest = simplify(search, best.params) if explain else None
     say("testing the plain names, the hand-written prompt and the best found")
     prompts: dict[str, dict[str, Any]] = {}
     specs = {PLAIN: settings.spec(mode="zero-shot")}
     if search.prepared.task.has_manual:
         specs[OFFICIAL] = settings.spec(mode="manual")
     specs[BEST] = settings.spec(mode="manual", attributes=str(path))
+    if simplest is not None and simplest.is_shorter:
+        shorter = search.folder / "simplest.yaml"
+        write_best(shorter, search, simplest.candidate)
+        specs[SIMPLEST] = settings.spec(mode="manual", attributes=str(shorter))
     for what, spec in specs.items():
         record = run(spec, settings.results, data_root=settings.data_root, device=settings.device)
         trial = best if what == BEST else given_trial(study, what)
@@ -54,6 +62,8 @@ def conclude(search: Search, control: Mapping[str, float] | None, *, explain: bo
             "test_per_class": record.per_class,
             "digest": record.digest,
         }
+    if simplest is not None and SIMPLEST in prompts:
+        prompts[SIMPLEST] |= {"search_AP": simplest.search_ap, "caption": simplest.candidate.prompt().caption}
     prompts[BEST]["caption"] = candidate.prompt().caption
     content: dict[str, Any] = {
         "schema": SCHEMA,
@@ -65,6 +75,7 @@ def conclude(search: Search, control: Mapping[str, float] | None, *, explain: bo
         "best_parts": [dict(part) for part in candidate.parts],
         "shuffled_control": None if control is None else dict(control),
         "words": explain_words(search, candidate) if explain else None,
+        "single_words": None if simplest is None else simplest.words,
         "trials": trial_rows(study, per_class=BY_GROUP),
     }
     write_json(search.folder / "search.json", content)

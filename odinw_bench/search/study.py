@@ -28,6 +28,9 @@ SCHEMA = 1
 """Of ``search.json``."""
 
 BEST = "best found"
+SIMPLEST = "simplest"
+"""The best prompt without the words that earn nothing."""
+
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 Say = Callable[[str], None]
 

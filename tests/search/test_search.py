@@ -50,7 +50,12 @@ def test_it_finds_a_prompt_that_run_takes(cli, tmp_path):
     assert cli("report", "--results", results, "--out", out, "--pictures", "0").code == 0
     assert f"| {len(content['trials'])} |" in (out / "report.md").read_text().partition("Prompt searches")[2]
     assert (out / "figures" / "searches.png").is_file()
-    assert len(list(find_records(results))) == 3  # plain, hand-written, best: once each
+    assert len(list(find_records(results))) == len(prompts)  # plain, hand-written, best, simplest: once each
+    assert all(one["kept"] or one["low"] <= 0 for one in content["single_words"])
+    if "simplest" in prompts:
+        assert prompts["simplest"]["caption"] != prompts["best found"]["caption"]
+        assert (folder / "simplest.yaml").is_file()
+        assert "earned their place" in answer.out
 
 
 def test_a_search_goes_on(cli, tmp_path):
