@@ -121,14 +121,14 @@ class Work:
         }
         if not cell.retained:
             return {"metrics": metrics, "cost": cost}
-        self.say("what was known before")
+        self.progress.say("what was known before")
         return {"metrics": metrics, "cost": cost, "retention": measure_tuned(model, cell, base, self.distributed)}
 
     def measure_base(self, model: Model) -> dict[str, float]:
         """AP of the base on what it is asked again after tuning; empty where nothing is."""
         if not self.cell.retained:
             return {}
-        self.say("what the base knows")
+        self.progress.say("what the base knows")
         found = measure_base(model, self.cell, self.options.results, self.distributed)
         reset_peak_memory(str(model.device))  # that of tuning and testing is reported
         return found
