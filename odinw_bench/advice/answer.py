@@ -16,6 +16,7 @@ from odinw_bench.advice.curve import learning_curve
 from odinw_bench.advice.failures import failures
 from odinw_bench.advice.folds import Labelled
 from odinw_bench.advice.halving import halve, ranked
+from odinw_bench.advice.lost import zero_shot_lost
 from odinw_bench.advice.settings import DEFAULT_MODES, AdviceSettings, Budget
 from odinw_bench.datasets.checks import check_task
 from odinw_bench.datasets.registry import load_task
@@ -38,7 +39,7 @@ class Advice(Mapping[str, Any]):
     Attributes:
         content: ``recommendation`` (``model``, ``mode``, ``expected_AP``, ``low``, ``high`` in percent, ``command``,
             ``images_tested``, ``tune_seconds``, ``peak_memory_bytes``, ``kept_bytes``), ``runner_up`` (None: there is
-            none), ``candidates``, ``learning_curve``, ``failures``, ``data``, ``notes``, ``seconds`` and
+            none), ``candidates``, ``learning_curve``, ``failures``, ``zero_shot``, ``data``, ``notes``, ``seconds`` and
             ``budget_seconds``.
         labelled: the images, for pages that show some.
     """
@@ -74,6 +75,7 @@ def advise(
     results: Path | str = "results",
     data_root: Path | str | None = None,
     device: str = "auto",
+    retention: Sequence[str] = ("mini",),
     say: Say = lambda _: None,
 ) -> Advice:
     """Which way of adapting to use on some labelled images.
@@ -92,6 +94,7 @@ def advise(
         results: folder of the records; the answer is written into its ``advice/``.
         data_root: folder of the official data.
         device: ``auto``, ``cpu``, ``cuda[:N]`` or ``mps``.
+        retention: data sets that the recommended way is asked zero-shot, before tuning and after, where time is left.
         say: called with a line of text on each step.
 
     Raises:
@@ -108,6 +111,7 @@ def advise(
         Path(results),
         None if data_root is None else Path(data_root),
         device,
+        tuple(retention),
     )
     budget = Budget(budget_seconds)
     task = load_task(data, suite)
@@ -135,6 +139,7 @@ def advise(
         "runner_up": runner_up,
         "candidates": [_entry(one, labelled, settings) for one in [*order, *(c for c in candidates if c not in order)]],
         "learning_curve": curve,
+        "zero_shot": zero_shot_lost(best, labelled, settings, budget, say),
         "learning_curve_of": grown.mode if grown and curve else None,
         "failures": failures(labelled, truth, rows),
         "data": {

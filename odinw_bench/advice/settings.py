@@ -44,6 +44,8 @@ class AdviceSettings:
         results: folder of the records; the folds lie in its ``advice/``.
         data_root: folder of the official data.
         device: ``auto``, ``cpu``, ``cuda[:N]`` or ``mps``.
+        retention: data sets that the recommended way is asked zero-shot, before tuning and after; see
+            :class:`odinw_bench.RunSpec`.
 
     Raises:
         InputError: the budget is not above 0, or there is no model or mode.
@@ -59,6 +61,7 @@ class AdviceSettings:
     results: Path = field(default_factory=lambda: Path("results"))
     data_root: Path | None = None
     device: str = "auto"
+    retention: Sequence[str] = ("mini",)
 
     def __post_init__(self) -> None:
         if not 0 < self.budget_seconds < float("inf"):

@@ -33,6 +33,12 @@ def advise(
         str, typer.Option("--shots", help="Images per class to use of the training split, or all.")
     ] = "all",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of subset, folds and training.")] = 3,
+    retention: Annotated[
+        Listed,
+        typer.Option(
+            "--retention", help="Where to measure what tuning destroys; see `run --retention`. none: nowhere."
+        ),
+    ] = ["mini"],
     data_root: DataRoot = None,
     results: Annotated[Path, typer.Option("--results", help="Folder of the run records.")] = Path("results"),
     out: Annotated[
@@ -71,6 +77,7 @@ def advise(
         results=results,
         data_root=data_root,
         device=device,
+        retention=[one for one in split_list(retention) if one != "none"],
         say=lambda text: None if as_json else write_line(text, file=sys.stderr, flush=True),
     )
     folder = out or advice.labelled.folder
@@ -126,6 +133,12 @@ def _show(advice: Advice) -> None:
         f"({number(best['low'])} to {number(best['high'])}); tuning {time_in_words(best['tune_seconds'])}, "
         f"memory {size_in_words(best['peak_memory_bytes'])}, kept {size_in_words(best['kept_bytes'])}"
     )
+    lost = advice["zero_shot"]
+    if lost is not None:
+        write_line(
+            f"zero-shot on {', '.join(lost['asked'])}: AP {number(lost['before'])} before tuning, "
+            f"{number(lost['after'])} after"
+        )
     if second is not None and second["probability"] is not None:
         write_line(
             f"runner-up {second['model']} {second['mode']}: {number(second['difference'])} AP behind, "

@@ -14,7 +14,7 @@ from odinw_bench.runs.record import find_records
 from odinw_bench.utils.io import read_json
 from tests.cli.conftest import write_dataset
 
-QUICK = ("--modes", "zero-shot,linear", "--budget", "10m")
+QUICK = ("--modes", "zero-shot,linear", "--budget", "10m", "--retention", "none")
 
 
 def test_the_answer_is_that_of_the_contract_and_resumes(cli, pets, tmp_path):
@@ -97,3 +97,10 @@ def test_in_python(tmp_path):
     assert advice.recommendation["mode"] == "manual"  # names that were never seen, described by their looks
     assert advice["recommendation"]["expected_AP"] > 30
     assert advice["runner_up"]["probability"] > 0.95
+
+
+def test_what_tuning_destroys_elsewhere(pets, tmp_path):
+    advice = advise(pets, 600, modes=["prompt"], results=tmp_path, retention=["mini/aquarium"])
+    found = advice["zero_shot"]
+    assert found["lost"] == 0  # a tuned prompt changes no weight
+    assert found["before"] == found["after"] > 0
