@@ -36,6 +36,10 @@ def picture_header(path: Path) -> tuple[int, int, int]:
         raise InputError(f"image '{path}' not found") from error
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on broken files
         raise InputError(f"image '{path}' is not an image; give a JPEG or PNG file") from error
+    except Exception as error:
+        if type(error).__name__ != "DecompressionBombError":  # Pillow's own, and Pillow may not be imported yet
+            raise
+        raise InputError(f"image '{path}' has too many pixels to be read: {error}") from error
 
 
 def displayed_size(header: tuple[int, int, int]) -> tuple[int, int]:

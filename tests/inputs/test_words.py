@@ -131,7 +131,7 @@ BAD_YAML = {
     "deep": "[" * 20_000,
     "deep blocks": "".join(" " * depth + "a:\n" for depth in range(1200)),
     "not UTF-8": b"name: \xff\xfe\xfa",
-    "UTF-16": "name: pets".encode("utf-16"),
+    "half of UTF-16": "name: pets".encode("utf-16")[:-1],
     "a billion laughs": "a: &a [x,x,x,x,x,x,x,x,x]\n"
     + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [{','.join(['*' + chr(97 + n)] * 9)}]\n" for n in range(9)),
     "two megabytes": "name: " + "x" * (2 << 20),
@@ -173,8 +173,7 @@ def test_task_files_with_wrong_values(cli, suite, tried, key):
         assert line is None or "task.yaml" in line or "pets" in line
         tried("input: YAML file")
     path.write_text(yaml.safe_dump({name: value for name, value in task.items() if name != key}))
-    line = sound(cli("data", "check", "--dataset", path.parent))
-    assert (line is None) == (key not in TASK)
+    assert sound(cli("data", "check", "--dataset", path.parent)) is None  # what is missing is found in the data
     path.write_text(yaml.safe_dump(task | {f"{key}x": 1}))
     assert f"unknown key '{key}x'" in sound(cli("data", "check", "--dataset", path.parent))
     tried("input: YAML file", 2)
