@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from odinw_bench.runs.run import run
     from odinw_bench.runs.spec import RunSpec
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "Adapter": "models",

@@ -30,9 +30,9 @@ def test_a_grid_says_a_line_an_epoch_and_how_long_it_takes(cli, tmp_path):
     assert shown.code == 0, shown.err
     assert "1 running, 2 done, 0 failed" in shown.out
     assert re.search(r"glip-nano packages prompt.*tuning, epoch 2/8.*0\.500.*12\.3.*9\.0 s", shown.out)
-    told = json.loads(cli("watch", tmp_path, "--json").out)
-    assert told["records"] == {"done": 2, "failed": 0}
-    assert [(one["epoch"], one["lives"]) for one in told["running"]] == [(2, True)]
+    answer = json.loads(cli("watch", tmp_path, "--json").out)
+    assert answer["records"] == {"done": 2, "failed": 0}
+    assert [(one["epoch"], one["lives"]) for one in answer["running"]] == [(2, True)]
 
 
 def test_a_folder_that_is_not_there(cli, tmp_path):

@@ -1,4 +1,4 @@
-"""Class layers that start anew: a closed-set detector's own know only the classes that it was trained on."""
+"""New class layers: a closed-set detector's own know only the classes that it was trained on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def renew(network: Any, names: tuple[str, ...], classes: int) -> None:
     """Replace class layers by randomly initialised ones; layers that shared their weights share the new ones.
 
     Args:
-        network: of the transformers library; its configuration is told of the new classes.
+        network: of the transformers library; its configuration gets the new classes.
         names: beginnings of the layers' names. An embedding of classes has a row more than there are classes.
         classes: their number, at least 1.
     """
