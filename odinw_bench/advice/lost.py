@@ -31,8 +31,8 @@ def zero_shot_lost(
         say: called with the result.
 
     Returns:
-        ``asked``, ``before``, ``after`` and ``lost`` (AP, percent); None where nothing is tuned or asked, the model reads
-        no prompt, or there is no time.
+        ``asked``, ``before``, ``after`` and ``lost`` (AP, percent); None where nothing is tuned or asked, the model
+        reads no prompt, or there is no time.
 
     Raises:
         InputError: what is asked cannot be used.
