@@ -61,7 +61,9 @@ def adapting_section(suite: Suite) -> Section | None:
         Column("loss", numeric=True, hint="after minus before"),
     ]
     rows = [[*config_cells(config), *_cells(suite, config)] for config in tuned]
-    table = Table(suite.key("adapting"), "Ways of adapting: gain, cost, and what is left", columns, rows, _NOTES)
+    table = Table(
+        suite.key("adapting"), "Ways of adapting: gain, cost, and what is left", columns, rows, _NOTES, folded=True
+    )
     drawn = loss_figure(suite)
     return Section(
         suite.key("adapting"), "What tuning gains and destroys", tables=[table], figures=[drawn] if drawn else []

@@ -49,7 +49,7 @@ def seen_section(suite: Suite) -> Section | None:
         "The miniature's pre-training shows common things under their names; the names of the others never occur in "
         "it, only their attributes do.",
     )
-    return Section(suite.key("seen"), "Names seen and unseen", text=text, tables=[table])
+    return Section(suite.key("seen"), "Names seen and unseen", text=text, tables=[table], folded=True)
 
 
 def _split_mean(
@@ -106,7 +106,7 @@ def prompt_section(suite: Suite) -> Section | None:
     if not rows:
         return None
     table = Table(suite.key("prompts"), "Hand-written prompts against plain names: difference in AP", columns, rows)
-    return Section(suite.key("prompts"), "Manual prompts against names", tables=[table])
+    return Section(suite.key("prompts"), "Manual prompts against names", tables=[table], folded=True)
 
 
 def _without_attributes(variant: str) -> str:
@@ -114,11 +114,14 @@ def _without_attributes(variant: str) -> str:
 
 
 def cost_table(suite: Suite) -> Table:
-    """What a configuration costs beside what it reaches: means over its own tasks and seeds."""
+    """What a configuration costs beside what it reaches: means over its own tasks and seeds.
+
+    Of one task alone its own section says the AP.
+    """
+    single = len(suite.tasks) == 1
     columns = [
         *CONFIG_COLUMNS,
-        Column("AP", numeric=True),
-        Column("tasks", numeric=True),
+        *(() if single else (Column("AP", numeric=True, best=True), Column("tasks", numeric=True))),
         Column("trainable parameters", numeric=True, hint="mean over tasks"),
         Column("of all %", numeric=True, hint="share of the model's parameters"),
         Column("tuning s", numeric=True, hint="seconds a run; mean over seeds, then tasks"),
@@ -130,11 +133,12 @@ def cost_table(suite: Suite) -> Table:
     for config, row in suite.scores.items():
         tuned, total = mean_cost(row, "tuned_parameters"), mean_cost(row, "total_parameters")
         peak = mean_cost(row, "peak_memory_bytes")
+        over = Cell(f"{len(row)}/{len(suite.tasks)}", len(row), hint=listed(sorted(row)))
+        reached = [number_cell(average(row).ap, kind="" if len(row) == len(suite.tasks) else "partial"), over]
         rows.append(
             [
                 *config_cells(config),
-                number_cell(average(row).ap),
-                Cell(f"{len(row)}/{len(suite.tasks)}", len(row), hint=listed(sorted(row))),
+                *(() if single else reached),
                 number_cell(tuned, 0),
                 number_cell(100 * tuned / total if tuned is not None and total else None, 2),
                 number_cell(mean_cost(row, "tune_seconds")),
@@ -147,7 +151,7 @@ def cost_table(suite: Suite) -> Table:
     notes = [f"Measured on {listed(machines)}."] if machines else []
     if len(machines) > 1:
         notes.append("Seconds of different machines are not comparable.")
-    return Table(suite.key("cost"), "Cost and accuracy", columns, rows, notes)
+    return Table(suite.key("cost"), "Cost and accuracy", columns, rows, notes, folded=True)
 
 
 def mean_cost(row: Mapping[str, Score], name: str) -> float | None:

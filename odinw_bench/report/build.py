@@ -11,7 +11,7 @@ from glip_core.errors import InputError
 from odinw_bench.report.analysis import fusion_section
 from odinw_bench.report.averages import Suite, split_suites
 from odinw_bench.report.coverage import failed_section, missing_section, provenance_section
-from odinw_bench.report.document import Gallery, Report, Section, listed
+from odinw_bench.report.document import Gallery, Report, Section
 from odinw_bench.report.evaluations import evaluation_sections
 from odinw_bench.report.gallery import gallery
 from odinw_bench.report.load import load_runs
@@ -24,7 +24,7 @@ from odinw_bench.report.searches import find_searches, search_section
 from odinw_bench.report.sections import SECTIONS, SuiteSection, added_sections
 from odinw_bench.report.state_of_the_art import PAGE as PUBLISHED_PAGE
 from odinw_bench.report.state_of_the_art import published_page
-from odinw_bench.report.tables import dataset_section
+from odinw_bench.report.tables import dataset_section, is_single
 from odinw_bench.utils.io import write_bytes, write_text
 from odinw_bench.utils.scratch import clear_scratch
 from odinw_bench.utils.text import slug
@@ -86,7 +86,8 @@ def build_report(settings: ReportSettings, say: Say = lambda _: None) -> list[Pa
     sections += evaluation_sections(runs.others)
     paper = paper_section(runs, suites)
     sections += [paper] if paper else []
-    report = Report(settings.title, _opening(suites), sections)
+    sections.append(Section("reading", "How to read these numbers", text=_reading(suites)))
+    report = Report(settings.title, [], sections)
     written = _write(report, settings.out, PAGE)
     return written + _write(published_page(), settings.out, PUBLISHED_PAGE) if _any_real(suites) else written
 
@@ -95,7 +96,7 @@ def _any_real(suites: Iterable[Suite]) -> bool:
     return any(suite.name in ("odinw13", "odinw35") for suite in suites)
 
 
-def _opening(suites: Sequence[Suite]) -> list[str]:
+def _reading(suites: Sequence[Suite]) -> list[str]:
     text = [
         "Made by odinw-bench from run records alone. AP is COCO's mean over IoU 0.50 to 0.95, in percent. Means are "
         "taken first over seeds, then over tasks, and say how many of each they are over."
@@ -111,17 +112,15 @@ def _opening(suites: Sequence[Suite]) -> list[str]:
 
 def _suite_section(suite: Suite, builders: Sequence[SuiteSection], settings: ReportSettings, say: Say) -> Section:
     say(f"suite {suite.name}: {len(suite.runs)} runs")
-    text = f"{len(suite.runs)} finished runs, {len(suite.failed)} failed."
-    if suite.measured:
-        text += f" {len(suite.measured)} of {len(suite.tasks)} tasks: {listed(suite.measured)}."
+    text = [] if suite.scores else [f"{len(suite.runs)} finished runs, {len(suite.failed)} failed."]
     parts: list[Section | None] = []
     if suite.scores:
         parts += [build(suite) for build in builders]
         tasks = [dataset_section(suite, task, _gallery(suite, task, settings, say)) for task in suite.measured]
-        parts.append(Section(suite.key("tasks"), "Each task", children=tasks))
+        parts += tasks if is_single(suite) else [Section(suite.key("tasks"), "Each task", children=tasks)]
     parts += [missing_section(suite), failed_section(suite)]
     return Section(
-        slug(suite.name, unique=True), f"Suite {suite.name}", text=[text], children=_unique([p for p in parts if p])
+        slug(suite.name, unique=True), f"Suite {suite.name}", text=text, children=_unique([p for p in parts if p])
     )
 
 

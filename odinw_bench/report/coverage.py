@@ -72,7 +72,7 @@ def missing_section(suite: Suite) -> Section:
         Column("seeds"),
         Column("to do them", hint="options of your own, such as --data-root, are left out"),
     ]
-    tables = [Table(suite.key("missing"), "Missing from the grid", columns, rows)] if rows else []
+    tables = [Table(suite.key("missing"), "Missing from the grid", columns, rows, folded=True)] if rows else []
     return Section(suite.key("missing"), "What is missing", text=text, tables=tables)
 
 
@@ -120,7 +120,8 @@ def failed_section(suite: Suite) -> Section | None:
     """Runs that failed, with their errors."""
     if suite.failed.empty:
         return None
-    columns = [*CONFIG_COLUMNS, Column("task"), Column("seed", numeric=True), Column("error"), Column("record")]
+    columns = [*CONFIG_COLUMNS, Column("task"), Column("seed", numeric=True), Column("error")]
+    columns += [Column("raised at", hint="the last line of the traceback"), Column("all of it", hint="in the results")]
     rows = []
     for run in suite.failed.head(_MOST_ERRORS).itertuples():
         config = Config(str(run.model), str(run.variant), str(run.mode), str(run.shots))
@@ -131,7 +132,8 @@ def failed_section(suite: Suite) -> Section | None:
                 text_cell(str(run.dataset)),
                 seed,
                 text_cell(str(run.error)[:1000]),
-                text_cell(str(run.folder)),
+                text_cell(str(run.raised_at)),
+                text_cell(str(run.traceback or run.folder)),
             ]
         )
     more = len(suite.failed) - len(rows)
@@ -197,7 +199,8 @@ def provenance_section(runs: Runs) -> Section:
         rows = [[text_cell(note)] for note in runs.notes[:_MOST_ERRORS]]
         more = [f"{len(runs.notes) - len(rows)} more are left out."] if len(runs.notes) > len(rows) else []
         tables.append(Table("notes", "Doubts, and records that were passed over", [Column("note")], rows, more))
-    return Section("provenance", "Where the numbers come from", text=text, tables=[t for t in tables if t.rows])
+    tables = [table for table in tables if table.rows]
+    return Section("provenance", "Where the numbers come from", text=text, tables=tables, folded=True)
 
 
 def _grouped(frame: pd.DataFrame, key: str, caption: str, names: dict[str, str]) -> Table:

@@ -38,11 +38,13 @@ class Column:
         name: its heading.
         numeric: aligned to the right, sorted by value.
         hint: what it means.
+        best: the highest number of the column is set in bold.
     """
 
     name: str
     numeric: bool = False
     hint: str = ""
+    best: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Table:
         columns: its columns.
         rows: as many cells each.
         notes: below it.
+        cards: on a narrow screen each row is a block of lines; for short tables with much text.
+        folded: the page shows its caption alone until it is opened.
     """
 
     key: str
@@ -62,10 +66,25 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
+    cards: bool = False
+    folded: bool = False
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in self.rows):
             raise ValueError(f"table '{self.key}' has rows that do not fit its {len(self.columns)} columns")
+
+    def best(self) -> list[Cell]:
+        """The best cell of each column that has a best one, several among equals.
+
+        A mean over fewer tasks (``partial``) and a published number are not compared, nor is one number alone.
+        """
+        found: list[Cell] = []
+        for place, column in enumerate(self.columns):
+            cells = [row[place] for row in self.rows if not row[place].kind] if column.best else []
+            values = [cell.value for cell in cells if isinstance(cell.value, float | int)]
+            if len(values) > 1 and min(values) < max(values):
+                found += [cell for cell in cells if cell.value == max(values)]
+        return found
 
 
 @dataclass(frozen=True)
@@ -153,6 +172,7 @@ class Section:
         figures: figures.
         gallery: pictures, after the tables.
         children: sections below it.
+        folded: the page shows its heading alone until it is opened.
     """
 
     key: str
@@ -162,6 +182,7 @@ class Section:
     figures: Sequence[Figure] = ()
     gallery: Gallery = Gallery()
     children: Sequence[Section] = ()
+    folded: bool = False
 
     def walk(self) -> Iterator[Section]:
         """This section and all below it."""

@@ -20,6 +20,7 @@ DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)),
 
 INK = "#010203"  # what becomes the page's own text colour
 _PANEL = (4.2, 3.3)  # inches
+_WIDE = 28  # characters of a name, two of which do not stand side by side
 
 Draw = Callable[["Axes"], None]
 
@@ -31,12 +32,12 @@ def legend_below(axes: Axes, handles: Sequence[Any], *, points: float) -> None:
     below = offset_copy(axes.transAxes, fig=axes.get_figure(root=True), y=-points, units="points")
     axes.legend(
         handles=list(handles),
-        fontsize=8,
+        fontsize=9,
         frameon=False,
         loc="upper center",
         bbox_to_anchor=(0.5, 0),
         bbox_transform=below,
-        ncols=2,
+        ncols=1 if any(len(handle.get_label()) > _WIDE for handle in handles) else 2,
         borderpad=0,
     )
 

@@ -1,4 +1,4 @@
-"""The figures: few-shot curves, modes, heat maps, cost against accuracy. For eyes that see colours differently, too."""
+"""Few-shot curves with their uncertainty, and heat maps. For eyes that see colours differently, too."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from odinw_bench.report.analysis import mean_cost
 from odinw_bench.report.averages import AS_PUBLISHED, Config, Suite, average, common_tasks, shots_rank
+from odinw_bench.report.conclusion import spread
 from odinw_bench.report.document import Figure, format_number, listed
-from odinw_bench.report.drawing import COLOURS, DASHES, INK, MARKERS, Draw, compose, legend_below
+from odinw_bench.report.drawing import COLOURS, DASHES, MARKERS, Draw, compose, legend_below
 from odinw_bench.runs.spec import UNTUNED
 from odinw_bench.utils.escape import for_figure
 from odinw_bench.utils.text import slug
@@ -17,28 +17,32 @@ from odinw_bench.utils.text import slug
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Line = tuple[str, list[tuple[str, float]]]  # name, (shots, AP) ascending
+Point = tuple[str, float, float | None, float | None]
+"""Shots, AP, and both ends of its interval, None where there is none."""
+Line = tuple[str, list[Point]]  # name, points ascending by shots
 
 
 def shot_curves(suite: Suite) -> Figure | None:
-    """AP by shots, a panel per tuning mode and a line per model: the paper's Figure 4."""
+    """AP by shots with its uncertainty: a panel per model, a line per way of adapting it (the paper's Figure 7)."""
     return _curves(
         suite,
         key=suite.key("few-shot"),
-        title="AP by labelled images per class; a panel per mode, a line per model",
-        panel_of=lambda config: config.mode,
-        line_of=lambda config: config.model_name,
-    )
-
-
-def mode_curves(suite: Suite) -> Figure | None:
-    """AP by shots, a panel per model and a line per mode: the paper's Figure 7."""
-    return _curves(
-        suite,
-        key=suite.key("modes"),
         title="AP by labelled images per class; a panel per model, a line per mode",
         panel_of=lambda config: config.model_name,
         line_of=lambda config: config.mode,
+    )
+
+
+def model_curves(suite: Suite) -> Figure | None:
+    """The same with a panel per mode and a line per model (the paper's Figure 4); None for one model."""
+    if len({config.model_name for config in suite.scores if config.mode not in UNTUNED}) < 2:
+        return None
+    return _curves(
+        suite,
+        key=suite.key("modes"),
+        title="AP by labelled images per class; a panel per mode, a line per model",
+        panel_of=lambda config: config.mode,
+        line_of=lambda config: config.model_name,
     )
 
 
@@ -47,54 +51,72 @@ def _curves(
 ) -> Figure | None:
     tasks, kept = common_tasks(suite.scores)
     tuned = [config for config in kept if config.mode not in UNTUNED and config.mode != AS_PUBLISHED]
-    if not tuned:
-        return None
-    value = {config: average(suite.scores[config], tasks).ap for config in kept}
+    kind = "seeds" if all(spread(suite.scores[config], tasks, "seeds") for config in tuned) else "tasks"
+    value = {config: _point(suite, config, tasks, kind) for config in kept}
     starts = {config.model_name: value[config] for config in kept if config.mode == "zero-shot"}
     starts |= {config.model_name: value[config] for config in kept if config.mode == AS_PUBLISHED}
-    panels: dict[str, dict[str, list[tuple[str, float]]]] = {}
+    panels: dict[str, dict[str, list[Point]]] = {}
     for config in tuned:
         line = panels.setdefault(panel_of(config), {}).setdefault(line_of(config), [])
         if not line and config.model_name in starts:
-            line.append(("0", starts[config.model_name]))
-        line.append((config.shots, value[config]))
+            line.append(starts[config.model_name])
+        line.append(value[config])
     for lines in panels.values():
         for line in lines.values():
             line.sort(key=lambda point: shots_rank(point[0]))
+    panels = {panel: lines for panel, lines in panels.items() if any(len(line) > 1 for line in lines.values())}
+    if not panels:  # points alone are no curves: their numbers are in the tables
+        return None
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
-    ticks = sorted({shots for lines in panels.values() for line in lines.values() for shots, _ in line}, key=shots_rank)
-    top = max(point for lines in panels.values() for line in lines.values() for _, point in line)
+    points = [point for lines in panels.values() for line in lines.values() for point in line]
+    ticks = sorted({point[0] for point in points}, key=shots_rank)
+    top = max(ap if high is None else high for _, ap, _, high in points)
     draws: list[tuple[str, Draw]] = [
         (panel, partial(_draw_lines, lines=list(lines.items()), names=names, ticks=ticks, top=top))
         for panel, lines in panels.items()
     ]
     left_out = [config.name for config in suite.scores if config not in kept]
-    caption = f"{title}. Mean over seeds and {_shared(tasks)}: {listed(tasks)}."
+    caption = f"{title}. Mean over seeds and {shared(tasks)}: {listed(tasks)}."
+    if any(low is not None for _, _, low, _ in points):
+        caption += f" Bands: 95 % interval of each mean over {kind}; what is decided is in the conclusion."
     if left_out:
         caption += f" Left out for too few tasks: {listed(left_out, 12)}."
     alt = "; ".join(
-        f"{panel}, {name}: " + ", ".join(f"{shots} shots {format_number(ap)}" for shots, ap in line)
+        f"{panel}, {name}: " + ", ".join(f"{point[0]} shots {format_number(point[1])}" for point in line)
         for panel, lines in panels.items()
         for name, line in lines.items()
     )
     return compose(key, caption, f"Line chart of mean AP. {alt}", draws)
 
 
-def _shared(tasks: Sequence[str]) -> str:
+def _point(suite: Suite, config: Config, tasks: Sequence[str], kind: str) -> Point:
+    ends = spread(suite.scores[config], tasks, kind)
+    low, high = (ends.low, ends.high) if ends else (None, None)
+    return config.shots, average(suite.scores[config], tasks).ap, low, high
+
+
+def shared(tasks: Sequence[str]) -> str:
+    """The tasks of a figure, in words."""
     return "the 1 task that all of these have" if len(tasks) == 1 else f"the {len(tasks)} tasks that all of these have"
 
 
 def _draw_lines(axes: Axes, lines: Sequence[Line], names: Sequence[str], ticks: Sequence[str], top: float) -> None:
     for name, points in lines:
         style = names.index(name)
+        colour = COLOURS[style % len(COLOURS)]
         axes.plot(
-            [ticks.index(shots) for shots, _ in points],
-            [ap for _, ap in points],
+            [ticks.index(point[0]) for point in points],
+            [point[1] for point in points],
             label=for_figure(name),
-            color=COLOURS[style % len(COLOURS)],
+            color=colour,
             marker=MARKERS[style % len(MARKERS)],
             linestyle=DASHES[(style + style // len(DASHES)) % len(DASHES)],
         )
+        known = [(ticks.index(shots), low, high) for shots, _, low, high in points]
+        sure = [(at, low, high) for at, low, high in known if low is not None and high is not None]
+        if sure:
+            at, low, high = zip(*sure, strict=True)
+            axes.fill_between(at, low, high, color=colour, alpha=0.13, linewidth=0)
     axes.set_xticks(range(len(ticks)), ticks)
     axes.set_xlim(-0.25, len(ticks) - 0.75)
     axes.set_ylim(0, top * 1.08 or 1)
@@ -144,71 +166,3 @@ def _draw_heat(axes: Axes, suite: Suite, configs: Sequence[Config], tasks: Seque
     axes.set_yticks(range(len(tasks)), list(map(for_figure, tasks)), fontsize=8)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-
-
-_COSTS = (
-    ("tuned_parameters", "tuned parameters"),
-    ("tune_seconds", "tuning, seconds a run"),
-    ("peak_memory_bytes", "peak memory, bytes"),
-)
-
-
-def cost_figure(suite: Suite) -> Figure | None:
-    """AP against tuned parameters, seconds and memory."""
-    tasks, kept = common_tasks(suite.scores)
-    kept = [config for config in kept if config.mode not in UNTUNED and config.mode != AS_PUBLISHED]
-    modes = list(dict.fromkeys(config.mode for config in kept))
-    models = list(dict.fromkeys(config.model_name for config in kept))
-    draws: list[tuple[str, Draw]] = []
-    for name, label in _COSTS:
-        points = []
-        for config in kept:
-            row = {task: suite.scores[config][task] for task in tasks}
-            cost = mean_cost(row, name)
-            if cost:
-                points.append((config, cost, average(row).ap))
-        if points:
-            draws.append((label, partial(_draw_cost, points=points, modes=modes, models=models)))
-    if not draws:
-        return None
-    caption = f"Cost against accuracy of what was tuned; means over {_shared(tasks)}. Larger marks: more shots."
-    alt = "Scatter plots of mean AP against tuned parameters, tuning time and memory; their numbers are in the table."
-    return compose(suite.key("cost"), caption, alt, draws)
-
-
-def _draw_cost(
-    axes: Axes, points: Sequence[tuple[Config, float, float]], modes: Sequence[str], models: Sequence[str]
-) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
-
-    shots = sorted({config.shots for config, _, _ in points}, key=shots_rank)
-    for config, cost, ap in points:
-        axes.scatter(
-            cost,
-            ap,
-            s=24 + 22 * shots.index(config.shots),
-            color=COLOURS[modes.index(config.mode) % len(COLOURS)],
-            marker=MARKERS[models.index(config.model_name) % len(MARKERS)],
-            alpha=0.85,
-            edgecolors=INK,
-            linewidths=0.4,
-        )
-    lowest, highest = min(cost for _, cost, _ in points), max(cost for _, cost, _ in points)
-    if highest > 5 * lowest:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if highest > 100 * lowest else (1.0, 2.0, 5.0)))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.set_ylabel("mean AP, percent")
-    axes.set_ylim(0, 1.1 * max(ap for _, _, ap in points) or 1)
-    axes.grid(alpha=0.25)
-    handles = [
-        Line2D([], [], color=COLOURS[n % len(COLOURS)], lw=5, label=for_figure(mode)) for n, mode in enumerate(modes)
-    ]
-    if len(models) > 1:
-        handles += [
-            Line2D([], [], color=INK, marker=MARKERS[n % len(MARKERS)], ls="", label=for_figure(model))
-            for n, model in enumerate(models)
-        ]
-    legend_below(axes, handles, points=20)

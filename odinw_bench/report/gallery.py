@@ -19,6 +19,7 @@ from odinw_bench.report.document import Box, Gallery, Picture, format_number
 from odinw_bench.report.testdata import PREDICTIONS, TestData, open_test_data, read_predictions
 
 _LONGEST = 640  # pixels of an embedded picture
+_ORDINALS = {2: "second", 3: "third"}
 
 
 @dataclass
@@ -51,7 +52,7 @@ def gallery(
     data: Sequence[Path] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> Gallery:
-    """The pictures of one data set, by its best run that has kept its predictions.
+    """The pictures of one data set, by the best of the runs that have kept their predictions.
 
     Args:
         suite: the runs.
@@ -74,8 +75,24 @@ def gallery(
     except InputError as error:
         say(f"no gallery of {suite.name}/{task}: {error}")
         return Gallery([f"No gallery: {error}."])
-    what = f"{config.name}, seed {row['seed']}, AP {format_number(row['AP'])} (the best run of this task). {text}"
+    what = f"{config.name}, seed {row['seed']}, AP {format_number(row['AP'])}: {_standing(suite, task, row)}. {text}"
     return Gallery([what], pictures)
+
+
+def _standing(suite: Suite, task: str, row: dict[str, Any]) -> str:
+    """Where a run stands among those of its task."""
+    runs = suite.runs[suite.runs["dataset"] == task]
+    if len(runs) == 1:
+        return "the only run of this task"
+    best = runs.sort_values(["AP", "folder"], ascending=[False, True]).to_dict("records")[0]
+    if row["AP"] >= best["AP"]:
+        return f"the best of this task's {len(runs)} runs"
+    leader = Config(best["model"], best["variant"], best["mode"], best["shots"])
+    better = int((runs["AP"] > row["AP"]).sum())
+    return (
+        f"the best of the runs that kept their {PREDICTIONS}, but {better} of this task's {len(runs)} runs are better "
+        f"({leader.name}, seed {best['seed']}, has AP {format_number(best['AP'])})"
+    )
 
 
 def _best_run(suite: Suite, task: str, results: Path) -> tuple[Config, dict[str, Any]]:
@@ -99,14 +116,23 @@ def _choose(test: TestData, predictions: Predictions, count: int) -> tuple[str, 
 
     ranked = sorted(scored, key=order)
     half = min(count, len(ranked) // 2) if len(ranked) > 1 else len(ranked)
-    chosen = [("worst", image) for image in ranked[:half]]
-    chosen += [("best", image) for image in reversed(ranked[max(half, len(ranked) - half) :])]
+    alike = len(ranked) == 1 or scored[ranked[0]] == scored[ranked[-1]]
+    worst, best = ranked[:half], ranked[max(half, len(ranked) - half) :][::-1]
+    chosen = [(_rank("worst", place, alike), image) for place, image in enumerate(worst)]
+    chosen += [(_rank("best", place, alike), image) for place, image in enumerate(best)]
     pictures = [_picture(test, image, images[image], threshold, verdict) for verdict, image in chosen]
     text = (
         f"Detections of score {threshold:.2f} or more, where F1 at IoU 0.5 is highest over the whole split; pictures "
-        "are ranked by their own F1. Solid boxes: right, or found; dashed: wrong, or missed."
+        "are ranked by their own F1, equal ones by their boxes. Solid boxes: right, or found; dashed: wrong, or missed."
     )
     return text, pictures
+
+
+def _rank(kind: str, place: int, alike: bool) -> str:
+    """What a picture is called: ``best`` and ``worst`` are those alone that are."""
+    if alike:
+        return "as good as all"
+    return kind if place == 0 else f"{_ORDINALS.get(place + 1, f'{place + 1}th')} {kind}"
 
 
 def _score(test: TestData, predictions: Predictions) -> dict[ImageId, _Seen]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pandas as pd
@@ -34,6 +35,8 @@ KEPT_BYTES = "kept_bytes"
 """Size of what was trained in one run."""
 RETENTION = ("retained_AP", "base_AP")
 """AP on the data sets of ``--retention`` after tuning and before."""
+TRACEBACK = "traceback.txt"
+_RAISED = re.compile(r'^ *File "(.+)", line (\d+), in (.+)$', re.MULTILINE)
 CONFIG = ("suite", "model", "variant", "mode", "shots")
 _ENVIRONMENT = ("odinw_bench", "git_revision", "python", "torch", "device_name", "threads")
 
@@ -48,7 +51,7 @@ class Runs:
             ``data_folder`` the path), ``model``, ``variant`` (what differs from the model's usual run, in words),
             ``mode``, ``shots`` (text), ``seed``, the metrics (``extra``: those beside COCO's, by name), the costs,
             data, weights, environment and protocol.
-        failed: the same of the runs that failed, with ``error``.
+        failed: the same of the runs that failed, with ``error``, ``traceback`` (its file) and ``raised_at``.
         classes: a row per run and class: ``run`` (index in ``done``), ``name``, ``AP``.
         notes: what was passed over, and why.
         others: finished runs of other evaluations than COCO's, with the folder of each relative to the results; they
@@ -84,7 +87,8 @@ def load_runs(results: Path) -> Runs:
         classes += [(len(rows), name, _number(ap)) for name, ap in record.per_class.items()]
         if (damage := find_damage(record)) is not None:
             notes.append(f"{folder.relative_to(results)} has lost files of its run: {damage}")
-        rows.append(_row(str(folder.relative_to(results)), record, dataset))
+        row = _row(str(folder.relative_to(results)), record, dataset)
+        rows.append(row | _traceback(folder, results, record.is_done))
     notes += [f"passed over {one.folder.relative_to(results)}: {one.reason}" for one in unreadable]
     if not rows and others:
         return Runs(*_nothing(), notes, others)
@@ -106,6 +110,16 @@ def load_runs(results: Path) -> Runs:
     return Runs(done, failed, table[table["run"].isin(done.index)].dropna(), notes + _data_notes(done), others)
 
 
+def _traceback(folder: Path, results: Path, is_done: bool) -> dict[str, str]:
+    """Where a failed run's traceback lies, and its last place in the code; empty where there is none."""
+    path = folder / TRACEBACK
+    if is_done or not path.is_file():
+        return {"traceback": "", "raised_at": ""}
+    found = _RAISED.findall(path.read_text(encoding="utf-8", errors="replace"))
+    places = [f"{PurePath(file).name}, line {line}, in {name}" for file, line, name in found[-1:]]
+    return {"traceback": str(path.relative_to(results)), "raised_at": "".join(places)}
+
+
 def split_evaluations(
     found: list[tuple[Path, RunRecord]], results: Path
 ) -> tuple[list[tuple[Path, RunRecord]], list[tuple[str, RunRecord]]]:
@@ -119,19 +133,8 @@ def split_evaluations(
 
 def _nothing() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The tables of no runs."""
-    names = [
-        *CONFIG,
-        "dataset",
-        "seed",
-        "status",
-        "folder",
-        "error",
-        *METRICS,
-        *COSTS,
-        *_ENVIRONMENT,
-        KEPT_BYTES,
-        *RETENTION,
-    ]
+    names = [*CONFIG, "dataset", "seed", "status", "folder", "error", *METRICS, *COSTS, *_ENVIRONMENT]
+    names += [KEPT_BYTES, *RETENTION, "traceback", "raised_at"]
     names += ["protocol", "hyperparameters", "test_sha256", "weights_sha256", "eval_split", "leaks", "finished"]
     empty = pd.DataFrame(columns=names)
     return empty, empty.copy(), pd.DataFrame(columns=["run", "name", "AP"])
@@ -154,7 +157,11 @@ def _row(folder: str, record: RunRecord, dataset: str) -> dict[str, Any]:
         "status": record.status,
         "error": record.error or "",
         **{name: _number(record.metrics.get(name)) for name in (*METRICS, OFFICIAL_IDS)},
-        "extra": {name: value for name, value in record.metrics.items() if name not in COCO and value is not None},
+        "extra": {
+            name: value
+            for name, value in record.metrics.items()
+            if name not in COCO and value is not None and not isinstance(value, Mapping)
+        },
         **{name: _number(record.cost.get(name)) for name in COSTS},
         KEPT_BYTES: _number(record.files.get("tuned.safetensors", {}).get("size")),
         **{name: _number(record.retention.get(name)) for name in RETENTION},

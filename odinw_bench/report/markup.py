@@ -54,8 +54,9 @@ def markdown_table(table: Table) -> Iterator[str]:
     yield from (f"**{for_markdown(table.caption)}**", "")
     yield "| " + " | ".join(for_markdown(column.name) for column in table.columns) + " |"
     yield "|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|"
+    best = {id(cell) for cell in table.best()}
     for row in table.rows:
-        yield "| " + " | ".join(_markdown_cell(cell) for cell in row) + " |"
+        yield "| " + " | ".join(_markdown_cell(cell, bold=id(cell) in best) for cell in row) + " |"
     yield ""
     for note in table.notes:
         yield from (for_markdown(note), "")
@@ -64,31 +65,40 @@ def markdown_table(table: Table) -> Iterator[str]:
         yield from (f"Sources: {for_markdown('; '.join(sources))}.", "")
 
 
-def _markdown_cell(cell: Cell) -> str:
+def _markdown_cell(cell: Cell, *, bold: bool = False) -> str:
     text = for_markdown(cell.text)
+    if bold:
+        return f"**{text}**"
     return f"*{text}*" if cell.kind == "partial" and text else text
 
 
 def to_latex(table: Table) -> str:
-    r"""A table for ``\input``: wants the package ``booktabs``."""
+    r"""A table for ``\input``, with caption and label; the best of a column is bold. Wants the package ``booktabs``."""
     columns = "".join("r" if column.numeric else "l" for column in table.columns)
+    best = {id(cell) for cell in table.best()}
     lines = [
-        f"% {one_line(table.caption)}",
+        "\\begin{table}[tb]",
+        "\\centering",
+        f"\\caption{{{for_latex(table.caption)}.}}",
+        f"\\label{{tab:{table.key}}}",
         f"\\begin{{tabular}}{{{columns}}}",
         "\\toprule",
-        " & ".join(for_latex(column.name) for column in table.columns) + r" \\",
+        " & ".join(for_latex(column.name.strip()) for column in table.columns) + r" \\",
         "\\midrule",
-        *(" & ".join(_latex_cell(cell) for cell in row) + r" \\" for row in table.rows),
+        *(" & ".join(_latex_cell(cell, bold=id(cell) in best) for cell in row) + r" \\" for row in table.rows),
         "\\bottomrule",
         "\\end{tabular}",
+        "\\end{table}",
         *(f"% {one_line(note)}" for note in table.notes),  # what to know about the numbers goes with them
     ]
     return "\n".join(lines) + "\n"
 
 
-def _latex_cell(cell: Cell) -> str:
+def _latex_cell(cell: Cell, *, bold: bool = False) -> str:
     text = for_latex(cell.text if len(cell.text) <= _LONG else cell.text[:_LONG] + "...")
-    return f"\\textit{{{text}}}" if cell.kind in ("partial", "published") and cell.value is not None else text
+    if cell.kind in ("partial", "published") and cell.value is not None:
+        return f"\\textit{{{text}}}"
+    return f"\\textbf{{{text}}}" if bold else text
 
 
 def _csv(cell: Cell) -> float | str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from importlib import resources
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from odinw_bench.report.document import Box, Cell, Report
+from odinw_bench.report.document import Box, Cell, Picture, Report
+from odinw_bench.report.labels import Label, place_labels
+from odinw_bench.report.widths import fitted
 from odinw_bench.utils.escape import visible
 
 COLOURS = 8
@@ -22,7 +25,9 @@ def to_html(report: Report) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_visible
     )
-    environment.globals.update(shade=_shade, colour=_colour, font_size=_font_size)
+    environment.globals.update(
+        shade=_shade, colour=_colour, font_size=_font_size, fitted=fitted, labels=_labels, is_best=_is_best
+    )
     template = environment.from_string(_text("report.html.j2"))
     return template.render(
         report=report,
@@ -47,8 +52,16 @@ def _shade(cell: Cell) -> str:
     return f"--shade:{100 * min(max(cell.shade or 0.0, 0.0), 1.0):.0f}%"
 
 
+def _is_best(cell: Cell, best: Sequence[Cell]) -> bool:
+    return any(cell is one for one in best)
+
+
 def _colour(box: Box) -> str:
     return f"c{box.colour % COLOURS}"
+
+
+def _labels(picture: Picture, shown: Sequence[Box]) -> list[Label]:
+    return place_labels(shown, picture.size, _font_size(picture.size))
 
 
 def _font_size(size: tuple[int, int]) -> float:

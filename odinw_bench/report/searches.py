@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from odinw_bench.report.document import Cell, Column, Figure, Section, Table, format_number, number_cell, text_cell
-from odinw_bench.report.drawing import compose
+from odinw_bench.report.drawing import COLOURS, MARKERS, compose, legend_below
 from odinw_bench.report.others import check_search, find_content
 from odinw_bench.utils.escape import for_figure
 
@@ -190,18 +190,21 @@ def _draw(axes: Axes, search: Mapping[str, Any]) -> None:
     axes.step(
         [number for number, _ in line], [ap for _, ap in line], where="post", color="#D55E00", label="best so far"
     )
-    for trial in search["trials"]:
-        if trial.get("given") and trial["AP"] is not None:
-            axes.annotate(
-                for_figure(str(trial["given"])),
-                (trial["number"] + 1, trial["AP"]),
-                xytext=(8, 6),  # above: the plain names are often at 0
-                textcoords="offset points",
-                fontsize=7,
-                arrowprops={"arrowstyle": "-", "lw": 0.5},
-            )
-    axes.set_ylim(bottom=0)
+    given = [trial for trial in search["trials"] if trial.get("given") and trial["AP"] is not None]
+    for place, trial in enumerate(given):
+        axes.plot(
+            trial["number"] + 1,
+            trial["AP"],
+            marker=MARKERS[(place + 1) % len(MARKERS)],
+            color=COLOURS[(place + 2) % len(COLOURS)],
+            markersize=8,
+            linestyle="",
+            label=for_figure(str(trial["given"])),
+        )
+    low, high = min((ap for _, ap in tried), default=0.0), max((ap for _, ap in tried), default=1.0)
+    margin = max(0.08 * (high - low), 0.5)  # to the data: what a search changes may be a fraction of its AP
+    axes.set_ylim(max(low - margin, 0 if low >= margin else -margin), high + margin)
     axes.set_xlabel("trial")
     axes.set_ylabel("AP, percent")
     axes.grid(alpha=0.25)
-    axes.legend(fontsize=7, frameon=False)
+    legend_below(axes, axes.get_legend_handles_labels()[0], points=34)

@@ -13,9 +13,11 @@ from glip_core.errors import InputError
 from odinw_bench.report.adapting import adapting_section
 from odinw_bench.report.analysis import cost_table, prompt_section, seen_section
 from odinw_bench.report.averages import Suite
+from odinw_bench.report.conclusion import conclusion_section
 from odinw_bench.report.document import Column, Figure, Section, Table, number_cell
-from odinw_bench.report.figures import cost_figure, heat_figures, mode_curves, shot_curves
-from odinw_bench.report.tables import CONFIG_COLUMNS, config_cells, dataset_key, headline, heat_map, ladder
+from odinw_bench.report.figures import heat_figures, model_curves, shot_curves
+from odinw_bench.report.tables import CONFIG_COLUMNS, config_cells, dataset_key, headline, heat_map, is_single, ladder
+from odinw_bench.report.tradeoffs import cost_figure
 from odinw_bench.utils.plugins import declared, load_object
 
 SuiteSection = Callable[[Suite], Section | None]
@@ -25,23 +27,25 @@ GROUP = "odinw_bench.report_sections"
 
 
 def results_section(suite: Suite) -> Section | None:
-    """AP of every configuration."""
+    """AP of every configuration; of one task alone its own section says it."""
+    if is_single(suite):
+        return None
     return section(suite, "headline", "Results", [headline(suite)])
 
 
 def few_shot_section(suite: Suite) -> Section | None:
-    """AP by shots, a curve per mode."""
+    """AP by shots with its uncertainty: a panel per model, a curve per mode."""
     return section(suite, "few-shot", "Few-shot curves", figures=[shot_curves(suite)])
 
 
 def modes_section(suite: Suite) -> Section | None:
-    """The modes compared."""
-    return section(suite, "modes", "Ways of tuning", figures=[mode_curves(suite)])
+    """The models compared, mode by mode."""
+    return section(suite, "modes", "Models compared, mode by mode", figures=[model_curves(suite)], folded=True)
 
 
 def ladder_section(suite: Suite) -> Section | None:
     """What each model adds to the one before it."""
-    return section(suite, "ladder", "Model by model", [ladder(suite)])
+    return section(suite, "ladder", "Model by model", [ladder(suite)], folded=True)
 
 
 def metrics_section(suite: Suite) -> Section | None:
@@ -58,13 +62,15 @@ def metrics_section(suite: Suite) -> Section | None:
             means = [number_cell(statistics.fmean(values) if values else None, 2) for values in found]
             rows.append([*config_cells(config), *means])
     table = Table(suite.key("metrics"), "Other metrics", columns, rows) if rows else None
-    return section(suite, "metrics", "Other metrics", [table])
+    return section(suite, "metrics", "Other metrics", [table], folded=True)
 
 
 def datasets_section(suite: Suite) -> Section | None:
-    """AP of every configuration on every task."""
+    """AP of every configuration on every task; of one task alone the other tables say it."""
+    if is_single(suite):
+        return None
     anchors = {task: dataset_key(suite, task) for task in suite.measured}
-    return section(suite, "datasets", "By task", [heat_map(suite, anchors)], heat_figures(suite))
+    return section(suite, "datasets", "By task", [heat_map(suite, anchors)], heat_figures(suite), folded=True)
 
 
 def cost_section(suite: Suite) -> Section | None:
@@ -73,26 +79,35 @@ def cost_section(suite: Suite) -> Section | None:
 
 
 SECTIONS: Sequence[SuiteSection] = (
-    results_section,
+    conclusion_section,
     few_shot_section,
+    cost_section,
+    adapting_section,
+    results_section,
     modes_section,
     ladder_section,
     seen_section,
     prompt_section,
-    adapting_section,
     metrics_section,
     datasets_section,
-    cost_section,
 )
-"""The program's sections. To add one, write the function and list it here."""
+"""The program's sections: the answer, the figures behind it, then details, which the page folds away.
+
+To add one, write the function and list it here."""
 
 
 def section(
-    suite: Suite, part: str, title: str, tables: Sequence[Table | None] = (), figures: Sequence[Figure | None] = ()
+    suite: Suite,
+    part: str,
+    title: str,
+    tables: Sequence[Table | None] = (),
+    figures: Sequence[Figure | None] = (),
+    *,
+    folded: bool = False,
 ) -> Section | None:
     """A section of those tables and figures that there are; None where there are none."""
     made, drawn = [table for table in tables if table], [figure for figure in figures if figure]
-    return Section(suite.key(part), title, tables=made, figures=drawn) if made or drawn else None
+    return Section(suite.key(part), title, tables=made, figures=drawn, folded=folded) if made or drawn else None
 
 
 def added_sections(given: Sequence[str]) -> list[SuiteSection]:

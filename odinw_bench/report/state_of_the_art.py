@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from odinw_bench.metrics.published import (
     PublishedModel,
     caveats,
@@ -13,6 +15,7 @@ from odinw_bench.metrics.published import (
 from odinw_bench.report.document import NOTHING, Cell, Column, Report, Section, Table, text_cell
 
 PAGE = "published.html"
+_AS_NOTES = ("to know", "source")
 _SHOTS = ("0", "1", "3", "5", "10", "full")
 
 
@@ -20,7 +23,8 @@ def published_page() -> Report:
     """Published numbers alone: nothing on it was measured by this program."""
     text = [
         "Published numbers, none of them measured here. AP is COCO's mean over IoU 0.50 to 0.95, in percent, a plain "
-        "mean over the tasks. Protocols differ in prompts, splits, subsets and training: read the column 'to know'.",
+        "mean over the tasks. Protocols differ in prompts, splits, subsets and training: read the notes whose numbers "
+        "stand in the column 'to know'.",
         "Splits: GLIP's own README evaluates 'val' zero-shot ('minival' for two tasks) and 'test' after tuning; "
         "mmdetection reports 'val', SAM 3 'test' (PascalVOC: 'valid'); most of the others do not say.",
     ]
@@ -52,7 +56,24 @@ def _means() -> Table:
         ]
         for one in state_of_the_art()
     ]
-    return Table("published-means", "AP over 13 tasks by shots, and over 35 tasks zero-shot", columns, rows)
+    return Table(
+        "published-means", "AP over 13 tasks by shots, and over 35 tasks zero-shot", columns, *_footnotes(columns, rows)
+    )
+
+
+def _footnotes(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> tuple[list[list[Cell]], list[str]]:
+    """The long texts of a table as numbers, each with its note below the table; files keep the texts in their cells."""
+    numbers: dict[str, int] = {}
+    made = []
+    for row in rows:
+        cells = list(row)
+        for place, column in enumerate(columns):
+            text = cells[place].text
+            if column.name in _AS_NOTES and text:
+                number = numbers.setdefault(text, len(numbers) + 1)
+                cells[place] = Cell(str(number), number, hint=text, written=text)
+        made.append(cells)
+    return made, [f"{number}: {text}" for text, number in numbers.items()]
 
 
 def to_know(one: PublishedModel) -> str:
@@ -82,7 +103,7 @@ def _by_task() -> Table:
         ]
         for row in per_dataset_2026()
     ]
-    return Table("published-tasks", "AP by task", columns, rows)
+    return Table("published-tasks", "AP by task", columns, *_footnotes(columns, rows))
 
 
 def _released() -> Table:
@@ -112,7 +133,8 @@ def _released() -> Table:
             ]
         )
     notes = [f"Sources: {readme['source']}; {code['source']}.", f"README: {readme['note']}."]
-    return Table("published-released", "Zero-shot AP of the released GLIP weights", columns, rows, notes)
+    cells, below = _footnotes(columns, rows)
+    return Table("published-released", "Zero-shot AP of the released GLIP weights", columns, cells, [*below, *notes])
 
 
 def printed_cell(text: str) -> Cell:

@@ -54,19 +54,20 @@ def headline(suite: Suite) -> Table:
     uneven = len({frozenset(row) for row in suite.scores.values()}) > 1
     columns = [
         *CONFIG_COLUMNS,
-        Column("AP", numeric=True, hint="mean over seeds for each task, then over tasks; percent"),
+        Column("AP", numeric=True, hint="mean over seeds for each task, then over tasks; percent", best=True),
         Column(
             "± seeds",
             numeric=True,
             hint="half the length of the 95 % interval of the mean over seeds (logit, so within 0 and 100)",
         ),
         Column("± tasks", numeric=True, hint="half the length of the 95 % interval of the mean over tasks (likewise)"),
-        Column("AP50", numeric=True),
+        Column("AP50", numeric=True, best=True),
         Column("tasks", numeric=True, hint="tasks the mean is over, of all in the suite"),
         Column("seeds", numeric=True, hint="seeds each task was run with"),
     ]
     if uneven:
-        columns.append(Column(f"AP on {len(shared)} shared", numeric=True, hint=f"mean over {listed(shared)}"))
+        name = f"AP on {len(shared)} shared"
+        columns.append(Column(name, numeric=True, hint=f"mean over {listed(shared)}", best=True))
     means = {config: average(row) for config, row in suite.scores.items()}
     official = any(mean.official_ids is not None for mean in means.values())
     if official:
@@ -210,7 +211,7 @@ def heat_map(suite: Suite, section_of: Mapping[str, str]) -> Table:
     """
     tasks = suite.measured
     top = max((score.ap for row in suite.scores.values() for score in row.values()), default=0.0) or 1.0
-    columns = [*CONFIG_COLUMNS, *(Column(task, numeric=True, hint=suite.titles[task]) for task in tasks)]
+    columns = [*CONFIG_COLUMNS, *(Column(task, numeric=True, hint=suite.titles[task], best=True) for task in tasks)]
     rows = [
         [*config_cells(config), *(_shaded(row.get(task), top, section_of.get(task, "")) for task in tasks)]
         for config, row in suite.scores.items()
@@ -230,17 +231,18 @@ def dataset_section(suite: Suite, task: str, shown: Gallery) -> Section:
     """One data set: AP, its spread over seeds, AP per class, and pictures."""
     rows_of = {config: row[task] for config, row in suite.scores.items() if task in row}
     names = list(dict.fromkeys(name for score in rows_of.values() for name in score.classes))
-    published = suite.name == PUBLISHED_SUITE
+    published, single = suite.name == PUBLISHED_SUITE, is_single(suite)
     official = any(score.official_ids is not None for score in rows_of.values())
     columns = [
         *CONFIG_COLUMNS,
-        Column("AP", numeric=True),
+        Column("AP", numeric=True, best=True),
         Column("low", numeric=True, hint="lower end of the 95 % interval over seeds (logit, so within 0 and 100)"),
         Column("high", numeric=True, hint="upper end"),
         Column("seeds", numeric=True),
+        *([Column("AP50", numeric=True, best=True)] if single else ()),
         *([OFFICIAL_IDS] if official else ()),
         *(PUBLISHED_COLUMNS if published else ()),
-        *(Column(name, numeric=True, hint="AP of this class") for name in names),
+        *(Column(name, numeric=True, hint="AP of this class", best=True) for name in names),
     ]
     rows = []
     quoted: list[PublishedMean] = []
@@ -254,6 +256,8 @@ def dataset_section(suite: Suite, task: str, shown: Gallery) -> Section:
             number_cell(ends.high if ends else None),
             Cell(str(len(score.seeds)), len(score.seeds), hint=listed([str(seed) for seed in score.seeds])),
         ]
+        if single:
+            cells.append(number_cell(score.ap50))
         if official:
             cells.append(number_cell(score.official_ids))
         if published:
@@ -281,7 +285,13 @@ def dataset_section(suite: Suite, task: str, shown: Gallery) -> Section:
         text=text,
         tables=[table],
         gallery=shown,
+        folded=not single,
     )
+
+
+def is_single(suite: Suite) -> bool:
+    """Whether the suite is one data set, such as one of the user's own."""
+    return len(suite.tasks) == 1
 
 
 def dataset_key(suite: Suite, task: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import pairwise
 
 import pytest
 
@@ -10,7 +11,7 @@ from odinw_bench.report import ReportSettings, build_report
 
 pytestmark = pytest.mark.integration
 
-WIDTHS = (390, 1440)
+WIDTHS = (390, 768, 1440)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def visit(browser, address):
     """Open the page; afterwards nothing may have been complained about, and nothing asked of any network."""
     complaints, contexts = [], []
 
-    def open_page(width=1440, scheme="light", anchor=""):
+    def open_page(width=1440, scheme="light", anchor="", unfolded=True):
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
@@ -54,6 +55,8 @@ def visit(browser, address):
             ),
         )
         page.goto(address + anchor)
+        if unfolded:
+            page.evaluate("document.querySelectorAll('main details').forEach((one) => { one.open = true; })")
         return page
 
     yield open_page
@@ -147,6 +150,11 @@ CUT_OFF = """() => {
       bad.push(`beyond the edge: ${element.tagName} ${element.className} ${element.textContent.slice(0, 40)}`);
     }
   }
+  if (innerWidth >= 1440) {
+    for (const one of document.querySelectorAll(".scroll")) {
+      if (one.scrollWidth > one.clientWidth + 1) bad.push(`wider than the page: ${one.getAttribute("aria-label")}`);
+    }
+  }
   for (const cell of document.querySelectorAll("td, th")) {
     if (cell.scrollWidth > cell.clientWidth + 1) bad.push(`cell: ${cell.textContent.slice(0, 60)}`);
   }
@@ -203,7 +211,9 @@ def test_text_has_contrast(visit, scheme):
 
 
 def test_a_task_can_be_linked_to_and_reached_by_keyboard(visit):
-    page = visit(anchor="#mini-task-packages")
+    page = visit(anchor="#mini-task-packages", unfolded=False)
+    assert page.locator("#mini-task-packages > details").get_attribute("open") is not None
+    assert page.locator("#mini-task-aquarium > details").get_attribute("open") is None
     box = page.locator("#mini-task-packages").bounding_box()
     assert -5 <= box["y"] < 900
     page = visit()
@@ -241,3 +251,81 @@ def test_print_shows_whole_tables_and_no_controls(visit):
     assert page.eval_on_selector_all("nav, #theme, .filter", shown) == 0
     scrolling = "all => all.filter(one => getComputedStyle(one).overflowY !== 'visible').length"
     assert page.eval_on_selector_all(".scroll", scrolling) == 0
+
+
+OVERLAPS = """(selector) => {
+  const bad = [];
+  for (const svg of document.querySelectorAll(selector)) {
+    const texts = [...svg.querySelectorAll("text, g[id*=-text_]")];
+    const boxes = texts.map((one) => one.getBoundingClientRect()).filter((one) => one.width && one.height);
+    const frame = svg.getBoundingClientRect();
+    boxes.forEach((a, i) => {
+      const inside = a.left >= frame.left - 1 && a.right <= frame.right + 1;
+      if (!inside || a.top < frame.top - 1 || a.bottom > frame.bottom + 1) {
+        bad.push(`beyond the picture: ${texts[i].textContent.trim()}`);
+      }
+      for (const b of boxes.slice(i + 1)) {
+        const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+        const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+        if (across > 1 && down > 1) bad.push(`overlap in ${svg.ariaLabel}`);
+      }
+    });
+  }
+  return bad;
+}"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_labels_in_pictures_and_figures_do_not_overlap(visit, width):
+    page = visit(width)
+    assert page.locator(".sides text").count() > 4
+    assert page.evaluate(OVERLAPS, ".sides svg") == []
+    assert page.evaluate(OVERLAPS, ".panel svg") == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_first_screen_answers_with_numbers(visit, width):
+    page = visit(width, unfolded=False)
+    page.set_viewport_size({"width": width, "height": 844})
+    cells = page.locator('[data-table="mini-conclusion"] tbody tr').first.locator("th, td")
+    for place in range(4):  # images, way, AP, interval
+        box = cells.nth(place).bounding_box()
+        assert box["y"] + box["height"] < 844
+        assert box["x"] + box["width"] <= width
+    assert float(cells.nth(2).inner_text().split()[-1])
+
+
+def test_the_first_column_and_the_headings_stay_in_place(visit):
+    page = visit(390)
+    holder = page.locator('.scroll[aria-label^="AP in percent"]')
+    holder.scroll_into_view_if_needed()
+    holder.evaluate("one => { one.scrollLeft = 300; one.scrollTop = 60; }")
+    frame, name = holder.bounding_box(), holder.locator("tbody th").nth(4).bounding_box()
+    assert abs(name["x"] - frame["x"]) <= 2
+    head = holder.locator("thead th").first.bounding_box()
+    assert abs(head["x"] - frame["x"]) <= 2
+    assert abs(head["y"] - frame["y"]) <= 2
+
+
+def test_details_are_folded_and_open_by_key(visit):
+    page = visit(unfolded=False)
+    assert page.locator("main details[open]").count() == 0
+    assert page.locator("main details").count() > 5
+    summary = page.locator("#mini-ladder summary")
+    summary.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#mini-ladder table").is_visible()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_roles_are_those_of_a_table_in_order(visit, width):
+    page = visit(width)
+    table = page.get_by_role("table", name="What to use")
+    assert table.get_by_role("rowheader").count() == table.locator("tbody tr").count()
+    levels = page.eval_on_selector_all("h1, h2, h3, h4, h5", "all => all.map(one => Number(one.tagName[1]))")
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    order = page.evaluate("[...document.querySelectorAll('header, nav, main')].map(one => one.tagName)")
+    assert order == ["HEADER", "NAV", "MAIN"]
+    titles = page.locator("main h3").all_inner_texts()
+    assert titles[0].startswith("Conclusion")

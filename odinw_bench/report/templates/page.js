@@ -24,6 +24,24 @@
   // On a phone the contents would push the results off the screen.
   if (matchMedia("(max-width: 1099px)").matches) document.querySelector("nav details").open = false;
 
+  // A link opens what it leads to; paper has no folds.
+  const folds = [...document.querySelectorAll("main details")];
+  const unfold = () => {
+    const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!target) return;
+    let closed = false;
+    const open = (one) => { closed ||= !one.open; one.open = true; };
+    for (let one = target.parentElement; one; one = one.parentElement) if (one.matches("details")) open(one);
+    const own = target.querySelector(":scope > details.fold");
+    if (own) open(own);
+    if (closed) target.scrollIntoView();
+  };
+  addEventListener("hashchange", unfold);
+  unfold();
+  let before = [];
+  addEventListener("beforeprint", () => { before = folds.map((one) => one.open); folds.forEach((one) => { one.open = true; }); });
+  addEventListener("afterprint", () => folds.forEach((one, place) => { one.open = before[place] ?? one.open; }));
+
   const words = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
   const value = (cell) => {
     if (cell.hasAttribute("data-none")) return null;

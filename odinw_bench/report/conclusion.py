@@ -1,0 +1,234 @@
+"""What a suite's runs answer: with so many labelled images, which way, what to expect, at what cost, how sure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from odinw_bench.metrics.stats import PERCENT, Summary, summarize
+from odinw_bench.report.analysis import MINI, mean_cost
+from odinw_bench.report.averages import AS_PUBLISHED, Config, Score, Suite, average, common_tasks, shots_rank
+from odinw_bench.report.averages import difference as difference_over_tasks
+from odinw_bench.report.document import Cell, Column, Section, Table, counted, format_number, listed, text_cell
+
+_NAMED = 3  # of those that nothing is decided against
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A configuration beside the best one.
+
+    Attributes:
+        config: which.
+        behind: AP of the best minus its AP, paired over tasks, or over seeds where there is one task.
+        decided: the interval of the difference does not hold zero; False also where there is no interval.
+    """
+
+    config: Config
+    behind: Summary
+    decided: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best configuration with so many labelled images per class.
+
+    Attributes:
+        shots: how many, as in the records.
+        best: the configuration with the highest mean AP.
+        expected: its AP over the tasks, or over the seeds where there is one task.
+        over: what ``expected`` is over, in words.
+        tasks: the data sets that all were compared on.
+        rivals: the others, the closest first.
+        row: scores of the best one on ``tasks``.
+    """
+
+    shots: str
+    best: Config
+    expected: Summary
+    over: str
+    tasks: Sequence[str]
+    rivals: Sequence[Rival]
+    row: Mapping[str, Score]
+
+    @property
+    def undecided(self) -> list[Rival]:
+        """Those that the best one is not surely better than."""
+        return [rival for rival in self.rivals if not rival.decided]
+
+
+def choices(suite: Suite) -> list[Choice]:
+    """The best configuration for each number of labelled images, fewest first."""
+    measured = [config for config in suite.scores if config.mode != AS_PUBLISHED]
+    return [
+        _choice(suite, shots, [config for config in measured if config.shots == shots])
+        for shots in sorted({config.shots for config in measured}, key=shots_rank)
+    ]
+
+
+def _choice(suite: Suite, shots: str, configs: Sequence[Config]) -> Choice:
+    tasks, kept = common_tasks(suite.scores, configs)
+    ap = {config: average(suite.scores[config], tasks).ap for config in kept}
+    best = max(kept, key=lambda config: ap[config])
+    row = {task: suite.scores[best][task] for task in tasks}
+    rivals = [_rival(suite, best, config, tasks) for config in kept if config != best]
+    rivals.sort(key=lambda rival: rival.behind.mean)
+    if len(tasks) > 1:
+        expected, over = summarize([score.ap for score in row.values()], limits=PERCENT), counted(len(tasks), "task")
+    else:
+        seeds = list(row[tasks[0]].seeds.values())
+        expected, over = summarize(seeds, limits=PERCENT), counted(len(seeds), "seed")
+    return Choice(shots, best, expected, over, tasks, rivals, row)
+
+
+def _rival(suite: Suite, best: Config, config: Config, tasks: Sequence[str]) -> Rival:
+    first, second = suite.scores[best], suite.scores[config]
+    if len(tasks) > 1:
+        behind = difference_over_tasks(first, second, tasks)
+        assert behind is not None  # the tasks are shared
+    else:
+        a, b = first[tasks[0]], second[tasks[0]]
+        shared = sorted(set(a.seeds) & set(b.seeds))
+        behind = summarize([a.seeds[seed] - b.seeds[seed] for seed in shared] or [a.ap - b.ap])
+    return Rival(config, behind, behind.low is not None and behind.low > 0)
+
+
+def conclusion_section(suite: Suite) -> Section | None:
+    """What to use with how many labelled images, before all details."""
+    made = choices(suite)
+    if not made:
+        return None
+    columns = [
+        Column("images per class", numeric=True, hint="labelled images of each class; 0: nothing is tuned"),
+        Column("use"),
+        Column("expect AP", numeric=True, hint="mean over seeds, then over tasks; percent"),
+        Column("95 % interval", numeric=True, hint="of that mean"),
+        Column("costs", hint="seconds of tuning a run, trainable parameters, peak memory; means over tasks"),
+        Column("not decided against", hint="the paired difference's 95 % interval holds zero, or there is none"),
+    ]
+    title = f"{suite.titles[suite.measured[0]]}: what to use" if len(suite.tasks) == 1 else "What to use"
+    table = Table(suite.key("conclusion"), title, columns, [_row(one) for one in made], _notes(suite, made), cards=True)
+    return Section(suite.key("conclusion"), "Conclusion", text=[_summary(made)], tables=[table])
+
+
+def _summary(made: Sequence[Choice]) -> str:
+    shown = list({id(one): one for one in (made[0], made[-1])}.values())
+    parts = [f"{_with(one.shots)}, {_way(one.best)}: AP {_expected(one)}" for one in shown]
+    text = "; ".join(parts)
+    text = f"{text[0].upper()}{text[1:]}."
+    compared = [one for one in made if one.rivals]
+    open_ones = [one.shots for one in compared if one.undecided]
+    if not compared:
+        return f"{text} Nothing else was measured to compare with."
+    if not open_ones:
+        return f"{text} Each is better than all that it was compared with, beyond the noise."
+    others = len(compared) - len(open_ones)
+    sure = f"; with {'the other' if others == 1 else 'the others'} it is clearly the best" if others else ""
+    return f"{text} The best way is not decided with {listed(open_ones)} images per class{sure}."
+
+
+def _with(shots: str) -> str:
+    return {"0": "without labels", "all": "with all labels"}.get(
+        shots, f"with {shots} {'image' if shots == '1' else 'images'} per class"
+    )
+
+
+def _way(config: Config) -> str:
+    return f"{config.model_name} {config.mode}"
+
+
+def _expected(one: Choice) -> str:
+    interval = _interval(one.expected)
+    return format_number(one.expected.mean) + (f" ({interval} over {one.over})" if interval else "")
+
+
+def _interval(summary: Summary, *, sign: bool = False) -> str:
+    if summary.low is None or summary.high is None:
+        return ""
+    return f"{format_number(summary.low, sign=sign)} to {format_number(summary.high, sign=sign)}"
+
+
+def _row(one: Choice) -> list[Cell]:
+    mean, interval = one.expected.mean, _interval(one.expected)
+    return [
+        Cell(one.shots, shots_rank(one.shots), written=one.shots),
+        text_cell(_way(one.best)),
+        Cell(format_number(mean), round(mean, 4), hint=f"over {one.over}"),
+        Cell(interval or "–", one.expected.low, hint=f"over {one.over}", written=interval or None),
+        text_cell(_costs(one.row)),
+        text_cell(_undecided(one)),
+    ]
+
+
+def _costs(row: Mapping[str, Score]) -> str:
+    seconds, tuned = mean_cost(row, "tune_seconds"), mean_cost(row, "tuned_parameters")
+    peak = mean_cost(row, "peak_memory_bytes")
+    parts = []
+    if tuned == 0:
+        parts.append("no tuning")
+    elif seconds is not None:
+        parts.append(f"{format_number(seconds, 0 if seconds >= 10 else 1)} s of tuning")
+    if tuned:
+        parts.append(f"{format_number(tuned, 0)} parameters")
+    if peak is not None:
+        parts.append(f"{format_number(peak / 1e9, 2)} GB")
+    return ", ".join(parts) or "not recorded"
+
+
+def _undecided(one: Choice) -> str:
+    if not one.rivals:
+        return "nothing else was measured on these tasks"
+    found = one.undecided
+    if not found:
+        others = "the only other is" if len(one.rivals) == 1 else f"all {len(one.rivals)} others are"
+        return f"decided: {others} worse"
+    named = [_against(rival) for rival in found[:_NAMED]]
+    more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return "; ".join(named) + more
+
+
+def _against(rival: Rival) -> str:
+    interval = _interval(rival.behind, sign=True)
+    return f"{_way(rival.config)} ({format_number(rival.behind.mean, sign=True)}{', ' + interval if interval else ''})"
+
+
+def _notes(suite: Suite, made: Sequence[Choice]) -> list[str]:
+    counts = sorted({len(one.tasks) for one in made})
+    paired = "tasks" if counts[-1] > 1 else "seeds"
+    notes = [
+        f"Not decided: the difference of AP, paired over {paired}, has a 95 % interval that holds zero, or was "
+        "measured once; in brackets: AP of the way to use minus that of the other. Which way is best was chosen by "
+        "these same numbers, so expect a little less."
+    ]
+    if paired == "seeds":
+        notes[0] += " Intervals over seeds leave out how few the test images are."
+    if len({tuple(one.tasks) for one in made}) > 1:
+        notes.append("The lines are over different tasks: " + "; ".join(_over(one) for one in made) + ".")
+    text = f"From {counted(len(suite.runs), 'finished run')}, {len(suite.failed)} failed."
+    if len(suite.tasks) > 1:
+        text += f" {len(suite.measured)} of {len(suite.tasks)} tasks: {listed(suite.measured)}."
+    if suite.name == MINI:
+        text += " The suite mini is drawn: its numbers are not comparable with those of the real ODinW data."
+    return [*notes, text]
+
+
+def _over(one: Choice) -> str:
+    return f"{one.shots}: {listed(one.tasks)}"
+
+
+def spread(row: Mapping[str, Score], tasks: Sequence[str], kind: str) -> Summary | None:
+    """The interval of a point of a curve.
+
+    Args:
+        row: scores of a configuration.
+        tasks: the data sets of the mean.
+        kind: ``seeds`` or ``tasks``: what the interval is over.
+
+    Returns:
+        None where there is one seed or task only.
+    """
+    if kind == "seeds":
+        return average(row, tasks).over_seeds
+    values = [row[task].ap for task in tasks]
+    return summarize(values, limits=PERCENT) if len(values) > 1 and statistics.pstdev(values) > 0 else None

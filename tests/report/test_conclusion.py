@@ -1,0 +1,158 @@
+"""What the report concludes, and how its parts fit: labels, widths, fronts, LaTeX."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from odinw_bench.report import Column, ReportSettings, Table, build_report, number_cell, text_cell
+from odinw_bench.report.averages import Config, split_suites
+from odinw_bench.report.conclusion import choices, conclusion_section
+from odinw_bench.report.document import Box
+from odinw_bench.report.labels import overlap, place_labels, text_width
+from odinw_bench.report.load import load_runs
+from odinw_bench.report.markup import to_latex
+from odinw_bench.report.tradeoffs import Dot, front
+from odinw_bench.report.widths import PAGE, _width, fitted
+from tests.report import made
+
+TASKS = ("aquarium", "packages", "pothole")
+
+
+def write(results, dataset, mode, ap, *, seed=3, shots=5, suite="mini", **changes):
+    spec = made.spec(dataset=dataset, mode=mode, seed=seed, shots=shots, suite=suite)
+    made.write(results, made.record(spec, made.metrics(ap, thing=ap)) | changes)
+
+
+def suite_of(results):
+    return split_suites(load_runs(results))[0]
+
+
+def test_the_best_way_and_what_is_not_decided(tmp_path):
+    for task, full, prompt, linear in zip(TASKS, (60, 70, 80), (61, 66, 82), (30, 41, 50), strict=True):
+        for mode, ap in (("full", full), ("prompt", prompt), ("linear", linear)):
+            write(tmp_path, task, mode, ap)
+    (made_choice,) = choices(suite_of(tmp_path))
+    assert made_choice.best.mode == "full"
+    assert made_choice.expected.mean == pytest.approx(70)
+    assert made_choice.over == "3 tasks"
+    assert [(rival.config.mode, rival.decided) for rival in made_choice.rivals] == [("prompt", False), ("linear", True)]
+    assert made_choice.rivals[0].behind.mean == pytest.approx((-1 + 4 - 2) / 3)
+    section = conclusion_section(suite_of(tmp_path))
+    assert "not decided with 5 images per class" in section.text[0]
+    row = section.tables[0].rows[0]
+    assert row[5].text.startswith("glip-nano prompt (+0.3, ")
+    assert "linear" not in row[5].text
+
+
+def test_decided_is_said_only_where_it_is(tmp_path):
+    for task in TASKS:
+        for mode, ap in (("full", 70), ("prompt", 50)):
+            write(tmp_path, task, mode, ap + len(task) / 10)
+    section = conclusion_section(suite_of(tmp_path))
+    assert section.tables[0].rows[0][5].text == "decided: the only other is worse"
+    assert "beyond the noise" in section.text[0]
+
+
+def test_one_task_is_decided_over_its_seeds(tmp_path):
+    for seed, full, prompt in ((3, 60, 50), (30, 61, 52), (300, 60.5, 51)):
+        write(tmp_path, "own", "full", full, seed=seed, suite="custom")
+        write(tmp_path, "own", "prompt", prompt, seed=seed, suite="custom")
+    write(tmp_path, "own", "linear", 59, seed=3, suite="custom")
+    (one,) = choices(suite_of(tmp_path))
+    assert one.over == "3 seeds"
+    assert {rival.config.mode: rival.decided for rival in one.rivals} == {"prompt": True, "linear": False}
+
+
+def test_a_report_of_one_own_data_set_has_its_own_shape(tmp_path):
+    results, out = tmp_path / "results", tmp_path / "out"
+    for mode, ap in (("full", 60), ("prompt", 50)):
+        write(results, "own", mode, ap, suite="custom")
+    build_report(ReportSettings(results, out, pictures=0))
+    names = {path.stem for path in (out / "tables").glob("custom-*.csv")}
+    assert names == {"custom-conclusion", "custom-classes-own", "custom-cost"}
+    drawn = {path.stem for path in (out / "figures").glob("*.svg")}
+    assert drawn == {"custom-cost"}  # points alone are no curves
+    with (out / "tables" / "custom-cost.csv").open(newline="") as stream:
+        assert "AP" not in csv.DictReader(stream).fieldnames
+
+
+def test_the_gallery_calls_no_run_the_best_that_is_not(tmp_path):
+    results, out = tmp_path / "results", tmp_path / "out"
+    made.write_drawn(results, 0.4)
+    write(results, "packages", "full", 99.0)
+    build_report(ReportSettings(results, out, pictures=1))
+    text = (out / "report.md").read_text(encoding="utf-8")
+    assert "but 1 of this task's 2 runs are better (glip-nano full 5-shot, seed 3, has AP 99.0)" in text
+    assert "the best of this task's" not in text
+
+
+def test_a_failure_says_where_it_was_raised_and_where_the_whole_is(tmp_path):
+    results, out = tmp_path / "results", tmp_path / "out"
+    made.write_drawn(results, 0.4)
+    made.write(results, made.record(made.spec(mode="full"), error="ValueError: too few"))
+    folder = next(path.parent for path in results.rglob("run.json") if "failed" in path.read_text())
+    trace = 'Traceback (most recent call last):\n  File "/a/work.py", line 3, in tune\n    go()\nValueError: too few\n'
+    (folder / "traceback.txt").write_text(trace)
+    build_report(ReportSettings(results, out, pictures=0))
+    with (out / "tables" / "mini-failed.csv").open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert row["error"] == "ValueError: too few"
+    assert row["raised at"] == "work.py, line 3, in tune"
+    assert (results / row["all of it"]).read_text() == trace
+
+
+def test_labels_lie_on_no_other_label():
+    boxes = [Box((4 * step, 3 * step, 30, 20), f"some class {step}", step, True) for step in range(12)]
+    size = 8.0
+    labels = place_labels(boxes, (160, 120), size)
+    assert 3 <= len(labels) <= len(boxes)
+    frames = [
+        (label.x, label.y - size, label.x + text_width(label.text, size), label.y + 0.25 * size) for label in labels
+    ]
+    assert not any(overlap(a, b) for place, a in enumerate(frames) for b in frames[place + 1 :])
+    assert all(a[0] >= 0 and a[1] >= -0.01 and a[2] <= 160.01 and a[3] <= 120.01 for a in frames)
+    (long,) = place_labels([Box((0, 0, 9, 9), "x" * 99, 0, True)], (160, 120), size)
+    assert long.text.endswith("…")
+
+
+def test_tables_turn_and_are_cut_to_the_page():
+    def table(count):
+        columns = [Column("model"), Column("mode"), *(Column(f"some-class-{n}", numeric=True) for n in range(count))]
+        return Table(
+            "key", "caption", columns, [[text_cell("a model"), text_cell("full"), *[number_cell(50.0)] * count]]
+        )
+
+    assert [one.turned for one in fitted(table(3))] == [False]
+    assert [one.turned for one in fitted(table(12))] == [True]
+    parts = fitted(table(60))
+    assert len(parts) > 1
+    assert all(_width(part.table, turned=True) <= PAGE for part in parts)
+    names = [column.name for part in parts for column in part.table.columns[2:]]
+    assert names == [f"some-class-{n}" for n in range(60)]
+    assert [part.table.columns[0].name for part in parts] == ["model"] * len(parts)
+
+
+def test_the_front_is_what_nothing_cheaper_reaches():
+    dots = [
+        Dot(Config("m", "", str(n), "1"), x, y) for n, (x, y) in enumerate([(1, 5), (2, 4), (3, 9), (3, 8), (9, 9)])
+    ]
+    assert [(dot.x, dot.y) for dot in front(dots)] == [(1, 5), (3, 9)]
+
+
+def test_latex_is_a_booktabs_table_with_the_best_in_bold():
+    columns = [Column("model"), Column("AP", numeric=True, best=True), Column("seeds", numeric=True)]
+    rows = [
+        [text_cell("a"), number_cell(50.0), number_cell(3, 0)],
+        [text_cell("b"), number_cell(70.0), number_cell(1, 0)],
+        [text_cell("c"), number_cell(90.0, kind="partial"), number_cell(1, 0)],
+    ]
+    text = to_latex(Table("mini-x", "AP of 50 %", columns, rows))
+    assert "\\begin{table}" in text
+    assert "\\caption{AP of 50 \\%.}" in text
+    assert "\\label{tab:mini-x}" in text
+    assert "b & \\textbf{70.0} & 1" in text
+    assert text.count("textbf") == 1  # the mean over fewer tasks is not compared
+    assert "\\textit{90.0}" in text
+    assert text.count("rule") == 3
