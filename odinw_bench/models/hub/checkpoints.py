@@ -21,6 +21,7 @@ FAMILIES: Mapping[str, str] = {
     "rf_detr": "odinw_bench.models.hub.rfdetr:RfDetr",
     "owlvit": "odinw_bench.models.hub.owl:OwlVit",
     "owlv2": "odinw_bench.models.hub.owl:Owlv2",
+    "sam3": "odinw_bench.models.hub.sam3:Sam3",
 }
 """``model_type`` of a config.json -> the class of :class:`odinw_bench.models.hub.base.HubModel` that runs it."""
 
@@ -104,6 +105,7 @@ CHECKPOINTS: Mapping[str, Checkpoint] = {
     ),
     **_listed("rf_detr", "Apache-2.0", {"rf-detr-b": ("RF-DETR base, COCO", "Roboflow/rf-detr-base")}),
     **_listed("owlvit", "Apache-2.0", {"owlvit-b16": ("OWL-ViT, ViT-B/16; asked only", "google/owlvit-base-patch16")}),
+    **_listed("sam3", "SAM License (Meta's own)", {"sam3": ("SAM 3; asked only", "facebook/sam3")}),
     **_listed(
         "owlv2",
         "Apache-2.0",
