@@ -24,7 +24,9 @@ PARTS = {
 def trained(mode: str) -> Counter[str]:
     """Trainable parameters of each part of ``glip-nano``, those that the mode adds included."""
     detector = glip_core.load("glip-nano", device="cpu")
-    get_mode(mode).prepare(detector, glip_core.Prompt.from_classes(["fish", "stingray"]))
+    prompt, tuning = glip_core.Prompt.from_classes(["fish", "stingray"]), get_mode(mode)
+    tuning.prepare(detector, prompt)
+    tuning.add_modules(detector, prompt)
     counts: Counter[str] = Counter()
     for name, parameter in detector.named_parameters():
         if parameter.requires_grad:

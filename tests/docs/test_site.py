@@ -40,6 +40,7 @@ def test_pictures_of_the_pages_are_made_by_the_stated_command(tmp_path):
 
     assert set(trained("prompt")) == {"prompt offset"}
     assert set(trained("linear")) == {"heads"}
+    assert {"fusion", "heads"} <= set(trained("lora")) <= {"fusion", "tower", "heads"}
     assert set(trained("full")) >= set(PARTS) - {"prompt offset"}
 
 
