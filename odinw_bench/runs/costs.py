@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from odinw_bench.engine.length import repeats_within_epoch
+from odinw_bench.engine.recipes import RECORDED
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.estimate import passes_in_testing
 from odinw_bench.runs.record import find_records
@@ -97,7 +98,7 @@ class CostModel:
         if not (seconds and steps and images and batch and epochs):
             return
         shown = steps * batch
-        an_epoch = images * settings.get("repeats_per_epoch", 1)
+        an_epoch = images * settings.get(RECORDED["repeats_per_epoch"], 1)
         evaluations = shown / an_epoch / (settings.get("eval_every") or 1)
         sums = self.tuning[record.spec.model, record.spec.mode]
         sums.passes += shown

@@ -71,7 +71,7 @@ def test_the_queue_begins_with_the_longest(tmp_path):
 
 def test_costs_are_those_of_the_records(tmp_path):
     """A record's own cell is estimated at what it took; another data set by its images."""
-    quick = {"epochs": 2, "repeats_per_epoch": 1}
+    quick = {"epochs": 2, "repeats_per_epoch": 2}
     spec = RunSpec(dataset="packages", mode="prompt", shots=1, overrides=quick)
     record = run(spec, tmp_path)
     model = CostModel.of(tmp_path)
