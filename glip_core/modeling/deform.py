@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from glip_core.modeling import cpu
-from glip_core.modeling.sampling import KERNEL, Sampling, full_precision
+from glip_core.modeling.sampling import KERNEL, Sampling, full_precision, use_triton
 
 
 class Levels:
@@ -83,6 +83,11 @@ def deform_conv(
         return []
     full = full_precision(weight)
     samplings = [(offsets.to(full), mask.to(full)) for offsets, mask in samplings]
+    if levels.table is None and use_triton(levels.maps[0]):
+        from glip_core.modeling.triton_deform import deform_map  # Triton is not on every system
+
+        pairs = zip(levels.maps, samplings, strict=True)
+        return [deform_map(x, offsets, mask, weight, bias, stride) for x, (offsets, mask) in pairs]
     if levels.table is None:
         from torchvision.ops import deform_conv2d  # its package takes a second to import, and a CPU has no use for it
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 from torch import Tensor
 
@@ -11,6 +13,15 @@ TAPS = KERNEL * KERNEL
 Sampling = tuple[Tensor, Tensor]
 """Offsets ``[B, 18, h, w]``, (dy, dx) per tap of a 3x3 kernel in row-major order, in pixels of the map that is read;
 and a mask ``[B, 9, h, w]``, one weight per tap."""
+
+
+TRITON = "GLIP_CORE_TRITON"
+"""Environment variable: ``1`` samples by the kernel of :mod:`glip_core.modeling.triton_deform` on a GPU."""
+
+
+def use_triton(x: Tensor) -> bool:
+    """Whether maps like ``x`` are sampled by the Triton kernel: only where :data:`TRITON` asks for it."""
+    return x.is_cuda and os.environ.get(TRITON) == "1"
 
 
 def output_size(height: int, width: int, stride: int) -> tuple[int, int]:
