@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from odinw_bench.report.averages import AS_PUBLISHED, Config, Suite, average, common_tasks, shots_rank
 from odinw_bench.report.conclusion import spread
 from odinw_bench.report.document import Figure, format_number, listed
-from odinw_bench.report.drawing import COLOURS, DASHES, MARKERS, Draw, compose, legend_below
+from odinw_bench.report.drawing import COLOURS, DASHES, MARKERS, Draw, compose, legend_below, write_numbers
 from odinw_bench.runs.spec import UNTUNED
 from odinw_bench.utils.escape import for_figure
 from odinw_bench.utils.text import slug
@@ -154,11 +154,15 @@ def _draw_heat(axes: Axes, suite: Suite, configs: Sequence[Config], tasks: Seque
         for task in tasks
     ]
     axes.imshow(grid, cmap="cividis", vmin=0, vmax=top, aspect="auto")
-    for y, line in enumerate(grid):
-        for x, ap in enumerate(line):
-            if ap == ap:
-                colour = "white" if ap < 0.6 * top else "black"
-                axes.text(x, y, f"{ap:.0f}", ha="center", va="center", fontsize=7, color=colour)
+    write_numbers(
+        axes,
+        [
+            (x, y, f"{ap:.0f}", "white" if ap < 0.6 * top else "black")
+            for y, line in enumerate(grid)
+            for x, ap in enumerate(line)
+            if ap == ap
+        ],
+    )
     names = [f"{config.mode} {config.shots}" if config.shots != "0" else config.mode for config in configs]
     axes.set_xticks(
         range(len(configs)), list(map(for_figure, names)), rotation=60, ha="right", rotation_mode="anchor", fontsize=8

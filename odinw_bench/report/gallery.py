@@ -97,8 +97,9 @@ def _standing(suite: Suite, task: str, row: dict[str, Any]) -> str:
 
 def _best_run(suite: Suite, task: str, results: Path) -> tuple[Config, dict[str, Any]]:
     runs = suite.runs[suite.runs["dataset"] == task].sort_values(["AP", "folder"], ascending=[False, True])
-    for row in runs.to_dict("records"):
-        if (results / row["folder"] / PREDICTIONS).is_file():
+    for place, folder in enumerate(runs["folder"]):
+        if (results / folder / PREDICTIONS).is_file():
+            (row,) = runs.iloc[[place]].to_dict("records")
             config = Config(row["model"], row["variant"], row["mode"], row["shots"])
             assert config.mode != AS_PUBLISHED
             return config, {str(name): value for name, value in row.items()}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from glip_core.errors import InputError
@@ -37,8 +38,15 @@ def check_encodable(content: Any) -> None:
     Raises:
         InputError: it cannot.
     """
-    try:
+    with encodable():
         json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+
+
+@contextmanager
+def encodable() -> Iterator[None]:
+    """Turns what goes wrong where the block writes JSON into an ``InputError`` that says what cannot be written."""
+    try:
+        yield
     except UnicodeEncodeError as error:
         raise InputError("it holds half of a character (a lone surrogate)") from error
     except ValueError as error:

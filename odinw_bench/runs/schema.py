@@ -165,8 +165,13 @@ class RunRecord(Mapping[str, Any]):
             entry = fields.mapping(files, name, "files.")
             fields.count(entry, "size", f"files.{name}.")
             fields.text(entry, "sha256", f"files.{name}.")
-        fields.check_encodable(content)
-        if SEAL in content and content[SEAL] != seal_of(content):
+        if SEAL not in content:
+            fields.check_encodable(content)
+            seal = None
+        else:
+            with fields.encodable():  # writes all but the seal, so once is enough
+                seal = seal_of(content)
+        if seal is not None and content[SEAL] != seal:
             raise InputError(
                 "its content is not what the run wrote (its seal differs): it was edited or damaged; restore the file, "
                 "or do the run again"

@@ -46,6 +46,8 @@ def visible(text: str, *, keep: str = "") -> str:
     Returns:
         text that can be encoded, moves no cursor and keeps its direction to itself.
     """
+    if text.isprintable():  # none of them is; a report asks for each of its cells
+        return text
     return _UNSEEN.sub(lambda found: found[0] if found[0] in keep else _symbol(found[0]), text)
 
 
