@@ -98,7 +98,7 @@ def tune_plainly(name: str, mode_name: str) -> Case:
     return work
 
 
-def tuning_epoch(name: str, mode_name: str, *, cached: bool, images: int = 2) -> Case:
+def tuning_epoch(name: str, mode_name: str, *, cached: bool, images: int = 2, precision: str = "fp32") -> Case:
     """An epoch of tuning over full-size images, from the cache of frozen features or without one.
 
     The first call fills the cache, as the first epoch does.
@@ -117,7 +117,8 @@ def tuning_epoch(name: str, mode_name: str, *, cached: bool, images: int = 2) ->
         model.train()
         for number in range(images):
             features = frozen.of(number, lambda: PreparedImage(pixels, SIZE))
-            losses = model.losses([features], targets, words, model.normalisers(features, targets[0]))
+            with autocast(DEVICE, precision):
+                losses = model.losses([features], targets, words, model.normalisers(features, targets[0]))
             optimiser.zero_grad()
             torch.stack(list(losses.values())).sum().backward()
             optimiser.step()

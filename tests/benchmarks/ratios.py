@@ -16,6 +16,7 @@ import torch
 
 from glip_core.memory import keep_freed_memory
 from tests.benchmarks.cases import DEVICE, Case, deformable, detect, detect_plainly, tune_plainly, tuning_epoch
+from tests.benchmarks.others import detect_by_grounding_dino, evaluation
 
 Pair = Callable[[], tuple[Case, Case]]
 PLAIN = "plain formulas"
@@ -60,6 +61,29 @@ PAIRS: Mapping[str, tuple[str, int, Pair]] = {
         1,
         lambda: (tune_plainly("glip-t", "prompt"), tuning_epoch("glip-t", "prompt", cached=True)),
     ),
+    "prompt-bf16": (
+        "GLIP-T, prompt tuning, an epoch from the cache: fp32 / bf16",
+        2,
+        lambda: (
+            tuning_epoch("glip-t", "prompt", cached=True),
+            tuning_epoch("glip-t", "prompt", cached=True, precision="bf16"),
+        ),
+    ),
+    "grounding-dino": (
+        "fp32: grounding-dino-t of transformers / GLIP-T",
+        3,
+        lambda: (detect_by_grounding_dino(), detect("glip-t")),
+    ),
+    "grounding-dino-bf16": (
+        "bf16: grounding-dino-t of transformers / GLIP-T",
+        3,
+        lambda: (detect_by_grounding_dino("bf16"), detect("glip-t", precision="bf16")),
+    ),
+    "coco": (
+        "COCO's AP of 1,000 images with 100 detections each: pycocotools / hotcoco",
+        3,
+        lambda: (evaluation(1_000, quick=False), evaluation(1_000, quick=True)),
+    ),
     "linear": (
         "GLIP-T, linear probe, an epoch: recomputed / from the cache",
         2,
@@ -68,8 +92,8 @@ PAIRS: Mapping[str, tuple[str, int, Pair]] = {
 }  # fmt: skip
 
 
-def compare(slow: Case, fast: Case, runs: int, *, keep: bool) -> tuple[float, float]:
-    """Median seconds of both, measured in turns after one call each; ``keep``: the slow side keeps freed memory."""
+def compare(slow: Case, fast: Case, runs: int, *, keep: bool) -> tuple[list[float], list[float]]:
+    """Seconds of both, measured in turns after one call each; ``keep``: the slow side keeps freed memory."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for run in range(runs + 1):
         for side, work, kept in zip(seconds, (slow, fast), (keep, True), strict=True):
@@ -80,7 +104,22 @@ def compare(slow: Case, fast: Case, runs: int, *, keep: bool) -> tuple[float, fl
                 torch.cuda.synchronize()
             if run:
                 side.append(time.perf_counter() - started)
-    return statistics.median(seconds[0]), statistics.median(seconds[1])
+    return seconds
+
+
+def row(title: str, slow: list[float], fast: list[float]) -> str:
+    """A line of the table: medians, the ratio of these, and the lowest and highest ratio of a turn."""
+    first, second = statistics.median(slow), statistics.median(fast)
+    ratios = [a / b for a, b in zip(slow, fast, strict=True)]
+    return f"| {title} | {first:.3f} | {second:.3f} | {first / second:.2f} | {min(ratios):.2f} to {max(ratios):.2f} |"
+
+
+def table(names: list[str], *, same_memory: bool) -> None:
+    """Measure and print the pairs of these names."""
+    print("| what | seconds | seconds | times faster | in single turns |\n|---|---|---|---|---|")
+    for name in names:
+        title, runs, make = PAIRS[name]
+        print(row(title, *compare(*make(), runs, keep=PLAIN not in title or same_memory)), flush=True)
 
 
 def main() -> None:
@@ -89,11 +128,7 @@ def main() -> None:
     unknown = [name for name in names if name not in PAIRS]
     if unknown:
         sys.exit(f"unknown: {unknown[0]}; known: {', '.join(PAIRS)}")
-    print("| what | seconds | seconds | times faster |\n|---|---|---|---|")
-    for name in names:
-        title, runs, make = PAIRS[name]
-        slow, fast = compare(*make(), runs, keep=PLAIN not in title or SAME_MEMORY in sys.argv)
-        print(f"| {title} | {slow:.3f} | {fast:.3f} | {slow / fast:.2f} |", flush=True)
+    table(names, same_memory=SAME_MEMORY in sys.argv)
 
 
 if __name__ == "__main__":
