@@ -80,7 +80,7 @@ class _Samples(torch.autograd.Function):
 
 
 def _launch(x: Tensor, mask: Tensor, stride: int) -> tuple[tuple[int, int], tuple[int, ...], dict[str, int]]:
-    """Programs (blocks of positions, taps), and what the kernels are told of sizes."""
+    """Programs (blocks of positions, taps), and the sizes that the kernels get."""
     _, height, width, channels = x.shape
     out_h, out_w = mask.shape[-2:]
     positions = mask[:, 0].numel()
