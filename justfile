@@ -41,3 +41,7 @@ wheel:
 # build the wheel, install it into an empty environment, and run a short script of a user's in it (downloads torch)
 stranger: wheel
     {{python}} -m tools.stranger dist
+
+# all CPU ratios of docs/speed.md with their spread; half an hour on two free cores
+bench:
+    {{python}} -m tests.benchmarks.all
