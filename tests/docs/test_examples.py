@@ -31,7 +31,7 @@ STAND_INS = {
     "hf:openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_grit": "glip-nano",
     **{"cuda": "cpu", "testA": "test", "val": "test"},
     **{"odinw-glip-1": "mini-1", "odinw-glip": "mini-1", "coco-glip-1": "mini-1", "quick": "mini-1"},
-    "DATA/raccoon": "my/coco/folder",
+    **dict.fromkeys(("DATA/raccoon", "my/pictures"), "my/coco/folder"),
 }
 """What is run in place of a word of an example (or of a part between commas)."""
 
