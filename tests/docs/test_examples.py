@@ -105,13 +105,14 @@ def place(tmp_path_factory):
     Image.effect_noise((160, 120), 90).convert("RGB").save(folder / "photo.jpg")
     (folder / "photos").mkdir()
     (folder / "more" / "of").mkdir(parents=True)
-    for name in ("photos/1.jpg", "more/of/2.jpg"):
+    for name in ("photos/1.jpg", "more/of/2.jpg", "new.jpg"):
         shutil.copy(folder / "photo.jpg", folder / name)
     write_video(folder / "dive.mp4", [Image.new("RGB", (96, 64), "green")] * 8)
     (folder / "grid.yaml").write_text("model: glip-nano\ndataset: [aquarium]\n")
+    (folder / "attributes.yaml").write_text("fish: {suffix: ', which is small'}\n")
     (folder / "grids").symlink_to(ROOT / "grids")
     write_suite(folder / "drawn", ["aquarium"])
-    for name in ("my/coco/folder", "my/yolo/folder", "my/folder", "my/data"):
+    for name in ("my/coco/folder", "my/yolo/folder", "my/folder", "my/data", "my/pictures"):
         shutil.copytree(folder / "drawn" / "aquarium", folder / name)
     quick = {"epochs": 1, "repeats_per_epoch": 1}
     for model, dataset, mode, shots in (
@@ -125,6 +126,8 @@ def place(tmp_path_factory):
         for name in ("full-5shot-seed3-1a2b3c4d", "prompt-5shot-seed3-1a2b3c4d") if mode == "prompt" else ():
             for owner in ("glip-nano", "glip-t"):
                 shutil.copytree(record.folder, folder / "results" / "odinw13" / owner / dataset / name)
+            if dataset == "aquarium" and name.startswith("prompt"):
+                shutil.copytree(record.folder, folder / "results" / "my" / "glip-t" / "pictures" / name)
     return folder
 
 
@@ -141,7 +144,7 @@ def test_examples_run(source, place, tmp_path, cli, monkeypatch):
         if any(" ".join(words).startswith(verb) for verb in PARSED):
             continue
         if words[:2] == ["data", "convert"]:
-            shutil.rmtree(here / words[-1])
+            shutil.rmtree(here / words[-1], ignore_errors=True)
         answer = cli(*adapted(words))
         assert answer.code == 0, f"{what}\n{answer.err}"
         if target:
