@@ -80,7 +80,8 @@ def commands_of(script: str) -> Iterator[tuple[list[str], str]]:
             rest = words[start + 1 :]
             end = next((i for i, word in enumerate(rest) if word in ("&&", ";", "|", ">", "done")), len(rest))
             target = rest[end + 1] if rest[end : end + 1] == [">"] else ""
-            yield rest[:end], target
+            if rest[:end]:  # else it is what pip installs
+                yield rest[:end], target
 
 
 def stand_in(word: str) -> str:
@@ -118,6 +119,7 @@ def place(tmp_path_factory):
     for model, dataset, mode, shots in (
         ("glip-nano", "aquarium", "prompt", 5),
         ("glip-nano", "aquarium", "zero-shot", 0),
+        ("glip-nano", "aquarium", "manual", 0),
         ("dyhead-nano", "aquarium", "linear", 5),
         ("glip-nano", "raccoon", "prompt", 1),
     ):
@@ -126,7 +128,7 @@ def place(tmp_path_factory):
         for name in ("full-5shot-seed3-1a2b3c4d", "prompt-5shot-seed3-1a2b3c4d") if mode == "prompt" else ():
             for owner in ("glip-nano", "glip-t"):
                 shutil.copytree(record.folder, folder / "results" / "odinw13" / owner / dataset / name)
-            if dataset == "aquarium" and name.startswith("prompt"):
+            if dataset == "aquarium":
                 shutil.copytree(record.folder, folder / "results" / "my" / "glip-t" / "pictures" / name)
     return folder
 
