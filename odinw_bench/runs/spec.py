@@ -13,6 +13,7 @@ from odinw_bench.datasets.task import PROMPT_STYLES, PromptStyle
 from odinw_bench.engine.recipes import PROTOCOLS, newest_protocol, official_protocol
 from odinw_bench.models import HUB_PREFIX, MODES, TEXT_MODES, UNTUNED, ModelFacts, find_mode, model_facts
 from odinw_bench.models.hub.checkpoints import recorded_source
+from odinw_bench.models.registry import ONNX
 from odinw_bench.utils.io import canonical_json, sha256_bytes
 from odinw_bench.utils.text import shorten
 
@@ -133,7 +134,7 @@ class RunSpec:
         if self.mode_name not in MODES:  # so that it can be found again, and is one run however it was named
             cls = type(find_mode(self.mode))
             fields["mode_class"] = f"{cls.__module__}:{cls.__qualname__}"
-        if self.model.startswith(HUB_PREFIX):  # likewise
+        if self.model.startswith((HUB_PREFIX, ONNX)):  # likewise
             fields["model_source"] = recorded_source(self.model)
         if self.prompt_style is None:  # as before there was a choice
             del fields["prompt_style"]

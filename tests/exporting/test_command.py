@@ -7,6 +7,7 @@ import json
 import pytest
 
 from glip_core.errors import InputError
+from odinw_bench import load_run
 from odinw_bench.runs.record import read_record
 from tests.cli.conftest import write_dataset
 
@@ -72,6 +73,9 @@ def test_a_tuned_run_and_its_file_have_the_same_numbers(mode, cli, tmp_path):
     first, second = read_record(folder), read_record(other)
     assert second.spec.model == "glip-nano-onnx-fp32"
     assert second["metrics"]["AP"] == pytest.approx(first["metrics"]["AP"], abs=0.1)
+    picture = next(path for path in sorted(data.rglob("*")) if path.suffix in (".jpg", ".png"))
+    found, wanted = load_run(other).predict(picture), load_run(folder).predict(picture)
+    assert found.names == wanted.names
     if mode == "prompt":
         assert "leave --prompt out" in cli("export", "model", folder, "--prompt", "bird", "--out", out).refused()
         assert "--dynamic-prompt out" in cli("export", "model", folder, "--dynamic-prompt", "--out", out).refused()

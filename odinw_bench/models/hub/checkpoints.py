@@ -119,6 +119,7 @@ CHECKPOINTS: Mapping[str, Checkpoint] = {
 
 
 def recorded_source(model: str) -> str:
-    """``hf:OWNER/NAME`` or ``hf:FOLDER`` as a record holds it: a folder by its whole path."""
-    folder = Path(model.removeprefix(HUB_PREFIX)).expanduser()
-    return f"{HUB_PREFIX}{folder.absolute()}" if folder.is_dir() else model
+    """``hf:OWNER/NAME``, ``hf:FOLDER`` or ``onnx:FILE`` as a record holds it: what lies on disk by its whole path."""
+    kind, _, name = model.partition(":")
+    path = Path(name).expanduser()
+    return f"{kind}:{path.absolute()}" if path.exists() else model
