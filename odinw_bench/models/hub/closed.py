@@ -20,8 +20,6 @@ from odinw_bench.models.hub.decode import best_scores
 from odinw_bench.models.hub.features import VisionFeatures, joined
 from odinw_bench.models.hub.matching import relative_boxes
 from odinw_bench.models.hub.tuned import TunableHubModel
-from odinw_bench.models.tunable import Packed
-from odinw_bench.utils.io import sha256_bytes
 
 
 class ClosedSetModel(TunableHubModel):
@@ -124,10 +122,6 @@ class ClosedSetModel(TunableHubModel):
         """See :class:`TunableModel`: there is no text."""
         return prompt
 
-    def normalisers(self, one: ModelInput, targets: Targets) -> dict[str, float]:
-        """See :class:`TunableModel`: the losses of a batch are divided by its number of boxes."""
-        return {"boxes": float(len(targets.labels))}
-
     def losses(
         self,
         inputs: Sequence[ModelInput],
@@ -163,20 +157,6 @@ class ClosedSetModel(TunableHubModel):
         levels = tuple(self._maps(pixels, mask, encoded=mode.frozen_tower))
         return VisionFeatures(levels, tuple((x.shape[-2], x.shape[-1]) for x in levels), mask, one.hw)
 
-    def features_identity(self, mode: TuningMode, one: ModelInput, prompt: AnyPrompt) -> dict[str, Any] | None:
-        """See :class:`TunableModel`: of the very pixels, so of image, preprocessing and augmentation alike."""
-        if self.weights_sha256 is None:
-            return None
-        assert isinstance(one, ProcessedImage)
-        return {
-            "model": self.name,
-            "weights": self.weights_sha256,
-            "tower": mode.frozen_tower,
-            "hw": [*one.hw],
-            "shape": [*one.pixels.shape],
-            "pixels": sha256_bytes(one.pixels.numpy().tobytes() + one.mask.numpy().tobytes()),
-        }
-
-    def unpack(self, packed: Packed) -> VisionFeatures:
-        """See :class:`TunableModel`."""
-        return VisionFeatures.unpack(packed)
+    def depends_on(self, mode: TuningMode, prompt: AnyPrompt) -> dict[str, Any]:
+        """See :class:`TunableHubModel`."""
+        return {"tower": mode.frozen_tower}

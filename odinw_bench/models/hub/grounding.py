@@ -19,8 +19,6 @@ from odinw_bench.models.hub.matching import LOSSES, grounding_loss, matched_labe
 from odinw_bench.models.hub.parts import Parts
 from odinw_bench.models.hub.text import EncodedText
 from odinw_bench.models.hub.tuned import TunableHubModel
-from odinw_bench.models.tunable import Packed
-from odinw_bench.utils.io import sha256_bytes
 
 _PARTS = Parts(
     roles={
@@ -156,10 +154,6 @@ class GroundingDino(TunableHubModel):
         """See :class:`TunableModel`: token features where the language backbone is frozen."""
         return self.encode(prompt) if mode.frozen_text else prompt
 
-    def normalisers(self, one: ModelInput, targets: Targets) -> dict[str, float]:
-        """See :class:`TunableModel`: the losses of a batch are divided by its number of boxes."""
-        return {"boxes": float(len(targets.labels))}
-
     def losses(
         self,
         inputs: Sequence[ModelInput],
@@ -194,23 +188,9 @@ class GroundingDino(TunableHubModel):
         fused = outputs.encoder_last_hidden_state_vision, outputs.encoder_last_hidden_state_text
         return VisionFeatures((), vision.shapes, vision.mask, vision.hw, fused)
 
-    def features_identity(self, mode: TuningMode, one: ModelInput, prompt: AnyPrompt) -> dict[str, Any] | None:
-        """See :class:`TunableModel`: of the very pixels, so of image, preprocessing and augmentation alike."""
-        if self.weights_sha256 is None:
-            return None
-        assert isinstance(one, ProcessedImage)
-        return {
-            "model": self.name,
-            "weights": self.weights_sha256,
-            "prompt": self._text(prompt).prompt.caption if mode.frozen_tower else None,
-            "hw": [*one.hw],
-            "shape": [*one.pixels.shape],
-            "pixels": sha256_bytes(one.pixels.numpy().tobytes() + one.mask.numpy().tobytes()),
-        }
-
-    def unpack(self, packed: Packed) -> VisionFeatures:
-        """See :class:`TunableModel`."""
-        return VisionFeatures.unpack(packed)
+    def depends_on(self, mode: TuningMode, prompt: AnyPrompt) -> dict[str, Any]:
+        """See :class:`TunableHubModel`."""
+        return {"prompt": self._text(prompt).prompt.caption if mode.frozen_tower else None}
 
 
 class MMGroundingDino(GroundingDino):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -9,15 +10,18 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from glip_core import InputError, Prompt, tuning
+from glip_core import InputError, Prompt, Targets, tuning
 from glip_core.modeling import low_rank
 from glip_core.modes import PROMPT_OFFSET, TuningMode
 from glip_core.modes.adapters import LoRA
 from glip_core.modes.base import CLASS_LAYER
 from glip_core.modes.paper import Full, Language
-from odinw_bench.models.hub.base import HubModel
+from odinw_bench.models.base import AnyPrompt, ModelInput
+from odinw_bench.models.hub.base import HubModel, ProcessedImage
+from odinw_bench.models.hub.features import VisionFeatures
 from odinw_bench.models.hub.parts import Parts, choose, share_tied
-from odinw_bench.models.tunable import OptimiserRates, TunableModel
+from odinw_bench.models.tunable import OptimiserRates, Packed, TunableModel
+from odinw_bench.utils.io import sha256_bytes
 
 
 class TunableHubModel(HubModel, TunableModel):
@@ -124,3 +128,28 @@ class TunableHubModel(HubModel, TunableModel):
     def can_cache(self, mode: TuningMode) -> bool:
         """See :class:`TunableModel`."""
         return mode.frozen_vision
+
+    def normalisers(self, one: ModelInput, targets: Targets) -> dict[str, float]:
+        """See :class:`TunableModel`: the losses of a batch are divided by its number of boxes."""
+        return {"boxes": float(len(targets.labels))}
+
+    @abstractmethod
+    def depends_on(self, mode: TuningMode, prompt: AnyPrompt) -> dict[str, Any]:
+        """What frozen features depend on beside model, weights and pixels, as JSON."""
+
+    def features_identity(self, mode: TuningMode, one: ModelInput, prompt: AnyPrompt) -> dict[str, Any] | None:
+        """See :class:`TunableModel`: of the very pixels, so of image, preprocessing and augmentation alike."""
+        if self.weights_sha256 is None:
+            return None
+        assert isinstance(one, ProcessedImage)
+        return self.depends_on(mode, prompt) | {
+            "model": self.name,
+            "weights": self.weights_sha256,
+            "hw": [*one.hw],
+            "shape": [*one.pixels.shape],
+            "pixels": sha256_bytes(one.pixels.numpy().tobytes() + one.mask.numpy().tobytes()),
+        }
+
+    def unpack(self, packed: Packed) -> VisionFeatures:
+        """See :class:`TunableModel`."""
+        return VisionFeatures.unpack(packed)
