@@ -70,7 +70,7 @@ def load_image(image: Any) -> Image.Image:
 
 def _decode(source: Path | io.BytesIO, name: str) -> Image.Image:
     try:
-        with _open(source) as opened:
+        with open_header(source) as opened:
             if opened.width * opened.height > MAX_PIXELS or max(opened.size) > MAX_SIDE:
                 raise InputError(
                     f"image '{name}' has {opened.width}x{opened.height} pixels; at most {MAX_PIXELS} are read, "
@@ -86,8 +86,12 @@ def _decode(source: Path | io.BytesIO, name: str) -> Image.Image:
         raise InputError(f"image '{name}' does not fit into memory; give a smaller one") from error
 
 
-def _open(source: Path | io.BytesIO) -> Image.Image:
-    """The file's header read, without Pillow's warning: there is a limit of our own."""
+def open_header(source: Path | io.BytesIO) -> Image.Image:
+    """A picture of which only the header is read, without Pillow's warning: there is a limit of our own.
+
+    Raises:
+        OSError, SyntaxError, ValueError, Image.DecompressionBombError: what Pillow raises on what is no such picture.
+    """
     with _FILTERS, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         Image.init()  # all plugins, or Pillow would not know some of the names

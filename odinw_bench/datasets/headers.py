@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PIL.Image import DecompressionBombError
+
 from glip_core.errors import InputError
-from glip_core.images import FORMATS
+from glip_core.images import open_header
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,9 +37,7 @@ def picture_header(path: Path) -> tuple[int, int, int]:
         raise InputError(f"image '{path}' not found") from error
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on broken files
         raise InputError(f"image '{path}' is not an image; give a JPEG or PNG file") from error
-    except Exception as error:
-        if type(error).__name__ != "DecompressionBombError":  # Pillow's own, and Pillow may not be imported yet
-            raise
+    except DecompressionBombError as error:
         raise InputError(f"image '{path}' has too many pixels to be read: {error}") from error
 
 
@@ -71,15 +70,10 @@ def upright(picture: Image, orientation: int) -> Image:
 
 @lru_cache(maxsize=1 << 17)
 def _header(path: Path, _changed: int, _size: int) -> tuple[int, int, int]:
-    from PIL import Image
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its pixels are not decoded here
-        Image.init()
-        with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as opened:
-            try:
-                orientation = opened.getexif().get(_ORIENTATION, 1)
-            except Exception:  # what is in EXIF blocks is as varied as cameras; none of it may stop a run
-                orientation = 1
-            sound = isinstance(orientation, int) and 1 <= orientation <= 8
-            return opened.width, opened.height, orientation if sound else 1
+    with open_header(path) as opened:
+        try:
+            orientation = opened.getexif().get(_ORIENTATION, 1)
+        except Exception:  # what is in EXIF blocks is as varied as cameras; none of it may stop a run
+            orientation = 1
+        sound = isinstance(orientation, int) and 1 <= orientation <= 8
+        return opened.width, opened.height, orientation if sound else 1
