@@ -255,8 +255,6 @@ def _work(planned: Plan, options: RunOptions, *, eval_split: str, as_json: bool,
     for cell in planned.kept:
         tidy(cell.folder)
     engine = choose_engine(options, [cell.facts for cell in todo])
-    if engine.side_by_side:
-        todo.sort(key=lambda cell: -cell.most_passes)  # the longest first, so that none is waited for at the end
     is_main = not under_torchrun() or os.environ["RANK"] == "0"
     if is_main and todo and not options.quiet and not as_json:
         announce(planned, options)

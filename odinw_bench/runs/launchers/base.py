@@ -58,13 +58,7 @@ class Watcher(Protocol):
 
 
 class Engine(Protocol):
-    """Does many cells.
-
-    Attributes:
-        side_by_side: several at a time; it pays to begin with the longest.
-    """
-
-    side_by_side: bool
+    """Does many cells."""
 
     def run(self, cells: Sequence[Cell], options: RunOptions, watch: Watcher) -> list[Outcome]:
         """Do all cells; one that fails does not stop the others. Outcomes come in the order of the cells."""

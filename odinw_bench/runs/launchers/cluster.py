@@ -36,8 +36,6 @@ class RayEngine:
         InputError: Ray is not installed.
     """
 
-    side_by_side = True
-
     def __init__(self, workers: int | None = None, address: str | None = None) -> None:
         try:
             import ray  # noqa: F401

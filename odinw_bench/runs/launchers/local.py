@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 class LocalEngine:
     """Does cells one after the other; those that another process is doing come last, and are waited for."""
 
-    side_by_side = False
-
     def run(self, cells: Sequence[Cell], options: RunOptions, watch: Watcher) -> list[Outcome]:
         """See :class:`odinw_bench.runs.launchers.base.Engine`."""
         return self._run(cells, options, watch, None)

@@ -32,8 +32,6 @@ class ProcessEngine:
         workers: how many; None: one per GPU, on the CPU one per core, at most :data:`MAX_WORKERS`.
     """
 
-    side_by_side = True
-
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers
 
