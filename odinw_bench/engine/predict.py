@@ -115,6 +115,17 @@ def _detect_together(
         on_images=on_images,
         on_wait=on_wait,
     )
+    return gathered(found, split, distributed)
+
+
+def gathered(found: list[dict[str, Any]], split: Split, distributed: DistributedContext) -> list[dict[str, Any]]:
+    """What all processes found, in the order of one process.
+
+    Args:
+        found: by this process, each with the ``image_id`` that it is of.
+        split: all images.
+        distributed: the processes.
+    """
     place = {image_id: position for position, image_id in enumerate(split.image_ids)}
     return sorted(distributed.all_gather(found), key=lambda entry: place[entry["image_id"]])
 

@@ -89,6 +89,14 @@ class Evaluation(ABC):
         del task
         return {"name": self.name}
 
+    def passes(self, task: Task, split: Split) -> int:
+        """Images that are looked at, counted once for each prompt: what estimates of time go by.
+
+        What does not depend on the prompt is computed once for all prompts of an image, so it is a bound.
+        """
+        del task
+        return len(split)
+
     @abstractmethod
     def detect(self, model: Model, task: Task, prompt: Any, split: Split, conditions: Conditions) -> Any:
         """Predictions in every image of a split, for :meth:`write` and :meth:`score`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -49,6 +48,14 @@ class SentenceEvaluation(Evaluation):
         del task
         return False
 
+    def passes(self, task: Task, split: Split) -> int:
+        """See :class:`Evaluation`: a prompt for each sentence."""
+        from odinw_bench.datasets.sentences import SentenceSplit
+
+        del task
+        assert isinstance(split, SentenceSplit)
+        return sum(map(len, split.sentences.values()))
+
     def ask(self, sentence: Sentence) -> Sequence[Sequence[tuple[int, int]]]:
         """The phrases that the model is asked for."""
         return [phrase.spans for phrase in sentence.phrases]
@@ -70,7 +77,7 @@ class SentenceEvaluation(Evaluation):
         from glip_core.preprocess import scale_boxes
         from odinw_bench.datasets.sentences import SentenceSplit
         from odinw_bench.engine.data import ImageRequest
-        from odinw_bench.engine.predict import autocast
+        from odinw_bench.engine.predict import autocast, gathered, timed
         from odinw_bench.engine.reading import read
 
         assert isinstance(split, SentenceSplit)
@@ -82,10 +89,7 @@ class SentenceEvaluation(Evaluation):
         found: list[dict[str, Any]] = []
         with torch.no_grad(), autocast(torch.device(model.device), conditions.precision):
             images = read(share, map(ImageRequest, share.image_ids), model)
-            waiting = time.perf_counter()
-            for request, one in images:
-                if conditions.on_wait:
-                    conditions.on_wait(time.perf_counter() - waiting)
+            for request, one in timed(images, conditions.on_wait):
                 image_id = request.image_id
                 width, height = share.size(image_id)
                 sentences = share.sentences[image_id]
@@ -97,12 +101,7 @@ class SentenceEvaluation(Evaluation):
                     found.append(answer(image_id, sentence, _on_cpu(boxes, placed)))
                 if conditions.on_images:
                     conditions.on_images(1)
-                waiting = time.perf_counter()
-        if distributed.size > 1:
-            place = {image_id: position for position, image_id in enumerate(split.image_ids)}
-            gathered = distributed.all_gather([{"place": place[one["image_id"]], "found": one} for one in found])
-            return [one["found"] for one in sorted(gathered, key=lambda one: one["place"])]
-        return found
+        return gathered(found, split, distributed) if distributed.size > 1 else found
 
 
 def _on_cpu(found: Detections, boxes: Any) -> Detections:

@@ -38,6 +38,10 @@ class LvisEvaluation(Evaluation):
         """See :class:`Evaluation`."""
         return super().identity(task) | {"classes_per_caption": self.chunk, "detections_per_pass": self.per_pass}
 
+    def passes(self, task: Task, split: Split) -> int:
+        """See :class:`Evaluation`: a prompt for each chunk of classes."""
+        return len(split) * -(-len(task.classes) // self.chunk)
+
     def detect(self, model: Model, task: Task, prompt: Any, split: Split, conditions: Conditions) -> Any:
         """See :class:`Evaluation`; of the detections only those are kept that count for one of the metrics."""
         from odinw_bench.engine.chunks import detect_in_chunks  # torch: time that --help need not pay

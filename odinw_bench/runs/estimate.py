@@ -8,13 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from odinw_bench.datasets.sentences import SentenceSplit
+from odinw_bench.evaluation.table import evaluation_of
 from odinw_bench.metrics.published import published_cost
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.record import find_records
-
-CHUNK = 40
-"""Classes of LVIS in one prompt."""
 
 _LIKE = {"dyhead-t": "glip-t-a"}
 """Models that the paper gives no speed of, and those that cost as much: GLIP-T (A) is DyHead with a prompt."""
@@ -75,11 +72,5 @@ def work_of(cell: Cell) -> float:
 
 
 def passes_in_testing(cell: Cell) -> int:
-    """Images that are looked at in testing, counted once for each prompt: a sentence, or 40 of LVIS' classes.
-
-    What does not depend on the prompt is computed once for all prompts of an image, so it is a bound.
-    """
-    if isinstance(cell.test, SentenceSplit):
-        return sum(map(len, cell.test.sentences.values()))
-    prompts = -(-len(cell.task.classes) // CHUNK) if cell.task.evaluation == "lvis" else 1
-    return len(cell.test) * prompts
+    """Images that are looked at in testing; see :meth:`odinw_bench.evaluation.base.Evaluation.passes`."""
+    return evaluation_of(cell.task).passes(cell.task, cell.test)
