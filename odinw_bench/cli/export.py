@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from glip_core.errors import InputError
 from odinw_bench.cli._console import print_json, write_line
 from odinw_bench.cli._options import Debug, Json
 from odinw_bench.cli.hub import hub
+
+if TYPE_CHECKING:
+    from odinw_bench.report.evalai import Submission
 
 app = typer.Typer()
 _formats = typer.Typer(
@@ -98,18 +101,9 @@ def evalai(
     from odinw_bench.utils.io import write_json
 
     made = submission(results, track, suite=suite, model=model, mode=mode)
-    if made.missing and not partial:
-        raise InputError(
-            f"of {made.way}, {len(made.missing)} data sets are missing in '{results}': {', '.join(made.missing)}; "
-            "run them, or write what there is with --partial"
-        )
+    _check_whole(made, results, partial=partial)
     write_json(out, made.content, indent=None)
-    if as_json:
-        print_json({"written": str(out), "datasets": list(made.content), "missing": made.missing})
-        return
-    write_line(f"{out}: {made.way}, {len(made.content)} data sets")
-    if made.missing:
-        write_line(f"missing: {', '.join(made.missing)}")
+    _say_written(made, out, as_json=as_json)
 
 
 @_formats.command("rf20vl")
@@ -140,18 +134,9 @@ def rf20vl(
     from odinw_bench.report.challenge import rf20vl_submission, write_pickles
 
     made = rf20vl_submission(results, track, model=model, mode=mode, seed=seed)
-    if made.missing and not partial:
-        raise InputError(
-            f"of {made.way}, {len(made.missing)} data sets are missing in '{results}': {', '.join(made.missing)}; "
-            "run them, or write what there is with --partial"
-        )
+    _check_whole(made, results, partial=partial)
     write_pickles(made.content, out)
-    if as_json:
-        print_json({"written": str(out), "datasets": list(made.content), "missing": made.missing})
-        return
-    write_line(f"{out}: {made.way}, {len(made.content)} data sets")
-    if made.missing:
-        write_line(f"missing: {', '.join(made.missing)}")
+    _say_written(made, out, as_json=as_json)
 
 
 @_formats.command("model")
@@ -207,3 +192,26 @@ def model(
         write_line(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
     if to == "onnx":
         write_line(f"measure it: odinw-bench run --model onnx:{out} --mode zero-shot --dataset ...")
+
+
+def _check_whole(made: Submission, results: Path, *, partial: bool) -> None:
+    """Refuse a submission that lacks data sets, unless it is meant to.
+
+    Raises:
+        InputError: it does.
+    """
+    if made.missing and not partial:
+        raise InputError(
+            f"of {made.way}, {len(made.missing)} data sets are missing in '{results}': {', '.join(made.missing)}; "
+            "run them, or write what there is with --partial"
+        )
+
+
+def _say_written(made: Submission, out: Path, *, as_json: bool) -> None:
+    """Print what a submission that was written holds."""
+    if as_json:
+        print_json({"written": str(out), "datasets": list(made.content), "missing": made.missing})
+        return
+    write_line(f"{out}: {made.way}, {len(made.content)} data sets")
+    if made.missing:
+        write_line(f"missing: {', '.join(made.missing)}")
