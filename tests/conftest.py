@@ -14,6 +14,8 @@ from pathlib import Path
 # waiting for each other where other programs use the cores. Before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import shutil
+
 import pytest
 
 from tests.cli.conftest import cli, pets  # noqa: F401  fixtures of most folders
@@ -83,3 +85,17 @@ def pytest_terminal_summary(terminalreporter) -> None:
     for kind in sorted({what.partition(":")[0] for what in counts}):
         total = sum(times for what, times in counts.items() if what.startswith(f"{kind}:"))
         terminalreporter.write_line(f"{total:6,}  {kind}s in all")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser of the system's; the tests are skipped where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested with the package playwright")
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("the page is tested in Chromium, which is not installed (Debian: apt-get install chromium)")
+    with playwright.sync_playwright() as driver:
+        arguments = ["--no-sandbox", "--disable-background-networking"]
+        launched = driver.chromium.launch(executable_path=program, args=arguments)
+        yield launched
+        launched.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from itertools import pairwise
 
 import pytest
@@ -12,20 +11,6 @@ from odinw_bench.report import ReportSettings, build_report
 pytestmark = pytest.mark.integration
 
 WIDTHS = (390, 768, 1440)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A browser of the system's; the tests are skipped where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested with the package playwright")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("the page is tested in Chromium, which is not installed (Debian: apt-get install chromium)")
-    with playwright.sync_playwright() as driver:
-        arguments = ["--no-sandbox", "--disable-background-networking"]
-        launched = driver.chromium.launch(executable_path=program, args=arguments)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")
