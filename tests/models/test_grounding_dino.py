@@ -12,13 +12,13 @@ from PIL import Image
 from glip_core import InputError, Prompt, Targets
 from glip_core.modes import MODES, PROMPT_OFFSET
 from odinw_bench import RunSpec, load_run
-from odinw_bench.engine.recipes import hyperparameters
 from odinw_bench.models import find_model
 from odinw_bench.models.hub.decode import best_pairs
 from odinw_bench.models.hub.features import VisionFeatures
 from odinw_bench.models.hub.matching import grounding_loss
 from odinw_bench.runs.record import find_records
 from tests.models.hub_models import save_grounding
+from tests.models.steps import mode_of, shake, total
 
 pytest.importorskip("transformers")
 KINDS = ("GroundingDino", "MMGroundingDino")
@@ -40,33 +40,8 @@ def tiny(tmp_path_factory):
     return save_grounding(tmp_path_factory.mktemp("tiny"))
 
 
-@pytest.fixture(scope="module")
-def photos():
-    torch.manual_seed(1)
-    noise = torch.randint(0, 256, (3, 60, 90, 3), dtype=torch.uint8).numpy()
-    return [Image.fromarray(one) for one in noise]
-
-
 def load(folder):
     return find_model(f"hf:{folder}").load(None, "cpu")
-
-
-def mode_of(name, **overrides):
-    settings = hyperparameters("odinw-glip-1", name, 5, overrides)
-    return MODES[name].configured(settings), settings
-
-
-def shake(model):
-    """No weight is zero, as some are in new models: then every parameter has a gradient."""
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in model.network.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.02)
-    return model
-
-
-def total(losses):
-    return torch.stack(list(losses.values())).sum()
 
 
 def test_detections_are_those_of_the_models_own_processing(folder, photos):
