@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
@@ -94,10 +95,14 @@ class HubModel(Model):
         return cls(network.to(device).eval(), cls._processor(folder), cls.identify(weights))
 
     @classmethod
-    def _network(cls, network_class: Any, folder: Any, classes: int) -> Any:
+    def _network(cls, network_class: Any, folder: Path, classes: int) -> Any:
         """The network with its weights; ``classes`` is for families whose class layer is recreated."""
         network, info = network_class.from_pretrained(
-            folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            folder,
+            config=cls._config(folder),
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
         )
         missing = sorted(info["missing_keys"])
         if missing:
@@ -105,7 +110,12 @@ class HubModel(Model):
         return network
 
     @classmethod
-    def _processor(cls, folder: Any) -> Any:
+    def _config(cls, folder: Path) -> Any:
+        """The network's configuration, where transformers is not to read it as it stands; else None."""
+        return None
+
+    @classmethod
+    def _processor(cls, folder: Path) -> Any:
         from transformers import AutoProcessor
 
         return AutoProcessor.from_pretrained(folder)

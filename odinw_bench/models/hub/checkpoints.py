@@ -19,6 +19,7 @@ FAMILIES: Mapping[str, str] = {
     "d_fine": f"{_RTDETR}:DFine",
     "deimv2": f"{_RTDETR}:Deimv2",
     "rf_detr": "odinw_bench.models.hub.rfdetr:RfDetr",
+    "omdet-turbo": "odinw_bench.models.hub.omdet:OmDetTurbo",
     "owlvit": "odinw_bench.models.hub.owl:OwlVit",
     "owlv2": "odinw_bench.models.hub.owl:Owlv2",
     "sam3": "odinw_bench.models.hub.sam3:Sam3",
@@ -104,6 +105,11 @@ CHECKPOINTS: Mapping[str, Checkpoint] = {
         },
     ),
     **_listed("rf_detr", "Apache-2.0", {"rf-detr-b": ("RF-DETR base, COCO", "Roboflow/rf-detr-base")}),
+    **_listed(
+        "omdet-turbo",
+        "Apache-2.0",
+        {"omdet-turbo-t": ("OmDet-Turbo, Swin-T; asked only", "omlab/omdet-turbo-swin-tiny-hf")},
+    ),
     **_listed("owlvit", "Apache-2.0", {"owlvit-b16": ("OWL-ViT, ViT-B/16; asked only", "google/owlvit-base-patch16")}),
     **_listed("sam3", "SAM License (Meta's own)", {"sam3": ("SAM 3; asked only", "facebook/sam3")}),
     **_listed(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -52,7 +53,7 @@ class ClosedSetModel(TunableHubModel):
         return ModelFacts(cls.name, has_text=False, nano=False, modes=cls.modes)
 
     @classmethod
-    def _network(cls, network_class: Any, folder: Any, classes: int) -> Any:
+    def _network(cls, network_class: Any, folder: Path, classes: int) -> Any:
         network = super()._network(network_class, folder, classes)
         if classes:
             renew(network, cls.class_layers, classes)

@@ -17,7 +17,15 @@ from odinw_bench.utils.io import canonical_json, sha256_bytes
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _READ = ["*.json", "*.txt", "*.safetensors"]
 _CONFIG = "config.json"
-_EVALUATION_FILES = (_CONFIG, "preprocessor_config.json", "processor_config.json", "tokenizer.json", "vocab.txt")
+_EVALUATION_FILES = (
+    _CONFIG,
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+)
 
 
 def checkpoint_of(model: str) -> Checkpoint:
