@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from glip_core.config import SwinConfig
-from glip_core.modeling import cpu
 from glip_core.modeling.cpu import PixelLinear
 from glip_core.modeling.swin_parts import DropPath, Mlp, PatchMerging, join_windows, relative_positions, split_windows
 
@@ -51,22 +50,18 @@ class WindowAttention(nn.Module):
         """
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (images * windows, tokens, 3, heads, d)
         bias = self.position_bias()
-        if cpu.use_window_tiles(x):
-            out = cpu.attend_in_tiles(qkv, bias, mask, scale=self.scale)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (images * windows, heads, tokens, d) each
+        if torch.is_grad_enabled():
+            # Torch's own attention writes no scores to memory, but its exponential is good to 20 bits only.
+            scores = q * self.scale @ k.mT + bias
+            if mask is not None:
+                scores = (scores.unflatten(0, (-1, mask.shape[0])) + mask[:, None]).flatten(0, 1)
+            out = scores.softmax(-1) @ v
         else:
-            q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (images * windows, heads, tokens, d) each
-            if torch.is_grad_enabled():
-                # Torch's own attention writes no scores to memory, but its exponential is good to 20 bits only.
-                scores = q * self.scale @ k.mT + bias
-                if mask is not None:
-                    scores = (scores.unflatten(0, (-1, mask.shape[0])) + mask[:, None]).flatten(0, 1)
-                out = scores.softmax(-1) @ v
-            else:
-                if mask is not None:
-                    bias = (bias + mask[:, None]).repeat(x.shape[0] // mask.shape[0], 1, 1, 1)
-                out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-            out = out.transpose(1, 2)
-        return self.proj(out.flatten(2))
+            if mask is not None:
+                bias = (bias + mask[:, None]).repeat(x.shape[0] // mask.shape[0], 1, 1, 1)
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return self.proj(out.transpose(1, 2).flatten(2))
 
 
 class SwinBlock(nn.Module):

@@ -61,7 +61,6 @@ def test_the_cpu_paths_can_be_switched_off(precision):
         ours = detector.forward_raw(pixels, prompt)
         with (
             mock.patch.object(cpu, "gather_and_multiply", side_effect=AssertionError),
-            mock.patch.object(cpu, "attend_in_tiles", side_effect=AssertionError),
             disable_cpu_paths(),
         ):
             general = detector.forward_raw(pixels, prompt)

@@ -9,8 +9,6 @@ from torchvision.ops import deform_conv2d
 import glip_core
 from glip_core import Prompt
 from glip_core.config import get_config
-from glip_core.modeling import cpu
-from glip_core.modeling.cpu import windows
 from glip_core.modeling.deform import Levels, deform_conv
 from glip_core.modeling.fusion import LanguageLayer
 from glip_core.modeling.swin import WindowAttention
@@ -23,19 +21,18 @@ def share_of_error(found: list[torch.Tensor], expected: list[torch.Tensor]) -> f
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_windows_a_few_at_a_time_equal_all_at_once(masked, monkeypatch):
-    """In float64, so only the order of operations differs: 1e-12. Micro-batches end within an image, and at its end."""
+def test_attention_in_windows_loses_no_more_than_its_inputs(masked):
+    """Queries, keys, values, the bias and the result are rounded to 2^-9 each; scores are not: measured 0.4 %."""
     torch.manual_seed(0)
-    layer = WindowAttention(24, heads=3, window=4).double().eval()
+    layer = WindowAttention(24, heads=3, window=4).eval()
     torch.nn.init.normal_(layer.relative_position_bias_table)
-    images, count = 2, 10
-    x = torch.randn(images * count, 16, 24, dtype=torch.double)
-    mask = -100 * torch.randint(0, 2, (count, 16, 16)).double() if masked else None
-    monkeypatch.setattr(windows, "_SCORES", 4 * 3 * 16**2 // torch.get_num_threads())  # four windows
+    x = torch.randn(20, 16, 24)
+    mask = -100.0 * torch.randint(0, 2, (10, 16, 16)) if masked else None
     with torch.no_grad():
         expected = layer(x, mask=mask)
-        monkeypatch.setattr(cpu, "use_window_tiles", lambda _: True)
-        torch.testing.assert_close(layer(x, mask=mask), expected, atol=1e-12, rtol=1e-12)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = layer(x, mask=mask)
+    assert share_of_error([found], [expected]) < 0.008
 
 
 def test_positions_stay_exact_far_from_the_corner():

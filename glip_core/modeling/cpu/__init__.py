@@ -7,15 +7,12 @@ from glip_core.modeling.cpu.choice import (
     use_convolution,
     use_rows_of_positions,
     use_sampling_table,
-    use_window_tiles,
 )
 from glip_core.modeling.cpu.linear import PixelLinear
 from glip_core.modeling.cpu.table import bilinear_taps, bordered_table, gather_and_multiply, table_rows
-from glip_core.modeling.cpu.windows import attend_in_tiles
 
 __all__ = [
     "PixelLinear",
-    "attend_in_tiles",
     "bilinear_taps",
     "bordered_table",
     "disable_cpu_paths",
@@ -26,5 +23,4 @@ __all__ = [
     "use_convolution",
     "use_rows_of_positions",
     "use_sampling_table",
-    "use_window_tiles",
 ]

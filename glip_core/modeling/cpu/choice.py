@@ -58,11 +58,6 @@ def use_convolution(x: Tensor) -> bool:
     return not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
 
 
-def use_window_tiles(x: Tensor) -> bool:
-    """Attention a few windows at a time: in half precision without gradients, where torch's own is the slower one."""
-    return _on_cpu(x) and torch.is_autocast_enabled("cpu") and not torch.is_grad_enabled()
-
-
 def use_sampling_table(x: Tensor) -> bool:
     """Deformable sampling of maps ``x`` from a table of pixels: torchvision's CPU kernel runs in one thread."""
     return _on_cpu(x)
