@@ -142,6 +142,25 @@ def test_the_loss_is_the_models_own(folder, photos):
     torch.testing.assert_close(apart, ours, rtol=1e-5, atol=1e-5)
 
 
+def test_the_loss_sees_the_proposals_that_become_queries(folder, photos):
+    """transformers gives it boxes without gradient, and scores of the queries' embeddings in place of the encoder's."""
+    model = shake(load(folder))
+    inputs = model.processor(images=photos, text=[PROMPT.caption + "."] * 3, return_tensors="pt")
+    outputs = model.network.model(**inputs)
+    torch.testing.assert_close(outputs.encoder_pred_boxes, outputs.init_reference_points)
+    every = outputs.enc_outputs_class
+    for image, boxes in enumerate(outputs.enc_outputs_coord_logits.sigmoid()):
+        best = every[image].amax(1).argsort(descending=True)[: model.network.config.num_queries]
+        torch.testing.assert_close(outputs.encoder_pred_boxes[image], boxes[best])
+        torch.testing.assert_close(outputs.encoder_logits[image], every[image][best])
+    outputs.encoder_pred_boxes.sum().backward(retain_graph=True)
+    body = model.network.model
+    assert body.encoder_output_bbox_embed.layers[0].weight.grad.any() and body.enc_output.weight.grad.any()
+    body.enc_output.weight.grad = None
+    outputs.encoder_logits.sigmoid().sum().backward()
+    assert body.enc_output.weight.grad.any()
+
+
 EXPECTED = {
     "prompt": lambda name: False,
     "linear": lambda name: bool(re.match(r"(model\.decoder\.)?(bbox_embed|class_embed|layer_norm)\.", name)),
@@ -155,7 +174,7 @@ EXPECTED = {
 EXPECTED["prompt+linear"] = EXPECTED["linear"]
 EXPECTED["language+linear"] = lambda name: EXPECTED["linear"](name) or EXPECTED["language"](name)
 EXPECTED["prompt+lora"] = EXPECTED["lora"]
-UNREACHED = ("swin.layernorm.", "model.enc_output", "encoder_output_bbox_embed.")
+UNREACHED = ("swin.layernorm.",)
 
 
 @pytest.mark.parametrize("name", [name for name, mode in MODES.items() if mode.tunes])

@@ -17,6 +17,7 @@ from odinw_bench.models.hub.features import VisionFeatures, joined
 from odinw_bench.models.hub.given import run, text_features, vision_features
 from odinw_bench.models.hub.matching import LOSSES, grounding_loss, matched_labels, weighted
 from odinw_bench.models.hub.parts import Parts
+from odinw_bench.models.hub.proposals import with_proposals
 from odinw_bench.models.hub.text import EncodedText
 from odinw_bench.models.hub.tuned import TunableHubModel
 
@@ -42,14 +43,7 @@ _PARTS = Parts(
         "tower": (*(f"model.encoder.layers.{n}.deformable_layer." for n in range(24)), "model.decoder.layers."),
         "heads": ("bbox_embed.", "model.decoder.bbox_embed."),
     },
-    # The backbone leaves Swin's last normalisation out. transformers takes the encoder's proposals as constants (its
-    # loss of them reaches the text alone), so that the layers which choose and place them have no gradient.
-    unreached=(
-        "model.backbone.conv_encoder.model.swin.layernorm.",
-        "model.enc_output.",
-        "model.enc_output_norm.",
-        "model.encoder_output_bbox_embed.",
-    ),
+    unreached=("model.backbone.conv_encoder.model.swin.layernorm.",),  # the backbone leaves it out
 )
 
 
@@ -74,6 +68,7 @@ class GroundingDino(TunableHubModel):
         network.config.auxiliary_loss = True  # as all of these were trained; it is off in their configurations
         network.loss_function = grounding_loss
         network.model.text_projection.register_forward_hook(self._add_offset)
+        network.model.register_forward_hook(with_proposals)
 
     def _add_offset(self, _module: nn.Module, _inputs: Any, features: Tensor) -> Tensor:
         return features if self.offset is None else features + self.offset
