@@ -20,6 +20,7 @@ from glip_core.hf.card import README, model_card
 from glip_core.hf.config import GlipConfig
 from glip_core.hf.image_processor import to_corners
 from glip_core.hf.outputs import GlipObjectDetectionOutput, flatten
+from glip_core.hf.peft_layers import merge_adapters
 from glip_core.hf.tuned import load_tuned
 from glip_core.modeling.swin import WindowAttention
 from glip_core.modeling.swin_parts import relative_positions
@@ -118,7 +119,11 @@ class GlipForObjectDetection(PreTrainedModel):
 
         Returns:
             the outputs of the heads, with a loss where there are labels.
+
+        Raises:
+            InputError: adapters of ``peft`` are being trained.
         """
+        merge_adapters(self)
         images = len(pixel_values)
         mask = (torch.ones_like(input_ids) if attention_mask is None else attention_mask).bool()
         if images > 1 and len(input_ids) > 1 and bool((input_ids == input_ids[:1]).all() & (mask == mask[:1]).all()):

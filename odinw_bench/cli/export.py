@@ -10,7 +10,7 @@ import typer
 from glip_core.errors import InputError
 from odinw_bench.cli._console import print_json, write_line
 from odinw_bench.cli._options import Debug, Json
-from odinw_bench.cli.hub import hub
+from odinw_bench.cli.hub import hub, peft
 
 if TYPE_CHECKING:
     from odinw_bench.report.evalai import Submission
@@ -21,6 +21,7 @@ _formats = typer.Typer(
 )
 app.add_typer(_formats, name="export")
 _formats.command("hub")(hub)
+_formats.command("peft")(peft)
 
 
 @_formats.command("coco")

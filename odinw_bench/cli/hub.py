@@ -1,4 +1,4 @@
-"""``odinw-bench export hub`` and ``models convert``: folders for the Hugging Face hub."""
+"""``odinw-bench export hub``, ``export peft`` and ``models convert``: folders for the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -46,6 +46,39 @@ def hub(
     if len(found) > 1:
         raise InputError(f"'{run}' are {len(found)} runs, among them '{found[0].folder}'; name one")
     files = write_tuned(found[0].record, out, benchmark)
+    size = sum((out / name).stat().st_size for name in files)
+    if as_json:
+        print_json({"written": [str(out / name) for name in files], "bytes": size})
+        return
+    write_line(f"{out}: {len(files)} files, {size / 1e3:,.0f} kB")
+
+
+def peft(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's folder, or a pattern in quotes that fits one alone.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write, new or empty.")],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    r"""Write what a run of the mode lora or dora tuned as the library peft does: PeftModel reads it.
+
+    The base is a model of transformers: GLIP as `models convert` writes it, or a Grounding DINO. Needs the extra
+    `peft`. For example:
+
+    ```
+    odinw-bench export peft \
+        "results/mini/glip-nano/aquarium/lora-5shot-seed3-*" \
+        --out aquarium-lora
+    ```
+    """
+    from odinw_bench.report.pairs import find_runs
+    from odinw_bench.runs.peft import export_peft
+
+    found = find_runs(run)
+    if len(found) > 1:
+        raise InputError(f"'{run}' are {len(found)} runs, among them '{found[0].folder}'; name one")
+    files = export_peft(found[0].folder, out)
     size = sum((out / name).stat().st_size for name in files)
     if as_json:
         print_json({"written": [str(out / name) for name in files], "bytes": size})

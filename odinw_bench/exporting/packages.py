@@ -7,9 +7,11 @@ from typing import Any
 
 from glip_core.errors import InputError
 
+_EXTRAS = {"peft": "peft"}  # all others are of "export"
+
 
 def need(module: str) -> Any:
-    """A module of the extra ``export``.
+    """A module of the extras ``export`` and ``peft``.
 
     Raises:
         InputError: it is not installed.
@@ -18,4 +20,5 @@ def need(module: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        raise InputError(f"{package} is not installed: pip install 'odinw-bench[export]'") from error
+        extra = _EXTRAS.get(package, "export")
+        raise InputError(f"{package} is not installed: pip install 'odinw-bench[{extra}]'") from error

@@ -43,7 +43,7 @@ def test_examples_are_shown_as_written(path, cli, monkeypatch):
 
 def test_every_command_has_help():
     assert all(EVERY.values())
-    assert len(EVERY) == 1 + 17 + 5 + 5 + 3
+    assert len(EVERY) == 1 + 17 + 5 + 6 + 3
 
 
 @pytest.mark.integration

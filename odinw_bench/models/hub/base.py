@@ -95,6 +95,18 @@ class HubModel(Model):
         return cls(network.to(device).eval(), cls._processor(folder), cls.identify(weights))
 
     @classmethod
+    def base_network(cls, weights: str | None) -> Any:
+        """The network in transformers, on the CPU, as anyone else loads it.
+
+        Args:
+            weights: see :meth:`identify`.
+        """
+        import transformers
+
+        folder = weights_file(weights or cls.repository).parent
+        return cls._network(_class_in(transformers, cls.network_class), folder, 0).eval()
+
+    @classmethod
     def _network(cls, network_class: Any, folder: Path, classes: int) -> Any:
         """The network with its weights; ``classes`` is for families whose class layer is recreated."""
         network, info = network_class.from_pretrained(

@@ -1,0 +1,153 @@
+"""``odinw-bench export peft``: what the library ``peft`` makes of a run's low-rank updates."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import glip_core
+import glip_core.hf
+from glip_core import InputError
+from odinw_bench import load_run
+from odinw_bench.models.hub.decode import best_pairs
+from odinw_bench.runs.record import find_records
+from tests.models.hub_models import save_grounding
+
+peft = pytest.importorskip("peft")
+LORA = "epochs=1,repeats_per_epoch=1,batch=2,lr=0.02"
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """glip-nano as a folder of transformers."""
+    folder = tmp_path_factory.mktemp("base") / "glip"
+    glip_core.hf.convert(glip_core.load("glip-nano"), folder)
+    return folder
+
+
+def tuned_run(cli, pets, results, *arguments):
+    answer = cli("run", "--dataset", pets, "--results", results, "--shots", "1", "--device", "cpu", *arguments)
+    assert answer.code == 0, answer.err
+    ((_, record),) = find_records(results)
+    return record
+
+
+def found_by(model, processor, photo, prompt):
+    """Detections of a model in transformers, as its processor makes them."""
+    inputs = processor(images=photo, text=prompt, return_tensors="pt")
+    with torch.no_grad():
+        outputs = model(**inputs)
+    (found,) = processor.post_process_grounded_object_detection(
+        outputs, threshold=0.0, target_sizes=[(photo.height, photo.width)]
+    )
+    return found
+
+
+@pytest.mark.parametrize("mode", [pytest.param("lora", marks=pytest.mark.integration), "dora"])
+def test_peft_gives_the_detections_of_the_run(cli, pets, base, tmp_path, mode):
+    where = "vision+language+fusion+tower+heads" if mode == "lora" else "fusion+tower+heads"
+    settings = f"{LORA},adapter_rank=20,adapter_where={where}"  # some layers are smaller than 20
+    record = tuned_run(cli, pets, tmp_path / "results", "--model", "glip-nano", "--mode", mode, "--set", settings)
+    answer = cli("export", "peft", record.folder, "--out", tmp_path / "out", "--json")
+    assert answer.code == 0, answer.err
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"adapter_config.json", "adapter_model.safetensors", "README.md"}
+    config = json.loads((tmp_path / "out/adapter_config.json").read_text())
+    assert config["peft_type"] == "LORA" and config["use_dora"] == (mode == "dora") and config["r"] == 20
+    assert config["rank_pattern"] and config["base_model_name_or_path"] == "glip-nano"
+    assert sum(x.numel() for x in load_file(tmp_path / "out/adapter_model.safetensors").values()) == sum(
+        x.numel() for x in load_file(record.folder / "tuned.safetensors").values()
+    )
+
+    tuned = load_run(record, "cpu")
+    photo = made_photo()
+    expected = tuned.predict(photo)
+    processor = glip_core.hf.GlipProcessor.from_pretrained(base)
+    whole = glip_core.hf.GlipForObjectDetection.from_pretrained(base)
+    untuned = found_by(whole, processor, photo, tuned.prompt)
+    model = peft.PeftModel.from_pretrained(whole, str(tmp_path / "out")).eval()
+    assert_alike(found_by(model, processor, photo, tuned.prompt), expected)
+    with model.disable_adapter():
+        torch.testing.assert_close(
+            found_by(model, processor, photo, tuned.prompt)["scores"], untuned["scores"], atol=1e-4, rtol=0
+        )
+    assert not torch.allclose(untuned["scores"][:5], expected.scores[:5], atol=1e-3)
+    assert_alike(found_by(model.merge_and_unload(), processor, photo, tuned.prompt), expected)
+
+
+def made_photo():
+    from PIL import Image
+
+    torch.manual_seed(1)
+    return Image.fromarray(torch.randint(0, 256, (100, 140, 3), dtype=torch.uint8).numpy())
+
+
+def assert_alike(found, expected):
+    assert len(found["scores"]) == len(expected) > 0
+    torch.testing.assert_close(found["scores"], expected.scores, atol=1e-4, rtol=0)
+    for score, label, box in zip(expected.scores, expected.labels, expected.boxes, strict=True):
+        near = ((found["scores"] - score).abs() < 1e-4) & (found["labels"] == label)
+        assert (near & ((found["boxes"] - box).abs().amax(1) < 0.01)).any()
+
+
+def test_peft_does_not_train_glip(base):
+    """It would pass over the layers whose weights are read, without an error."""
+    config = peft.LoraConfig(target_modules=["vision_query"])
+    model = peft.get_peft_model(glip_core.hf.GlipForObjectDetection.from_pretrained(base), config)
+    inputs = glip_core.hf.GlipProcessor.from_pretrained(base)(images=made_photo(), text=["fish"], return_tensors="pt")
+    with pytest.raises(InputError, match="peft cannot train this model"):
+        model(**inputs)
+
+
+@pytest.mark.integration
+def test_a_grounding_dino_in_peft(cli, pets, tmp_path):
+    """Its heads share weights: each of them has the adapter."""
+    import transformers
+
+    folder = save_grounding(tmp_path / "tiny")
+    model = ["--model", f"hf:{folder}", "--mode", "lora", "--set", LORA]
+    record = tuned_run(cli, pets, tmp_path / "results", *model)
+    answer = cli("export", "peft", record.folder, "--out", tmp_path / "out")
+    assert answer.code == 0, answer.err
+    assert "Do not merge" in (tmp_path / "out/README.md").read_text()
+    tuned, photo = load_run(record, "cpu"), made_photo()
+    expected = tuned.predict(photo)
+    network = transformers.GroundingDinoForObjectDetection.from_pretrained(folder)
+    network.get_input_embeddings = network.model.text_backbone.get_input_embeddings  # as README.md says
+    adapted = peft.PeftModel.from_pretrained(network, str(tmp_path / "out")).eval()
+    own = tuned.model
+    inputs = own.processor(images=photo, text=f"{tuned.prompt.caption}.", return_tensors="pt")
+    with torch.no_grad():
+        outputs = adapted(**inputs)
+    tokens = own.encode(tuned.prompt).tokens
+    found = best_pairs(outputs.logits[0], outputs.pred_boxes[0], tokens, (photo.height, photo.width))
+    torch.testing.assert_close(found.scores, expected.scores, atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.boxes, expected.boxes, atol=1e-2, rtol=0)
+
+
+@pytest.mark.integration
+def test_what_peft_has_no_place_for_is_refused(cli, pets, tmp_path):
+    runs = {mode: tmp_path / mode for mode in ("prompt", "prompt+lora")}
+    for mode, results in runs.items():
+        record = tuned_run(cli, pets, results, "--model", "glip-nano", "--mode", mode, "--set", LORA)
+        said = cli("export", "peft", record.folder, "--out", tmp_path / "out").refused()
+        assert ("a prompt offset too" if mode == "prompt+lora" else "tuned 'prompt'") in said
+    record = tuned_run(cli, pets, tmp_path / "d", "--model", "dyhead-nano", "--mode", "lora", "--set", LORA)
+    assert "class layer" in cli("export", "peft", record.folder, "--out", tmp_path / "out").refused()
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/file").touch()
+    assert "not an empty folder" in cli("export", "peft", record.folder, "--out", tmp_path / "full").refused()
+    assert "no run at" in cli("export", "peft", tmp_path / "none", "--out", tmp_path / "out").refused()
+
+
+def test_without_peft_one_line_says_what_to_install(cli, pets, tmp_path, monkeypatch):
+    import sys
+
+    record = tuned_run(cli, pets, tmp_path / "r", "--model", "glip-nano", "--mode", "lora", "--set", LORA)
+    monkeypatch.setitem(sys.modules, "peft", None)
+    said = cli("export", "peft", record.folder, "--out", tmp_path / "out").refused()
+    assert "pip install 'odinw-bench[peft]'" in said
