@@ -11,12 +11,12 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from odinw_bench.engine.scorer import Scorer
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.environment import arithmetic
 from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.work import load_tunable
 from odinw_bench.search.sampler import ByClassSampler
-from odinw_bench.search.scorer import Scorer
 from odinw_bench.search.settings import SearchSettings
 from odinw_bench.search.space import SHARED, Candidate, PromptSpace
 from odinw_bench.search.study import best_trial, enqueue, given_trial, open_storage, open_study, optimise

@@ -14,9 +14,9 @@ from optuna.study import MaxTrialsCallback, Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from glip_core.errors import InputError, without_passwords
+from odinw_bench.engine.scorer import Scorer
 from odinw_bench.search.journal import JournalLock
 from odinw_bench.search.sampler import BY_GROUP, STARTUP
-from odinw_bench.search.scorer import Scorer
 from odinw_bench.search.space import SHARED, PromptSpace
 from odinw_bench.search.workers import WORKER, whole, working
 from odinw_bench.utils.text import shorten_text

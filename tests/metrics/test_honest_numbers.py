@@ -167,8 +167,8 @@ def test_labels_that_mean_nothing_teach_nothing(fish):
     from odinw_bench.datasets.coco import Split
     from odinw_bench.datasets.sources import few_shot_subset
     from odinw_bench.engine.recipes import hyperparameters
+    from odinw_bench.engine.scorer import shuffled
     from odinw_bench.engine.train import tune
-    from odinw_bench.search.scorer import shuffled
 
     _, test, _ = fish
     task = load_task("aquarium", "mini")

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from odinw_bench import load_task
+from odinw_bench.engine.scorer import shuffled
 from odinw_bench.runs.record import find_records
 from odinw_bench.search import SearchSettings, begin, set_up, work, written_params
-from odinw_bench.search.scorer import shuffled
 
 SMALL = ("search", "--dataset", "packages", "--shots", "1", "--no-control", "--no-explain")
 

@@ -28,7 +28,7 @@ class _Part:
 
     Attributes:
         split: the images.
-        numbers: by their ids, their ids among all images of the search.
+        numbers: by their ids, their ids among all images together.
     """
 
     split: Split

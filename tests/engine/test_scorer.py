@@ -6,8 +6,8 @@ import glip_core
 from glip_core import Prompt
 from odinw_bench.datasets.registry import load_task
 from odinw_bench.datasets.sources import open_split
+from odinw_bench.engine.scorer import Scorer
 from odinw_bench.models.glip import GlipModel
-from odinw_bench.search.scorer import Scorer
 from tests.engine.test_train import language_passes
 
 
