@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
 from odinw_bench.advice.folds import Fold, Labelled
 from odinw_bench.advice.settings import AdviceSettings, Budget, OutOfTime
-from odinw_bench.engine.recipes import hyperparameters
+from odinw_bench.engine.recipes import Hyperparameters, hyperparameters
 from odinw_bench.metrics.coco import evaluate
 from odinw_bench.models import UNTUNED, find_mode, model_facts
 from odinw_bench.runs.record import RunRecord
@@ -22,7 +22,7 @@ from odinw_bench.utils.io import read_json
 
 Say = Callable[[str], None]
 SHORT = 4
-"""The first comparison is by models that were tuned for one epoch in so many."""
+"""Where there is no time for more, ways are compared by models that were tuned for one epoch in so many."""
 
 
 @dataclass
@@ -62,11 +62,6 @@ class Candidate:
         """The best that is known of it, by fold number: with all epochs where there are such."""
         return self.full or self.short
 
-    @property
-    def rung(self) -> int:
-        """How far it came: 0 nothing, 1 short, 2 one fold, more: so many folds and one."""
-        return 1 + len(self.full) if self.full else min(1, len(self.short))
-
 
 def list_candidates(labelled: Labelled, settings: AdviceSettings) -> list[Candidate]:
     """Every model in every mode that it and the data have, from cheap to dear.
@@ -89,31 +84,26 @@ def list_candidates(labelled: Labelled, settings: AdviceSettings) -> list[Candid
     return sorted(found, key=lambda one: one.tunes)
 
 
+def recipe_of(candidate: Candidate, settings: AdviceSettings) -> Hyperparameters:
+    """The recipe of the run that is advised on."""
+    wanted = RunSpec("", candidate.model, settings.suite, candidate.mode, settings.shots, settings.seed)
+    return hyperparameters(wanted.protocol_name, candidate.mode, settings.shots)
+
+
 def spec_of(candidate: Candidate, file: Path, settings: AdviceSettings, *, short: bool) -> RunSpec:
     """The run of a candidate on a fold: the recipe of the run that is advised on, whatever the fold's size."""
     base = RunSpec(str(file), candidate.model, settings.suite, candidate.mode, "all", settings.seed)
     if not candidate.tunes:
         return base
     wanted = RunSpec(str(file), candidate.model, settings.suite, candidate.mode, settings.shots, settings.seed)
-    recipe = hyperparameters(wanted.protocol_name, candidate.mode, settings.shots)
+    recipe = recipe_of(candidate, settings)
     values: dict[str, Any] = dict(recipe.to_json())
     like = hyperparameters(base.protocol_name, candidate.mode, "all").to_json()
     changes = {name: value for name, value in values.items() if like.get(name) != value}
     if short and recipe.epochs > 1:
         epochs = max(1, math.ceil(recipe.epochs / SHORT))
         changes |= {"epochs": epochs, "eval_every": min(recipe.eval_every, epochs)}
-    return RunSpec(
-        str(file),
-        candidate.model,
-        settings.suite,
-        candidate.mode,
-        "all",
-        settings.seed,
-        wanted.protocol,
-        None,
-        None,
-        changes,
-    )
+    return replace(base, protocol=wanted.protocol, overrides=changes)
 
 
 def do(

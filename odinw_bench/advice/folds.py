@@ -31,7 +31,7 @@ MOST = 200
 """Images that are tested on at most: more would cost time and tell little."""
 
 FEW = 40
-"""Images that are learnt from at most in a first comparison."""
+"""Images that are learnt from at most where there is no time for more."""
 
 HALVES, FOLDS = 2, 3
 Members = Mapping[str, Sequence[int]]

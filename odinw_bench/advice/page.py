@@ -9,8 +9,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from odinw_bench.advice.answer import CLEAR, Advice
+from odinw_bench.advice.answer import Advice
 from odinw_bench.advice.failures import data_uri
+from odinw_bench.advice.recommending import CLEAR
 from odinw_bench.utils.escape import visible
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 320.0, 170.0, 34.0, 24.0

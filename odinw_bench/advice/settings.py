@@ -16,12 +16,10 @@ DEFAULT_MODES = (
     "zero-shot",
     "manual",
     "prompt",
-    "bias",
     "linear",
-    "prompt+linear",
+    "bias",
     "lora",
     "prompt+lora",
-    "language+linear",
     "full",
 )
 """The ways that are compared, from cheap to dear."""

@@ -13,6 +13,9 @@ from odinw_bench.cli._names import pick_suite
 from odinw_bench.cli._options import DataRoot, Debug, Device, Json, Listed, parse_shots, split_list
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from odinw_bench.advice import Advice
 
 app = typer.Typer()
@@ -26,7 +29,7 @@ def advise(
         Listed, typer.Option("--models", "--model", help="Detectors to compare; see `odinw-bench models list`.")
     ] = ["glip-nano"],
     modes: Annotated[
-        Listed, typer.Option("--modes", "--mode", help="Tuning modes to compare. Default: ten, from cheap to dear.")
+        Listed, typer.Option("--modes", "--mode", help="Tuning modes to compare. Default: eight, from cheap to dear.")
     ] = [],
     suite: Annotated[str, typer.Option("--suite", help="Where DATA is looked up if it is a name.")] = "",
     shots: Annotated[
@@ -50,8 +53,8 @@ def advise(
 ) -> None:
     r"""Which way of adapting to use on your labelled images, what to expect, at what cost.
 
-    The labelled images are divided into folds (the test split is never looked at), all ways are tried a little, the
-    better ones more. Every evaluation is an ordinary record; the same command with a larger --budget resumes.
+    The labelled images are divided into folds (the test split is never looked at), and the ways that promise most for
+    their time are tried. Every evaluation is an ordinary record; the same command with a larger --budget resumes.
 
     For example:
 
@@ -123,14 +126,16 @@ def _show(advice: Advice) -> None:
         columns = ["training images", "AP", "95 % interval", ""]
         title = f"What more labels would bring to {advice['learning_curve_of']}"
         console().print(table(title, columns, rows, numbers=columns[:3]))
+    _show_words(advice["prompt_words"])
     weak = ", ".join(f"{one['class']} {number(one['AP'])}" for one in advice["failures"]["classes"][:3])
     write_line(f"found worst (AP by class): {weak}")
     for note in advice["notes"]:
         write_line(f"note: {note}")
     best, second = advice.recommendation, advice["runner_up"]
+    how = ", with few epochs" if best["short"] else ""
     write_line(
         f"use {best['model']} {best['mode']}: expect AP {number(best['expected_AP'])} "
-        f"({number(best['low'])} to {number(best['high'])}); tuning {time_in_words(best['tune_seconds'])}, "
+        f"({number(best['low'])} to {number(best['high'])}){how}; tuning {time_in_words(best['tune_seconds'])}, "
         f"memory {size_in_words(best['peak_memory_bytes'])}, kept {size_in_words(best['kept_bytes'])}"
     )
     lost = advice["zero_shot"]
@@ -139,9 +144,33 @@ def _show(advice: Advice) -> None:
             f"zero-shot on {', '.join(lost['asked'])}: AP {number(lost['before'])} before tuning, "
             f"{number(lost['after'])} after"
         )
-    if second is not None and second["probability"] is not None:
+    if second is not None:
         write_line(
-            f"runner-up {second['model']} {second['mode']}: {number(second['difference'])} AP behind, "
+            f"runner-up {second['model']} {second['mode']}: {number(second['difference'])} AP behind, by what "
+            "was measured and by how such ways differed on drawn tasks; "
             f"the recommended way is better with a probability of {100 * second['probability']:.0f} %"
         )
     write_line(best["command"])
+
+
+def _show_words(found: Mapping[str, Any] | None) -> None:
+    """Which words of the hand-written prompt earn their place."""
+    if found is None:
+        return
+    rows = [
+        [
+            one["class"],
+            one["word"],
+            number(one["difference"]),
+            f"{number(one['low'])} to {number(one['high'])}",
+            "kept" if one["kept"] else "left out",
+        ]
+        for one in found["words"]
+    ]
+    columns = ["class", "says", "AP it earns", "95 % interval", ""]
+    console().print(table("Words of the hand-written prompt, without tuning", columns, rows, numbers=columns[2:4]))
+    if found["simplest"]:
+        simplest = found["simplest"]
+        write_line(
+            f"the simplest prompt: AP {number(simplest['AP'])} after {number(found['AP'])}: {simplest['caption']}"
+        )

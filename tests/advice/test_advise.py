@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from odinw_bench import advise, load_task
 from odinw_bench.advice.folds import Labelled
 from odinw_bench.advice.settings import AdviceSettings, parse_seconds
+from odinw_bench.datasets.prompts import read_attributes
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.runs.record import find_records
 from odinw_bench.utils.io import read_json
@@ -97,6 +99,20 @@ def test_in_python(tmp_path):
     assert advice.recommendation["mode"] == "manual"  # names that were never seen, described by their looks
     assert advice["recommendation"]["expected_AP"] > 30
     assert advice["runner_up"]["probability"] > 0.95
+    found = advice["prompt_words"]
+    assert all(row["low"] <= row["difference"] <= row["high"] for row in found["words"])
+    assert any(row["kept"] for row in found["words"])  # plain names find nearly nothing here
+    assert all(row["kept"] for row in found["words"] if row["low"] > 0)
+    command = advice.recommendation["command"]
+    if found["simplest"] is None:
+        assert all(row["kept"] for row in found["words"])
+        assert "--attributes" not in command
+    else:
+        file = found["simplest"]["file"]
+        assert f"--attributes {file}" in command
+        prompt = read_attributes(Path(file), load_task("packages", "mini").class_names)
+        assert prompt.caption == found["simplest"]["caption"]
+        assert advice.recommendation["expected_AP"] == found["simplest"]["AP"]
 
 
 def test_what_tuning_destroys_elsewhere(pets, tmp_path):
