@@ -8,11 +8,9 @@ from odinw_bench.engine.recipes import Hyperparameters
 
 
 def repeats_within_epoch(images: int, settings: Hyperparameters) -> int:
-    """How often a training set is repeated within an epoch: as the recipe says, or as ``min_steps`` asks."""
-    if not settings.min_steps or not images:
-        return settings.repeats_per_epoch
-    steps_per_epoch = -(-settings.min_steps // settings.epochs)
-    return max(settings.repeats_per_epoch, -(-steps_per_epoch * settings.batch // images))
+    """How often a training set is repeated within an epoch: by the recipe's repeats or its least number of steps."""
+    wanted = settings.min_steps_per_epoch * settings.batch
+    return max(settings.repeats_per_epoch, -(-wanted // max(1, images)))
 
 
 @dataclass(frozen=True)

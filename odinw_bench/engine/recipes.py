@@ -1,23 +1,18 @@
-"""Named, versioned hyper-parameters; the numbers are in the YAML files beside this module, one a protocol."""
+"""The hyper-parameters of a protocol for a mode and a number of shots."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cache
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from glip_core.errors import InputError, nearest
 from glip_core.modes import TuningMode
 from odinw_bench.datasets.fewshot import Shots
+from odinw_bench.engine.protocol_files import PROTOCOLS, contents, lineage
 from odinw_bench.models import find_mode
 from odinw_bench.utils.text import shorten
-
-_FOLDER = Path(__file__).with_name("protocols")
 
 RECORDED: Mapping[str, str] = {"repeats_per_epoch": "copies", "max_grad_norm": "clip"}
 """Fields that records (and so the digests of runs) call by an older name, which ``--set`` takes too."""
@@ -26,22 +21,6 @@ RECORDED: Mapping[str, str] = {"repeats_per_epoch": "copies", "max_grad_norm": "
 def current_name(hyperparameter: str) -> str:
     """What a hyper-parameter is called now, whichever of its names is given."""
     return {old: new for new, old in RECORDED.items()}.get(hyperparameter, hyperparameter)
-
-
-@cache
-def _protocols() -> dict[str, dict[str, Any]]:
-    """The files' contents by protocol, in the order that they state; what a file extends is filled in."""
-    read = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in _FOLDER.glob("*.yaml")}
-    found = {name: _extended(content, read) for name, content in read.items()}
-    return dict(sorted(found.items(), key=lambda item: item[1]["place"]))
-
-
-def _extended(content: dict[str, Any], read: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    base = _extended(read[content["extends"]], read) if "extends" in content else {}
-    return {
-        key: base[key] | content.get(key, {}) if isinstance(base.get(key), dict) else content.get(key, base.get(key))
-        for key in {**base, **content}
-    }
 
 
 _NEWER = {
@@ -56,27 +35,11 @@ _NEWER = {
     "min_positives",
     "count_steps",
     "step_at",
-    "min_steps",
+    "min_steps_per_epoch",
 }
 """Fields that the oldest records do not have: there they are as by default."""
 
 _TRAIN_PRECISIONS = ("run", "fp32", "bf16", "fp16")
-
-PROTOCOLS: Mapping[str, str] = {name: content["title"] for name, content in _protocols().items()}
-"""Versioned names of the recipes; without its version a name means the newest."""
-
-
-def newest_protocol(name: str) -> str:
-    """A protocol's full name: ``quick`` is ``quick-1``; unknown names stay as they are."""
-    return {full.rpartition("-")[0]: full for full in PROTOCOLS}.get(name, name)
-
-
-def official_protocol(shots: Shots) -> str:
-    """The official recipe, the default for all but the embedded models.
-
-    Where nothing is tuned (0 shots) no recipe counts: there the first one's name stays, which is part of the digest.
-    """
-    return "odinw-glip-1" if shots == 0 else newest_protocol("odinw-glip")
 
 
 @dataclass(frozen=True)
@@ -93,7 +56,8 @@ class Hyperparameters:
         weight_decay: of everything but biases.
         batch: images a step; each is padded on its own.
         epochs: at most so many.
-        repeats_per_epoch: times the training set is repeated within an epoch.
+        repeats_per_epoch: times the training set is repeated within an epoch; an override puts
+            ``min_steps_per_epoch`` out of force unless that is given too.
         max_grad_norm: largest norm of the gradient of all tuned parameters together.
         scales: lengths of the shorter side to draw from, in parts of the model's own.
         flip: probability of mirroring a training image.
@@ -120,7 +84,7 @@ class Hyperparameters:
             no whole number of batches there are more steps and evaluations than ``epochs`` of whole batches make.
         step_at: where of all steps the rates fall to a tenth, as shares from 0 to 1; they fall by validation AP as well
             unless ``step_patience`` is long.
-        min_steps: the training set is repeated more often within an epoch where all epochs together would have fewer
+        min_steps_per_epoch: the training set is repeated more often within an epoch that would have fewer optimiser
             steps; 0: never.
     """
 
@@ -150,7 +114,7 @@ class Hyperparameters:
     adapter_alpha: float = 0.0
     adapter_where: str = ""
     step_at: tuple[float, ...] = ()
-    min_steps: int = 0
+    min_steps_per_epoch: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """As a record holds it, under the names of its first schema, of which the digests of runs are made.
@@ -163,6 +127,17 @@ class Hyperparameters:
             if one.name in _NEWER and getattr(self, one.name) == one.default:
                 del found[one.name]
         return found
+
+    @classmethod
+    def from_json(cls, recorded: Mapping[str, Any]) -> Hyperparameters | None:
+        """What a record holds, of any version; None where it lacks a value that has no default."""
+        known = {one.name for one in fields(cls)}
+        values = {current_name(name): value for name, value in recorded.items() if current_name(name) in known}
+        values |= {name: tuple(values[name]) for name in ("scales", "step_at") if name in values}
+        try:
+            return cls(**values)
+        except TypeError:
+            return None
 
 
 def hyperparameters(
@@ -184,20 +159,24 @@ def hyperparameters(
     chosen = find_mode(mode)
     if not chosen.tunes:
         raise InputError(f"mode '{mode}' tunes nothing and has no hyper-parameters")
-    content = _protocols()[protocol]
+    content = contents()[protocol]
     values = {
         **content["all"],
         **content["few_shots" if shots != "all" else "all_shots"],
         "repeats_per_epoch": _repeats(content["repeats_per_epoch"], shots),
-        **_row(content["modes"], protocol, chosen),
+        **_row(content, protocol, chosen),
     }
     lists = {name: tuple(values[name]) for name in ("scales", "step_at") if name in values}
-    return _override(Hyperparameters(**{**values, **lists}), overrides or {})
+    given = {current_name(name): value for name, value in (overrides or {}).items()}
+    if "repeats_per_epoch" in given:  # else a small number of repeats would change nothing
+        given = {"min_steps_per_epoch": 0} | given
+    return _override(Hyperparameters(**{**values, **lists}), given)
 
 
-def _row(rows: Mapping[str, Mapping[str, Any]], protocol: str, mode: TuningMode) -> Mapping[str, Any]:
-    """The protocol's own row for a mode, else the one that the mode brings."""
-    row = rows.get(mode.name) or mode.recipes.get(protocol) or mode.recipe
+def _row(content: Mapping[str, Any], protocol: str, mode: TuningMode) -> Mapping[str, Any]:
+    """The protocol's own row for a mode, else the one that the mode brings for it or for what it extends."""
+    brought = [mode.recipes[name] for name in lineage(protocol) if name in mode.recipes]
+    row = content["modes"].get(mode.name) or (brought[0] if brought else mode.recipe)
     known = {field.name for field in fields(Hyperparameters)}
     for name in row:
         if name not in known:

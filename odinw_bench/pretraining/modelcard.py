@@ -11,8 +11,10 @@ from safetensors import safe_open
 from glip_core.checkpoint import EMBEDDED
 from glip_core.config import DetectorConfig, get_config
 from glip_core.errors import InputError
+from odinw_bench.engine.protocol_files import PROTOCOLS
 from odinw_bench.metrics.stats import summarize
 from odinw_bench.runs.record import RunRecord
+from odinw_bench.runs.spec import UNTUNED
 
 SUITE = "mini"
 
@@ -107,8 +109,8 @@ def _name(source: str) -> str:
 
 
 def _tests(model: str, sha256: str, records: Iterable[RunRecord]) -> str:
-    """Mean AP over tasks by mode and shots: first over seeds, then over tasks."""
-    scores: dict[tuple[str, str], dict[str, list[float]]] = {}
+    """Mean AP over tasks by mode and shots: first over seeds, then over tasks; of several protocols by the newest."""
+    scores: dict[tuple[str, str], dict[str, dict[str, list[float]]]] = {}
     for record in records:
         spec = record.spec
         if record.ap is None or not record.is_done or spec.model != model or spec.suite != SUITE:
@@ -116,18 +118,23 @@ def _tests(model: str, sha256: str, records: Iterable[RunRecord]) -> str:
         if spec.attributes or spec.overrides:  # a searched prompt or recipe is not the model's usual run
             continue
         if record.get("weights_sha256") == sha256:
-            cell = scores.setdefault((spec.mode, str(spec.shots)), {})
+            protocols = scores.setdefault((spec.mode, str(spec.shots)), {})
+            cell = protocols.setdefault("–" if spec.mode in UNTUNED else record.protocol_name or "", {})
             cell.setdefault(spec.dataset, []).append(record.ap)
     if not scores:
         return "No test numbers: no run records of these weights were given."
     lines = [f"AP on the test splits of suite `{SUITE}`, mean over seeds, then over tasks:\n"]
-    lines += ["| mode | shots | AP | tasks | seeds |", "|---|---|---|---|---|"]
-    for (mode, shots), by_task in sorted(scores.items(), key=lambda item: (item[0][0], _order(item[0][1]))):
+    lines += ["| mode | shots | AP | tasks | seeds | protocol |", "|---|---|---|---|---|---|"]
+    for (mode, shots), protocols in sorted(scores.items(), key=lambda item: (item[0][0], _order(item[0][1]))):
+        protocol, by_task = max(protocols.items(), key=lambda item: _ORDER.get(item[0], -1))
         mean = summarize([summarize(values).mean for values in by_task.values()]).mean
         seeds = {len(values) for values in by_task.values()}
         shown = str(min(seeds)) if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"
-        lines.append(f"| {mode} | {shots} | {mean:.1f} | {len(by_task)} | {shown} |")
+        lines.append(f"| {mode} | {shots} | {mean:.1f} | {len(by_task)} | {shown} | {protocol} |")
     return "\n".join(lines)
+
+
+_ORDER = {name: place for place, name in enumerate(PROTOCOLS)}
 
 
 def _order(shots: str) -> int:

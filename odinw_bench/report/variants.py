@@ -10,7 +10,8 @@ import pandas as pd
 
 from glip_core.config import PRESETS
 from odinw_bench.datasets.registry import load_suite
-from odinw_bench.engine.recipes import current_name, official_protocol
+from odinw_bench.engine.protocol_files import nano_protocol, official_protocol
+from odinw_bench.engine.recipes import current_name
 from odinw_bench.runs.record import RunRecord
 from odinw_bench.runs.spec import UNTUNED
 
@@ -29,8 +30,8 @@ def variant_of(record: RunRecord) -> str:
     spec, protocol, parts = record.spec, record.protocol_name, []
     if spec.mode not in UNTUNED:  # whatever tunes nothing knows no protocol
         config = PRESETS.get(spec.model)
-        usual = None if config is None else "mini-1" if config.family == "nano" else official_protocol(spec.shots)
-        if protocol and usual and protocol != usual:
+        usual = nano_protocol if config and config.family == "nano" else official_protocol
+        if protocol and config and protocol != usual(spec.shots):
             parts.append(protocol)
         parts += sorted(f"{current_name(key)}={value}" for key, value in spec.overrides.items())
     for key, value in (("weights", spec.weights), ("attributes", spec.attributes)):

@@ -6,10 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from odinw_bench.engine.length import repeats_within_epoch
-from odinw_bench.engine.recipes import RECORDED
+from odinw_bench.engine.length import Length
+from odinw_bench.engine.recipes import Hyperparameters
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.estimate import passes_in_testing
 from odinw_bench.runs.record import find_records
@@ -75,8 +74,7 @@ class CostModel:
         assert cell.train is not None
         assert cell.validation is not None
         passes = cell.most_passes * sums.passes / sums.most
-        images = len(cell.train.trainable_ids())
-        epochs = passes / max(1, images * repeats_within_epoch(images, cell.settings))
+        epochs = passes / (Length.of(len(cell.train.trainable_ids()), cell.settings).steps * cell.settings.batch)
         evaluated = epochs / cell.settings.eval_every * len(cell.validation)
         return seconds + sums.seconds * _work(passes, evaluated) / _work(sums.passes, sums.evaluated)
 
@@ -92,17 +90,16 @@ class CostModel:
             sums[1] += images
 
     def _add_tuning(self, record: RunRecord) -> None:
-        settings: Any = record.protocol.get("hyperparameters") or {}
+        settings = Hyperparameters.from_json(record.protocol.get("hyperparameters") or {})
         seconds, steps = record.cost.get("tune_seconds"), record.cost.get("tune_steps")
-        images, batch, epochs = record.data.get("train_images"), settings.get("batch"), settings.get("epochs")
-        if not (seconds and steps and images and batch and epochs):
+        images = record.data.get("train_images")
+        if not (seconds and steps and images and settings):
             return
-        shown = steps * batch
-        an_epoch = images * settings.get(RECORDED["repeats_per_epoch"], 1)
-        evaluations = shown / an_epoch / (settings.get("eval_every") or 1)
+        length = Length.of(images, settings)
+        evaluations = steps / length.steps / settings.eval_every
         sums = self.tuning[record.spec.model, record.spec.mode]
-        sums.passes += shown
-        sums.most += max(shown, epochs * an_epoch)
+        sums.passes += steps * settings.batch
+        sums.most += max(steps, length.total) * settings.batch
         sums.evaluated += evaluations * (record.data.get("validation_images") or 0)
         sums.seconds += seconds
 

@@ -10,7 +10,13 @@ from typing import Any
 from glip_core.errors import InputError
 from odinw_bench.datasets.fewshot import Shots
 from odinw_bench.datasets.task import PROMPT_STYLES, PromptStyle
-from odinw_bench.engine.recipes import PROTOCOLS, newest_protocol, official_protocol
+from odinw_bench.engine.protocol_files import (
+    PROTOCOLS,
+    full_protocol_name,
+    nano_protocol,
+    newest_protocol,
+    official_protocol,
+)
 from odinw_bench.models import HUB_PREFIX, MODES, TEXT_MODES, UNTUNED, ModelFacts, find_mode, model_facts
 from odinw_bench.models.hub.checkpoints import recorded_source
 from odinw_bench.models.registry import ONNX
@@ -47,8 +53,8 @@ class RunSpec:
         mode: a tuning mode, by name or as ``PACKAGE.MODULE:CLASS``.
         shots: images per class, or ``"all"``; 0 for the modes that tune nothing.
         seed: of the subset, the data order and the augmentation.
-        protocol: named hyper-parameters; None: ``mini-1`` for the nano models, else the official one; without its
-            version a name means the newest, so ``mini`` is ``mini-2``.
+        protocol: named hyper-parameters; None: ``mini`` for the nano models, else ``odinw-glip``, the official one;
+            without its version a name means the newest, so ``mini`` is ``mini-2``.
         weights: a file or another preset's name; None: the model's own.
         attributes: a file with prompt parts for the ``manual`` mode, or any mode with written prompts; None: those
             of the task.
@@ -91,8 +97,7 @@ class RunSpec:
         if self.shots != "all" and (isinstance(self.shots, bool) or not isinstance(self.shots, int) or self.shots < 0):
             raise InputError(f"shots must be a number of images per class or 'all', not {shorten(self.shots)}")
         if self.protocol is not None:
-            newest = official_protocol(self.shots) if self.protocol == "odinw-glip" else newest_protocol(self.protocol)
-            object.__setattr__(self, "protocol", newest)
+            object.__setattr__(self, "protocol", full_protocol_name(self.protocol, self.shots))
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise InputError(f"seed must be a whole number of at least 0, not {shorten(self.seed)}")
         if mode.needs_text and not facts.has_text:
@@ -116,7 +121,7 @@ class RunSpec:
     @property
     def protocol_name(self) -> str:
         """The protocol in force."""
-        return self.protocol or ("mini-1" if self.facts.nano else official_protocol(self.shots))
+        return self.protocol or (nano_protocol if self.facts.nano else official_protocol)(self.shots)
 
     @property
     def mode_name(self) -> str:

@@ -25,7 +25,8 @@ _DIGITS = 3
 class RecipeSpace:
     """Learning rate, weight decay, epochs and repeats per epoch around those of a protocol.
 
-    Rates from a tenth to ten times the protocol's; epochs from a quarter to twice; all on a logarithmic scale.
+    Rates from a tenth to ten times the protocol's; epochs from a quarter to twice; all on a logarithmic scale. A
+    protocol with ``min_steps_per_epoch`` has that varied likewise in place of the repeats, which it overrules.
 
     Args:
         base: the protocol's hyper-parameters.
@@ -38,8 +39,12 @@ class RecipeSpace:
             "lr": FloatDistribution(base.lr / 10, base.lr * 10, log=True),
             "weight_decay": FloatDistribution(min(_DECAYS[0], decay or 1), max(_DECAYS[1], decay), log=True),
             "epochs": IntDistribution(max(1, base.epochs // 4), base.epochs * 2, log=True),
-            RECORDED["repeats_per_epoch"]: IntDistribution(1, max(_MOST_REPEATS, base.repeats_per_epoch), log=True),
         }
+        if least := base.min_steps_per_epoch:
+            self.distributions["min_steps_per_epoch"] = IntDistribution(max(1, least // 4), least * 2, log=True)
+        else:
+            most = max(_MOST_REPEATS, base.repeats_per_epoch)
+            self.distributions[RECORDED["repeats_per_epoch"]] = IntDistribution(1, most, log=True)
 
     def plain(self) -> dict[str, Any]:
         """The protocol's own values."""

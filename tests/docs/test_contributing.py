@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from odinw_bench.datasets.forms import table
 from odinw_bench.datasets.registry import load_task
 from odinw_bench.datasets.sources import open_split
-from odinw_bench.engine import recipes
+from odinw_bench.engine import protocol_files
 from odinw_bench.models import modes, registry
 from odinw_bench.models.registry import find_model
 from tests.docs.blocks import ROOT, Block, blocks, section
@@ -170,18 +170,18 @@ def protocols(tmp_path, monkeypatch):
     """The program reads its recipes from a copy of their folder, to which one can be added."""
     folder = tmp_path / "odinw_bench/engine/protocols"
     shutil.copytree(ROOT / "odinw_bench/engine/protocols", folder)
-    monkeypatch.setattr(recipes, "_FOLDER", folder)
-    before = dict(recipes.PROTOCOLS)
-    recipes._protocols.cache_clear()
+    monkeypatch.setattr(protocol_files, "_FOLDER", folder)
+    before = dict(protocol_files.PROTOCOLS)
+    protocol_files.contents.cache_clear()
 
     def forget() -> None:
-        recipes._protocols.cache_clear()
-        recipes.PROTOCOLS.update({name: content["title"] for name, content in recipes._protocols().items()})
+        protocol_files.contents.cache_clear()
+        protocol_files.PROTOCOLS.update({name: content["title"] for name, content in protocol_files.contents().items()})
 
     yield forget
-    recipes._protocols.cache_clear()
-    recipes.PROTOCOLS.clear()
-    recipes.PROTOCOLS.update(before)
+    protocol_files.contents.cache_clear()
+    protocol_files.PROTOCOLS.clear()
+    protocol_files.PROTOCOLS.update(before)
 
 
 def test_a_recipe(follow, protocols):

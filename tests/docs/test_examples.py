@@ -30,7 +30,7 @@ STAND_INS = {
     **dict.fromkeys(("glip-t", "glip-t-b", "glip-l", "grounding-dino-t"), "glip-nano"),
     "hf:openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_grit": "glip-nano",
     **{"cuda": "cpu", "testA": "test", "val": "test"},
-    **{"odinw-glip-1": "mini-1", "odinw-glip": "mini-1", "coco-glip-1": "mini-1", "quick": "mini-1"},
+    **dict.fromkeys(("odinw-glip-1", "odinw-glip", "coco-glip-1", "quick"), "mini"),
     **dict.fromkeys(("DATA/raccoon", "my/pictures"), "my/coco/folder"),
 }
 """What is run in place of a word of an example (or of a part between commas)."""

@@ -1,4 +1,4 @@
-"""As many steps for few images as for many: ``min_steps``, and the protocol that has it."""
+"""As many steps for few images as for many: ``min_steps_per_epoch``, and the protocol that has it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from odinw_bench.engine.length import Length
-from odinw_bench.engine.recipes import hyperparameters
+from odinw_bench.engine.recipes import RECORDED, hyperparameters
 from odinw_bench.engine.schedule import DataOrder
 from odinw_bench.models import MODES, UNTUNED
 
@@ -34,10 +34,24 @@ def test_every_image_comes_as_often_as_any_other():
     assert set(seen.values()) == {12}
 
 
+def test_epochs_scale_the_length_and_repeats_by_hand_are_exactly_those():
+    total = lambda **changes: Length.of(5, hyperparameters("mini-2", "prompt", 5, changes)).total  # noqa: E731
+    assert (total(), total(epochs=1), total(epochs=20)) == (120, 15, 300)
+    assert total(repeats_per_epoch=4) == total(**{RECORDED["repeats_per_epoch"]: 4}) == 8 * 5 * 4 // 4
+    assert total(repeats_per_epoch=1, min_steps_per_epoch=15) == 120
+    settings = hyperparameters("mini-2", "prompt", 5)
+    assert hyperparameters("mini-2", "prompt", 5, settings.to_json()) == settings
+    fixed = hyperparameters("mini-2", "prompt", 5, {"repeats_per_epoch": 1})
+    assert hyperparameters("mini-2", "prompt", 5, fixed.to_json()) == fixed
+
+
 @pytest.mark.parametrize("mode", TUNED)
-def test_mini_2_differs_from_mini_1_by_the_steps_of_few_shots_alone(mode):
+def test_mini_2_is_mini_1_with_enough_steps_and_rates_that_suit_them(mode):
     for shots in (1, 3, 5, 10, "all"):
         first, second = (hyperparameters(name, mode, shots).to_json() for name in ("mini-1", "mini-2"))
-        assert "min_steps" not in first
-        assert second.pop("min_steps", 0) == (0 if shots == "all" else 120)
-        assert first == second
+        assert "min_steps_per_epoch" not in first
+        assert second.pop("min_steps_per_epoch") == 15  # also with all images: there are tasks with 30
+        rates = ("lr", "language_lr", "offset_factor", "fresh_factor")
+        assert {name: value for name, value in first.items() if name not in rates} == {
+            name: value for name, value in second.items() if name not in rates
+        }

@@ -96,6 +96,7 @@ def test_a_mode_that_adds_parameters_is_tuned_saved_and_put_back(toy, tmp_path, 
 
 def test_a_mode_brings_its_recipe(toy):
     assert hyperparameters("mini-1", toy, 5).lr == 0.01
+    assert hyperparameters("mini-2", toy, 5).lr == 0.01  # which extends mini-1
     assert hyperparameters("quick-1", toy, 5).lr == 0.02
     assert hyperparameters("mini-1", toy, 5).epochs == hyperparameters("mini-1", "linear", 5).epochs
 

@@ -11,7 +11,7 @@ import numpy as np
 from odinw_bench import evaluate, load_task
 from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.sources import open_split
-from odinw_bench.engine.recipes import official_protocol
+from odinw_bench.engine.protocol_files import nano_protocol, official_protocol
 from odinw_bench.runs.record import write_record
 from odinw_bench.utils.io import canonical_json, sha256_bytes
 
@@ -43,14 +43,15 @@ def detections(split: Split, quality: float, seed: int) -> list[dict]:
 
 def spec(dataset="packages", model="glip-nano", mode="prompt", shots=5, seed=3, suite="mini", **changes) -> dict:
     """A spec as a record holds it."""
+    untuned = mode in ("zero-shot", "manual")
     return {
         "dataset": dataset,
         "model": model,
         "suite": suite,
         "mode": mode,
-        "shots": 0 if mode in ("zero-shot", "manual") else shots,
+        "shots": 0 if untuned else shots,
         "seed": seed,
-        "protocol": "mini-1" if "nano" in model else official_protocol(0 if mode in ("zero-shot", "manual") else shots),
+        "protocol": (nano_protocol if "nano" in model else official_protocol)(0 if untuned else shots),
         "weights": None,
         "attributes": None,
         "overrides": {},

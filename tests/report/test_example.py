@@ -11,6 +11,7 @@ import pytest
 
 from odinw_bench import evaluate, load_task
 from odinw_bench.datasets.sources import open_split
+from odinw_bench.engine.protocol_files import nano_protocol
 from odinw_bench.pretraining.modelcard import model_card
 from odinw_bench.report import ReportSettings, build_report
 from odinw_bench.runs.options import RunOptions
@@ -78,8 +79,12 @@ def test_a_headline_number_by_hand():
         by_task: dict[str, list[float]] = {}
         for _, record in RECORDS:
             spec = record["spec"]
-            found = Path(spec["attributes"]).name if spec["attributes"] else ""  # a searched prompt stands by itself
-            model = f"{spec['model']} (attributes {found})" if found else spec["model"]
+            apart = []  # a searched prompt stands by itself, and so does what is tuned by an earlier protocol
+            if spec["shots"] != 0 and spec["protocol"] != nano_protocol(spec["shots"]):
+                apart.append(spec["protocol"])
+            if spec["attributes"]:
+                apart.append(f"attributes {Path(spec['attributes']).name}")
+            model = f"{spec['model']} ({', '.join(apart)})" if apart else spec["model"]
             if (model, spec["mode"], str(spec["shots"])) == (row["model"], row["mode"], row["shots"]):
                 by_task.setdefault(spec["dataset"], []).append(record["metrics"]["AP"])
         mean = statistics.fmean(statistics.fmean(values) for values in by_task.values())

@@ -39,7 +39,8 @@ def test_one_run_has_one_digest_however_it_is_asked_for(tmp_path):
     repeats = prepare(RunSpec(dataset="packages", shots=1)).settings.repeats_per_epoch
     assert digest(overrides={"copies": repeats}) == default
     assert digest(weights=str(weights)) == default
-    assert digest(protocol="mini-1") == default
+    assert digest(protocol="mini-2") == digest(protocol="mini") == default
+    assert digest(protocol="mini-1") != default
 
 
 def test_what_can_change_the_numbers_changes_the_digest(tmp_path):

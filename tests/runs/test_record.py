@@ -112,7 +112,7 @@ def test_a_record_has_types():
     one = RunRecord.from_json(full)
     assert (one.ap, one.status, one.is_done, one.error) == (41.5, "done", True, None)
     assert (one.spec.model, one.spec.shots, one.spec.seed, one.spec.eval_split) == ("glip-nano", 5, 3, "test")
-    assert (one.digest, one.protocol_name, one.test_sha256) == (full["digest"], "mini-1", "a" * 64)
+    assert (one.digest, one.protocol_name, one.test_sha256) == (full["digest"], "mini-2", "a" * 64)
     assert one.cost["test_seconds"] == 2.0
     assert one["metrics"]["AP"] == one.metrics["AP"]
     assert one.get("external") is None

@@ -7,10 +7,12 @@ import random
 import pytest
 
 from odinw_bench import RunSpec, run
+from odinw_bench.engine.recipes import hyperparameters
 from odinw_bench.runs.costs import CostModel
 from odinw_bench.runs.launchers.queue import CellQueue
 from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.simulate import Interruptions, Job, simulate
+from tests.report import made
 
 JOBS = [Job(str(i), seconds) for i, seconds in enumerate([3, 1, 4, 1, 5, 9, 2, 6])]
 
@@ -63,10 +65,26 @@ def test_the_queue_begins_with_the_longest(tmp_path):
     specs = [
         RunSpec(dataset="packages", mode="zero-shot"),
         RunSpec(dataset="packages", mode="prompt", shots=1),
-        RunSpec(dataset="packages", mode="prompt", shots="all"),
+        RunSpec(dataset="aquarium", mode="prompt", shots="all"),
     ]
     queue = CellQueue([prepare(spec, tmp_path) for spec in specs])
     assert [queue.take() for _ in specs] == [2, 1, 0]
+
+
+def test_costs_count_the_repeats_of_few_images(tmp_path):
+    """Of 120 steps as long as the protocol asks for, early stopping left out a quarter, whatever the images are."""
+    spec = made.spec(mode="prompt", shots=1)
+    settings = hyperparameters("mini-2", "prompt", 1)
+    content = made.record(spec, made.metrics(50.0))
+    content["protocol"]["hyperparameters"] = settings.to_json()
+    content["data"] |= {"train_images": 1, "validation_images": 20}
+    content["cost"] |= {"tune_seconds": 22.0, "tune_steps": 90, "test_seconds": 1.0}
+    made.write(tmp_path, content)
+    sums = CostModel.of(tmp_path).tuning["glip-nano", "prompt"]
+    assert (sums.passes, sums.most) == (90 * 4, 120 * 4)
+    assert sums.evaluated == 3 * 20  # after every two of eight epochs
+    cell = prepare(RunSpec("packages", mode="prompt", shots=1), tmp_path)
+    assert CostModel.of(tmp_path).seconds(cell) == pytest.approx(22.0 + len(cell.test) / 40, rel=0.01)
 
 
 def test_costs_are_those_of_the_records(tmp_path):

@@ -58,8 +58,9 @@ def test_modes_are_those_of_the_core():
 
 def test_the_digest_is_the_same_tomorrow():
     """Records of earlier versions must be found again: this value may change only with a new protocol or schema."""
-    digest = RunSpec(dataset="aquarium").digest(IDENTITY)
+    digest = RunSpec(dataset="aquarium", protocol="mini-1").digest(IDENTITY)
     assert digest.startswith(DIGEST), digest
+    assert not RunSpec(dataset="aquarium").digest(IDENTITY).startswith(DIGEST)
 
 
 DIGEST = "1f84ec301d1c2500"
@@ -92,7 +93,10 @@ def test_impossible_specs(arguments, message):
 
 
 def test_the_protocol_follows_the_model():
-    assert RunSpec(dataset="x").protocol_name == "mini-1"
+    assert RunSpec(dataset="x").protocol_name == RunSpec(dataset="x", protocol="mini").protocol_name == "mini-2"
+    assert RunSpec(dataset="x", protocol="mini-1").protocol_name == "mini-1"
+    untuned_nano = {"dataset": "x", "mode": "zero-shot"}  # as below
+    assert RunSpec(**untuned_nano).protocol_name == RunSpec(**untuned_nano, protocol="mini").protocol_name == "mini-1"
     real = {"dataset": "x", "model": "glip-t", "suite": "odinw13"}
     assert RunSpec(**real).protocol_name == RunSpec(**real, protocol="odinw-glip").protocol_name == "odinw-glip-3"
     assert RunSpec(**real, shots="all").protocol_name == "odinw-glip-3"

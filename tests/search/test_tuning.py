@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import optuna
 import pytest
 
+from odinw_bench.engine.length import Length
 from odinw_bench.engine.recipes import RECORDED, hyperparameters
 from odinw_bench.runs.record import find_records
 from odinw_bench.search.recipe import NumberedSampler, RecipeSpace, in_words
@@ -58,6 +61,15 @@ def test_recipes_lie_around_the_protocols():
     assert in_words({RECORDED["repeats_per_epoch"]: 4}) == "repeats_per_epoch=4"  # whatever the study calls it
     assert hyperparameters("odinw-glip-1", "prompt", 5, found).epochs == 120
     assert all(one.low <= space.plain()[name] <= one.high for name, one in space.distributions.items())
+
+
+def test_where_a_least_number_of_steps_overrules_the_repeats_it_is_searched():
+    base = hyperparameters("mini-2", "prompt", 5)
+    space = RecipeSpace(base)
+    assert set(space.distributions) == {"lr", "weight_decay", "epochs", "min_steps_per_epoch"}
+    assert all(one.low <= space.plain()[name] <= one.high for name, one in space.distributions.items())
+    lengths = {Length.of(5, replace(base, min_steps_per_epoch=steps)).total for steps in (4, 15, 30)}
+    assert len(lengths) == 3
 
 
 def test_two_studies_that_go_on_do_not_repeat_draws():
