@@ -30,6 +30,8 @@ _PACKAGES = (
     "pillow",
     "typer",
 )
+_PRECISIONS = ("fp32", "bf16")
+"""Of which the matrix product is timed on the CPU: bf16 pays only where its rate is the higher one."""
 
 
 @app.command()
@@ -48,6 +50,7 @@ def collect() -> dict[str, Any]:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     from odinw_bench.datasets.sources import DATA_ROOT_VARIABLE
+    from odinw_bench.profiling.operations import matrix_product_rate
 
     def version(package: str) -> str:
         try:
@@ -58,12 +61,14 @@ def collect() -> dict[str, Any]:
     gpus = (
         [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     )
+    rates = [f"{kind} {matrix_product_rate('cpu', kind, side=1024, seconds=0.1) / 1e9:.0f}" for kind in _PRECISIONS]
     return {
         "odinw-bench": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
         **{package: version(package) for package in _PACKAGES},
         "threads": torch.get_num_threads(),
+        "matrix product, GFLOP/s": ", ".join(rates),
         "GPUs": ", ".join(gpus) or "none",
         "hub cache": HF_HUB_CACHE,
         DATA_ROOT_VARIABLE: os.environ.get(DATA_ROOT_VARIABLE, "not set"),

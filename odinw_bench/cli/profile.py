@@ -49,12 +49,11 @@ def profile(
     ```
     """
     from odinw_bench.profiling import ProfileSettings, profile_all
-    from odinw_bench.utils.hardware import allow_tf32, pick_device
+    from odinw_bench.utils.hardware import pick_device
     from odinw_bench.utils.io import write_json
 
     width, height = _photo(photo)
     where = pick_device(device)
-    allow_tf32(False)  # as in runs
     settings = [
         ProfileSettings(
             model=name,

@@ -14,6 +14,7 @@ from typing import Any
 from glip_core import InputError
 from glip_core.memory import keep_freed_memory
 from odinw_bench.profiling.measure import ProfileSettings, profile
+from odinw_bench.utils.hardware import allow_tf32
 
 
 def profile_all(
@@ -58,6 +59,7 @@ def _main() -> None:
     given = json.loads(sys.argv[1])
     given["photo"] = tuple(given["photo"])
     keep_freed_memory()
+    allow_tf32(False)  # as in runs
     try:
         print(json.dumps(profile(ProfileSettings(**given))))
     except InputError as error:

@@ -12,13 +12,10 @@ from torch import Tensor
 from torchvision.ops import deform_conv2d
 
 import glip_core
-from glip_core import Detector, Prompt, Targets, tuning
+from glip_core import Detector, Prompt
 from glip_core.config import get_config
 from glip_core.modeling.deform import Levels, deform_conv
-from odinw_bench.engine.features import FeatureCache, FrozenPart
 from odinw_bench.engine.predict import autocast
-from odinw_bench.models.glip import GlipModel
-from odinw_bench.models.inputs import PreparedImage
 from odinw_bench.profiling.measure import CLASSES
 from tests.glip_core.reference import plain_formulation
 
@@ -83,45 +80,5 @@ def deformable(*, plain: bool, backward: bool) -> Case:
         else:
             (out,) = deform_conv(Levels.to_sample([x]), [(offsets, mask)], weight, bias, stride=1)
         return torch.autograd.grad(out.sum(), inputs) if backward else out
-
-    return work
-
-
-def tune_plainly(name: str, mode_name: str) -> Case:
-    """An epoch of tuning by the plain formulas, nothing kept from one image to the next."""
-    ours = tuning_epoch(name, mode_name, cached=False)
-
-    def work() -> object:
-        with plain_formulation():
-            return ours()
-
-    return work
-
-
-def tuning_epoch(name: str, mode_name: str, *, cached: bool, images: int = 2, precision: str = "fp32") -> Case:
-    """An epoch of tuning over full-size images, from the cache of frozen features or without one.
-
-    The first call fills the cache, as the first epoch does.
-    """
-    model, prompt = GlipModel(detector_of(name)), Prompt.from_classes(CLASSES)
-    mode = tuning.get_mode(mode_name)
-    named = model.trainable(mode, prompt)
-    optimiser = torch.optim.AdamW(tuning.parameter_groups(named, lr=1e-6, language_lr=1e-6, weight_decay=0.05))
-    words = model.encode_frozen(mode, prompt)
-    frozen = FrozenPart(model, mode, words, FeatureCache((4 << 30) if cached else 0))
-    pixels = image().cpu()
-    boxes = torch.tensor([[100.0, 100, 300, 400], [500, 200, 900, 700]])
-    targets = [Targets(boxes, torch.tensor([0, 1])).to(DEVICE)]
-
-    def work() -> object:
-        model.train()
-        for number in range(images):
-            features = frozen.of(number, lambda: PreparedImage(pixels, SIZE))
-            with autocast(DEVICE, precision):
-                losses = model.losses([features], targets, words, model.normalisers(features, targets[0]))
-            optimiser.zero_grad()
-            torch.stack(list(losses.values())).sum().backward()
-            optimiser.step()
-        return optimiser
 
     return work

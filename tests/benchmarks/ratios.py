@@ -15,12 +15,20 @@ from collections.abc import Callable, Mapping
 import torch
 
 from glip_core.memory import keep_freed_memory
-from tests.benchmarks.cases import DEVICE, Case, deformable, detect, detect_plainly, tune_plainly, tuning_epoch
+from tests.benchmarks.cases import DEVICE, Case, deformable, detect, detect_plainly
+from tests.benchmarks.int8 import detect_in_int8
 from tests.benchmarks.others import detect_by_grounding_dino, evaluation
+from tests.benchmarks.tuning import Tuner, tuner
 
 Pair = Callable[[], tuple[Case, Case]]
 PLAIN = "plain formulas"
 SAME_MEMORY = "--same-memory"
+
+
+def _both(prepared: Tuner, first: Mapping[str, bool], second: Mapping[str, bool]) -> tuple[Case, Case]:
+    """Steps of one prepared model in two ways."""
+    return prepared.step(**first), prepared.step(**second)
+
 
 PAIRS: Mapping[str, tuple[str, int, Pair]] = {
     "glip-t": (
@@ -51,24 +59,6 @@ PAIRS: Mapping[str, tuple[str, int, Pair]] = {
         3,
         lambda: (deformable(plain=True, backward=True), deformable(plain=False, backward=True)),
     ),
-    "prompt": (
-        "GLIP-T, prompt tuning, an epoch: recomputed / from the cache",
-        2,
-        lambda: (tuning_epoch("glip-t", "prompt", cached=False), tuning_epoch("glip-t", "prompt", cached=True)),
-    ),
-    "prompt-plain": (
-        f"GLIP-T, prompt tuning, an epoch: {PLAIN}, recomputed / ours, from the cache",
-        1,
-        lambda: (tune_plainly("glip-t", "prompt"), tuning_epoch("glip-t", "prompt", cached=True)),
-    ),
-    "prompt-bf16": (
-        "GLIP-T, prompt tuning, an epoch from the cache: fp32 / bf16",
-        2,
-        lambda: (
-            tuning_epoch("glip-t", "prompt", cached=True),
-            tuning_epoch("glip-t", "prompt", cached=True, precision="bf16"),
-        ),
-    ),
     "grounding-dino": (
         "fp32: grounding-dino-t of transformers / GLIP-T",
         3,
@@ -84,10 +74,33 @@ PAIRS: Mapping[str, tuple[str, int, Pair]] = {
         3,
         lambda: (evaluation(1_000, quick=False), evaluation(1_000, quick=True)),
     ),
+    "int8": (
+        "GLIP-T: fp32 / linear layers of Swin in int8, the rest in fp32",
+        3,
+        lambda: (detect("glip-t"), detect_in_int8("glip-t")),
+    ),
+    "bf16": (
+        "GLIP-T: fp32 / bf16", 3, lambda: (detect("glip-t"), detect("glip-t", precision="bf16"))
+    ),
     "linear": (
-        "GLIP-T, linear probe, an epoch: recomputed / from the cache",
+        "GLIP-T, linear probe, a step: recomputed / from the cache",
         2,
-        lambda: (tuning_epoch("glip-t", "linear", cached=False), tuning_epoch("glip-t", "linear", cached=True)),
+        lambda: _both(tuner("glip-t", "linear"), {"cached": False}, {}),
+    ),
+    "together": (
+        "GLIP-T, prompt tuning, a step of two images: one after the other / together",
+        2,
+        lambda: _both(tuner("glip-t", images=2), {"together": False}, {}),
+    ),
+    "together-nano": (
+        "glip-nano, prompt tuning, a step of four images of 160x160: one after the other / together",
+        10,
+        lambda: _both(tuner("glip-nano", images=4, size=(160, 160)), {"together": False}, {}),
+    ),
+    "together-full-nano": (
+        "glip-nano, full tuning, the same step: one after the other / together",
+        10,
+        lambda: _both(tuner("glip-nano", "full", images=4, size=(160, 160)), {"together": False}, {}),
     ),
 }  # fmt: skip
 
@@ -114,12 +127,12 @@ def row(title: str, slow: list[float], fast: list[float]) -> str:
     return f"| {title} | {first:.3f} | {second:.3f} | {first / second:.2f} | {min(ratios):.2f} to {max(ratios):.2f} |"
 
 
-def table(names: list[str], *, same_memory: bool) -> None:
-    """Measure and print the pairs of these names."""
+def table(names: list[str], *, same_memory: bool, runs: int | None = None) -> None:
+    """Measure and print the pairs of these names; ``runs``: turns of each, in place of its own number."""
     print("| what | seconds | seconds | times faster | in single turns |\n|---|---|---|---|---|")
     for name in names:
-        title, runs, make = PAIRS[name]
-        print(row(title, *compare(*make(), runs, keep=PLAIN not in title or same_memory)), flush=True)
+        title, usual, make = PAIRS[name]
+        print(row(title, *compare(*make(), runs or usual, keep=PLAIN not in title or same_memory)), flush=True)
 
 
 def main() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.benchmarks.cases import deformable, detect, detect_plainly, tuning_epoch
+from tests.benchmarks.cases import deformable, detect, detect_plainly
+from tests.benchmarks.tuning import tuner
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 SLOW = {"rounds": 2, "iterations": 1, "warmup_rounds": 1}
@@ -30,8 +31,8 @@ def test_detect(benchmark, model, how):
     benchmark.pedantic(case, **SLOW)
 
 
-@pytest.mark.benchmark(group="tuning GLIP-T, an epoch of two full-size images")
+@pytest.mark.benchmark(group="tuning GLIP-T, a step on one full-size image")
 @pytest.mark.parametrize("mode", ["prompt", "linear"])
 @pytest.mark.parametrize("how", ["recomputed", "cached"])
 def test_tuning(benchmark, mode, how):
-    benchmark.pedantic(tuning_epoch("glip-t", mode, cached=how == "cached"), **SLOW)
+    benchmark.pedantic(tuner("glip-t", mode).step(cached=how == "cached"), **SLOW)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -251,7 +252,9 @@ def test_doctor(cli):
     answer = cli("doctor")
     assert answer.code == 0
     assert "torch" in answer.out
-    assert json.loads(cli("doctor", "--json").out)["odinw-bench"]
+    facts = json.loads(cli("doctor", "--json").out)
+    assert facts["odinw-bench"]
+    assert re.fullmatch(r"fp32 \d+, bf16 \d+", facts["matrix product, GFLOP/s"])
 
 
 def test_version(cli):

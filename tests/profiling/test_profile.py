@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -12,8 +13,9 @@ from torchvision.ops import deform_conv2d
 
 from glip_core import InputError
 from glip_core.modeling.deform import Levels, deform_conv
-from odinw_bench.profiling import ProfileSettings, profile, profile_all
+from odinw_bench.profiling import ProfileSettings, profile, profile_all, suite
 from odinw_bench.profiling.operations import count_flops, matrix_product_rate
+from odinw_bench.utils.hardware import allow_tf32
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +80,20 @@ def test_a_setting_that_fails_does_not_stop_the_others():
     found = list(profile_all([wrong, ProfileSettings("dyhead-nano", repeats=1)]))
     assert found[0]["error"] and "images_per_second" not in found[0]
     assert found[1]["images_per_second"] > 0
+
+
+def test_a_process_that_measures_allows_no_tf32(monkeypatch, capsys):
+    """Torch would round the factors of convolutions; runs do not."""
+    before = allow_tf32(True)
+    seen = []
+    monkeypatch.setattr(sys, "argv", ["suite", json.dumps(asdict(ProfileSettings("glip-nano")))])
+    monkeypatch.setattr(suite, "profile", lambda _: seen.append(torch.backends.cudnn.allow_tf32))
+    try:
+        suite._main()
+        assert seen == [False]
+        assert not torch.backends.cuda.matmul.allow_tf32
+    finally:
+        allow_tf32(*before)
 
 
 @pytest.mark.parametrize(
