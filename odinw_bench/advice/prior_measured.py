@@ -28,7 +28,7 @@ from odinw_bench.metrics.stats import resampled_aps
 from odinw_bench.models import UNTUNED
 from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.progress import HISTORY
-from odinw_bench.runs.record import is_done
+from odinw_bench.runs.record import find_records, is_done
 from odinw_bench.runs.spec import RunSpec
 from odinw_bench.utils.io import read_json, write_json
 
@@ -62,7 +62,6 @@ def measure(
     """
     aps: dict[str, dict[str, float]] = {}
     early: dict[str, dict[str, float]] = {}
-    steps: dict[str, list[float]] = {mode: [] for mode in modes}
     variances: list[float] = []
     name = ""
     for task in tasks:
@@ -75,20 +74,18 @@ def measure(
         histories = {mode: _history(folder) for mode, folder in folders.items()}
         aps[task] = {mode: _best(history) for mode, history in histories.items()}
         early[task] = {mode: _best(_first_part(history)) - _best(history) for mode, history in histories.items()}
-        for mode, history in histories.items():
-            steps[mode].append(_step_seconds(history))
         rows = [read_json(folder / "predictions.json", what="predictions") for folder in folders.values()]
         variances.append(_variance(task, rows, seed))
     if len(aps) < 2:
         raise ValueError(f"{len(aps)} of {len(tasks)} tasks have records of all of {', '.join(modes)}; 2 are needed")
-    spreads = _spreads(aps)
+    spreads, steps = _spreads(aps), _quickest_steps(results, model)
     return Prior(
         {mode: round(statistics.fmean(found[mode] - found[REFERENCE] for found in aps.values()), 2) for mode in modes},
         {mode: round(spread, 2) for mode, spread in spreads.items()},
         round(math.sqrt(statistics.fmean(variances)), 2),
         {mode: round(statistics.fmean(found[mode] for found in early.values()), 2) for mode in modes},
         round(math.sqrt(statistics.fmean(spread**2 for spread in _spreads(early).values())), 2),
-        {mode: round(min(found) / min(steps[REFERENCE]), 2) for mode, found in steps.items()},
+        {mode: round(steps[mode] / steps[REFERENCE], 2) for mode in modes},
         list(aps),
         f"{model}, {name}, {shots} shots, seed {seed}, validation splits",
     )
@@ -110,10 +107,19 @@ def _first_part(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [line for line in history if line["epoch"] <= max(first, last)]
 
 
-def _step_seconds(history: Sequence[Mapping[str, Any]]) -> float:
-    """Of a step, evaluations included: between the two that came soonest, since other programs slow the others down."""
-    evaluated = [line for line in history if line["validation_AP"] is not None]
-    return float(min((b["seconds"] - a["seconds"]) / (b["steps"] - a["steps"]) for a, b in pairwise(evaluated)))
+def _quickest_steps(results: Path, model: str) -> dict[str, float]:
+    """Seconds of a step by mode, evaluations included, of the quickest run: other programs slow the others down.
+
+    All runs of the model count, whatever their learning rate.
+    """
+    found: dict[str, float] = {}
+    for folder, record in find_records(results):
+        if record.is_done and record.spec.model == model and record.cost["tune_steps"]:
+            evaluated = [line for line in _history(folder) if line["validation_AP"] is not None]
+            for a, b in pairwise(evaluated):
+                seconds = (b["seconds"] - a["seconds"]) / (b["steps"] - a["steps"])
+                found[record.spec.mode] = min(seconds, found.get(record.spec.mode, math.inf))
+    return found
 
 
 def _variance(task: str, rows: Sequence[list[dict[str, Any]]], seed: int) -> float:
