@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from odinw_bench import advise, load_task
+from odinw_bench.advice import candidates
 from odinw_bench.advice.folds import Labelled
 from odinw_bench.advice.settings import AdviceSettings, parse_seconds
 from odinw_bench.datasets.prompts import read_attributes
@@ -19,7 +21,14 @@ from tests.cli.conftest import write_dataset
 QUICK = ("--modes", "zero-shot,linear", "--budget", "10m", "--retention", "none")
 
 
-def test_the_answer_is_that_of_the_contract_and_resumes(cli, pets, tmp_path):
+@pytest.fixture
+def one_epoch(monkeypatch):
+    """Every run of an advice has one epoch: what is learnt does not matter."""
+    of = candidates.recipe_of
+    monkeypatch.setattr(candidates, "recipe_of", lambda *given: replace(of(*given), epochs=1))
+
+
+def test_the_answer_is_that_of_the_contract_and_resumes(cli, pets, tmp_path, one_epoch):
     results = tmp_path / "results"
     first = cli("advise", pets, *QUICK, "--results", results, "--json")
     assert first.code == 0, first.err
@@ -115,7 +124,7 @@ def test_in_python(tmp_path):
         assert advice.recommendation["expected_AP"] == found["simplest"]["AP"]
 
 
-def test_what_tuning_destroys_elsewhere(pets, tmp_path):
+def test_what_tuning_destroys_elsewhere(pets, tmp_path, one_epoch):
     advice = advise(pets, 600, modes=["prompt"], results=tmp_path, retention=["mini/aquarium"])
     found = advice["zero_shot"]
     assert found["lost"] == 0  # a tuned prompt changes no weight
