@@ -121,7 +121,7 @@ def stages(options: argparse.Namespace) -> None:
 def steps(options: argparse.Namespace) -> None:
     """Steps of prompt tuning."""
     print()
-    tuning.table(runs=options.runs or 3)
+    tuning.table(runs=options.runs or 2)
 
 
 def tried(_options: argparse.Namespace) -> None:
