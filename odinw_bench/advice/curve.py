@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from odinw_bench.advice.candidates import Candidate, Say, do, results_on
+from odinw_bench.advice.candidates import Candidate, Say, do, recipe_of, results_on
 from odinw_bench.advice.folds import Labelled
 from odinw_bench.advice.settings import AdviceSettings, Budget
+from odinw_bench.engine.length import Length
 from odinw_bench.metrics.stats import resampled_aps
 from odinw_bench.utils.io import read_json
 
@@ -41,13 +42,18 @@ def learning_curve(
         rows of ``images``, ``AP``, ``low``, ``high`` (95 %) and ``kind``, ``measured`` or ``expected``, ascending;
         empty where there was no time to measure two sizes.
     """
-    fold, whole = labelled.folds[0], candidate.full[0]
+    recipe, fold, whole = recipe_of(candidate, settings), labelled.folds[0], candidate.full[0]
     truth, rows = results_on(candidate, labelled, [0])
     sizes, found = [len(fold.trained)], [rows]
     needed = whole.cost["tune_seconds"] + whole.cost["test_seconds"]
+
+    def seconds(count: int) -> float:
+        """Of a run on so many images: a recipe may repeat few images until they take as long as many."""
+        return float(needed * Length.of(count, recipe).total / Length.of(sizes[0], recipe).total)
+
     for name, part in PARTS.items():
         count = len(fold.trained) // part
-        if count < 1 or count in sizes or budget.left() < needed / part:
+        if count < 1 or count in sizes or budget.left() < seconds(count):
             continue
         record = do(candidate, labelled.smaller(fold, name, count, settings.seed), settings, budget, 1.0, say)
         if record is None or record.folder is None:

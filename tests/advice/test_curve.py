@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from odinw_bench.advice.curve import _expected
+from odinw_bench.advice import curve
+from odinw_bench.advice.candidates import Candidate
+from odinw_bench.advice.curve import _expected, learning_curve
+from odinw_bench.advice.settings import AdviceSettings
 from odinw_bench.metrics.stats import paired_bootstrap, resampled_aps
 
 
@@ -37,3 +42,18 @@ def test_resampled_aps_are_those_of_the_paired_bootstrap():
     assert compared.difference == pytest.approx(whole[0] - whole[1])
     assert compared.low == pytest.approx(np.quantile(drawn[:, 0] - drawn[:, 1], 0.025))
     assert whole[0] == pytest.approx(100)
+
+
+@pytest.mark.parametrize(("left", "begun"), [(90.0, 0), (110.0, 1)])
+def test_few_images_of_fewer_are_tuned_as_long_and_not_begun_without_time(monkeypatch, left, begun):
+    """The recipe repeats few images until an epoch has its least number of steps: half of them take no less time."""
+    asked = []
+    monkeypatch.setattr(curve, "do", lambda *given: asked.append(given))
+    monkeypatch.setattr(curve, "results_on", lambda *_: ({}, []))
+    candidate = Candidate("glip-nano", "prompt", 0)
+    candidate.full[0] = SimpleNamespace(cost={"tune_seconds": 99.0, "test_seconds": 1.0})
+    fold = SimpleNamespace(trained=tuple(range(10)))
+    labelled = SimpleNamespace(folds=[fold], smaller=lambda *_: fold)
+    budget = SimpleNamespace(left=lambda share=1.0: left)
+    assert learning_curve(candidate, labelled, AdviceSettings("x", shots=5), budget, lambda _: None) == []
+    assert len(asked) == begun
