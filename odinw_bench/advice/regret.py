@@ -20,7 +20,7 @@ from typing import Any
 from odinw_bench.advice.answer import advise
 from odinw_bench.advice.settings import DEFAULT_MODES
 from odinw_bench.datasets.registry import list_tasks, load_task
-from odinw_bench.metrics.stats import summarize
+from odinw_bench.metrics.stats import PERCENT, summarize
 from odinw_bench.models import UNTUNED, find_mode, model_facts
 from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.record import RunRecord, find_records
@@ -143,11 +143,13 @@ def regret(task: str, seed: int, truth: Truth) -> dict[str, Any] | str:
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean regret in AP with its 95 % interval (Student's t), how often the best way was advised, share of the time.
+    """Mean regret in AP, how often the best way was advised, share of the time.
+
+    The interval (95 %) of the mean is Student's t on the logit scale, as regret cannot be negative.
 
     ``constant``: by way, the mean regret of always taking it, without any advice.
     """
-    spread = summarize([row["regret"] for row in rows])
+    spread = summarize([row["regret"] for row in rows], limits=PERCENT)
     ways = [way for way in rows[0]["AP"] if all(way in row["AP"] for row in rows)]
     best = [max(row["AP"].values()) for row in rows]
     return {
