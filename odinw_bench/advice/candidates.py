@@ -100,7 +100,7 @@ def spec_of(candidate: Candidate, file: Path, settings: AdviceSettings, *, short
     values: dict[str, Any] = dict(recipe.to_json())
     like = hyperparameters(base.protocol_name, candidate.mode, "all").to_json()
     changes = {name: value for name, value in values.items() if like.get(name) != value}
-    if recipe.min_steps_per_epoch:  # which other repeats alone would put out of force
+    if like.get("min_steps_per_epoch"):  # which other repeats alone would put out of force
         changes["min_steps_per_epoch"] = recipe.min_steps_per_epoch
     if short and recipe.epochs > 1:
         epochs = max(1, math.ceil(recipe.epochs / SHORT))

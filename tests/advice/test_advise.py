@@ -25,7 +25,7 @@ QUICK = ("--modes", "zero-shot,linear", "--budget", "10m", "--retention", "none"
 def one_epoch(monkeypatch):
     """Every run of an advice has one epoch: what is learnt does not matter."""
     of = candidates.recipe_of
-    monkeypatch.setattr(candidates, "recipe_of", lambda *given: replace(of(*given), epochs=1))
+    monkeypatch.setattr(candidates, "recipe_of", lambda *given: replace(of(*given), epochs=1, min_steps_per_epoch=0))
 
 
 def test_the_answer_is_that_of_the_contract_and_resumes(cli, pets, tmp_path, one_epoch):

@@ -54,7 +54,10 @@ def test_bad_input(detectors, photo, name, text, message):
 def test_a_tuned_run_brings_its_prompt(photo, tmp_path):
     from odinw_bench import RunSpec, run
 
-    run(RunSpec(dataset="raccoon", mode="prompt", shots=1, overrides={"epochs": 1}), results=tmp_path)
+    run(
+        RunSpec(dataset="raccoon", mode="prompt", shots=1, overrides={"epochs": 1, "repeats_per_epoch": 8}),
+        results=tmp_path,
+    )
     found = Detectors.of("glip-nano", None, "cpu", tmp_path)
     (_, tuned) = found.names
     (shown,) = with_prompts(found, tuned, photo, "", 0.0)

@@ -62,7 +62,18 @@ def test_a_tuned_run_and_its_file_have_the_same_numbers(mode, cli, tmp_path):
     data = write_dataset(tmp_path / "pets")
     results = tmp_path / "results"
     own = ("--dataset", data, "--results", results, "--device", "cpu")
-    tuned = ("--model", "glip-nano", "--mode", mode, "--shots", "1", "--seed", "3", "--set", "epochs=1")
+    tuned = (
+        "--model",
+        "glip-nano",
+        "--mode",
+        mode,
+        "--shots",
+        "1",
+        "--seed",
+        "3",
+        "--set",
+        "epochs=1,repeats_per_epoch=8",
+    )
     assert cli("run", *tuned, *own).code == 0
     (folder,) = [path.parent for path in results.rglob("run.json")]
     out = tmp_path / "tuned.onnx"

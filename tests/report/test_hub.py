@@ -22,8 +22,9 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def records(results):
-    specs = {mode: RunSpec(dataset="raccoon", mode=mode, shots=1, overrides={"epochs": 1}) for mode in MODES}
-    specs["dyhead"] = RunSpec(dataset="raccoon", model="dyhead-nano", mode="linear", shots=1, overrides={"epochs": 1})
+    quick = {"epochs": 1, "repeats_per_epoch": 8}
+    specs = {mode: RunSpec(dataset="raccoon", mode=mode, shots=1, overrides=quick) for mode in MODES}
+    specs["dyhead"] = RunSpec(dataset="raccoon", model="dyhead-nano", mode="linear", shots=1, overrides=quick)
     specs["zero-shot"] = RunSpec(dataset="raccoon", mode="zero-shot")
     return {name: run(spec, results) for name, spec in specs.items()}
 

@@ -10,7 +10,7 @@ from glip_core import InputError
 from odinw_bench import RunSpec, load_run, load_task, run
 from odinw_bench.datasets.sources import open_split
 
-QUICK = {"epochs": 1}
+QUICK = {"epochs": 1, "repeats_per_epoch": 8}
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from odinw_bench.datasets import picture_hashes, store
 from odinw_bench.datasets.picture_hashes import pictures_sha256
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.datasets.store import SplitStore
+from odinw_bench.engine.recipes import RECORDED
 from odinw_bench.runs import prepare as preparation
 from odinw_bench.runs import spec as specs
 from odinw_bench.runs.prepare import prepare
@@ -36,8 +37,8 @@ def test_one_run_has_one_digest_however_it_is_asked_for(tmp_path):
     default = digest()
     assert digest(dataset="Packages") == default
     assert digest(overrides={"lr": "0.1"}) == digest(overrides={"lr": 0.1})
-    repeats = prepare(RunSpec(dataset="packages", shots=1)).settings.repeats_per_epoch
-    assert digest(overrides={"copies": repeats}) == default
+    repeats = prepare(RunSpec(dataset="packages", shots=1, protocol="mini-1")).settings.repeats_per_epoch
+    assert digest(protocol="mini-1", overrides={RECORDED["repeats_per_epoch"]: repeats}) == digest(protocol="mini-1")
     assert digest(weights=str(weights)) == default
     assert digest(protocol="mini-2") == digest(protocol="mini") == default
     assert digest(protocol="mini-1") != default
