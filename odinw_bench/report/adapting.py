@@ -21,7 +21,7 @@ from odinw_bench.report.document import (
     listed,
     number_cell,
 )
-from odinw_bench.report.drawing import COLOURS, INK, MARKERS, compose, legend_below
+from odinw_bench.report.drawing import COLOURS, INK, MARKERS, compose, legend_below, scatter_marks
 from odinw_bench.report.load import KEPT_BYTES, RETENTION
 from odinw_bench.report.tables import CONFIG_COLUMNS, config_cells
 from odinw_bench.runs.spec import UNTUNED
@@ -143,17 +143,19 @@ def _draw(axes: Axes, points: Sequence[tuple[Config, float, float]]) -> None:
     modes = list(dict.fromkeys(config.mode for config, _, _ in points))
     models = list(dict.fromkeys(config.model_name for config, _, _ in points))
     shots = sorted({config.shots for config, _, _ in points}, key=shots_rank)
-    for config, lost, won in points:
-        axes.scatter(
-            lost,
-            won,
-            s=24 + 22 * shots.index(config.shots),
-            color=COLOURS[modes.index(config.mode) % len(COLOURS)],
-            marker=MARKERS[models.index(config.model_name) % len(MARKERS)],
-            alpha=0.85,
-            edgecolors=INK,
-            linewidths=0.4,
-        )
+    scatter_marks(
+        axes,
+        [
+            (
+                lost,
+                won,
+                24 + 22 * shots.index(config.shots),
+                COLOURS[modes.index(config.mode) % len(COLOURS)],
+                MARKERS[models.index(config.model_name) % len(MARKERS)],
+            )
+            for config, lost, won in points
+        ],
+    )
     axes.axvline(0, color=INK, linewidth=0.6)
     axes.set_xlabel("AP elsewhere: after minus before")
     axes.set_ylabel("AP on the task: gain over zero-shot")

@@ -13,7 +13,7 @@ import pandas as pd
 from glip_core.config import PRESETS
 from odinw_bench.datasets.registry import SUITES, load_suite
 from odinw_bench.metrics.stats import PERCENT, Summary, summarize
-from odinw_bench.report.load import COSTS, KEPT_BYTES, OFFICIAL_IDS, RETENTION, Runs
+from odinw_bench.report.load import COSTS, KEPT_BYTES, OFFICIAL_IDS, RETENTION, Runs, rows_of
 from odinw_bench.runs.spec import MODES, UNTUNED
 from odinw_bench.utils.text import slug
 
@@ -167,10 +167,11 @@ def _scores(done: pd.DataFrame, classes: pd.DataFrame) -> Scores:
     wanted = classes[classes["run"].isin(done.index)]
     for run, name, ap in zip(wanted["run"], wanted["name"], wanted["AP"], strict=True):
         per_run.setdefault(run, {})[name] = ap
-    groups: dict[tuple[Config, str], list[dict[Any, Any]]] = {}
-    for run in done.reset_index(names="run").sort_values("seed", kind="stable").to_dict("records"):
-        config = Config(run["model"], run["variant"], run["mode"], run["shots"])
-        groups.setdefault((config, run["dataset"]), []).append(run)
+    groups: dict[tuple[Config, str], list[dict[str, Any]]] = {}
+    needed = ("model", "variant", "mode", "shots", "dataset", "run", "seed", "AP", "AP50", "extra", OFFICIAL_IDS)
+    needed += (*COSTS, KEPT_BYTES, *RETENTION)
+    for values in rows_of(done.reset_index(names="run").sort_values("seed", kind="stable"), needed):
+        groups.setdefault((Config(*values[:4]), values[4]), []).append(dict(zip(needed, values, strict=True)))
     scores: dict[Config, dict[str, Score]] = {}
     for config, task in sorted(groups, key=lambda key: (key[0].rank, key[1])):
         runs = groups[config, task]
@@ -178,10 +179,10 @@ def _scores(done: pd.DataFrame, classes: pd.DataFrame) -> Scores:
         names = [name for name in found[0] if all(name in one for one in found)]
         scores.setdefault(config, {})[task] = Score(
             seeds={run["seed"]: run["AP"] for run in runs},
-            ap=statistics.fmean(run["AP"] for run in runs),
-            ap50=statistics.fmean(run["AP50"] for run in runs),
-            costs={name: statistics.fmean(run[name] for run in runs) for name in (*COSTS, KEPT_BYTES, *RETENTION)},
-            classes={name: statistics.fmean(one[name] for one in found) for name in names},
+            ap=statistics.fmean([run["AP"] for run in runs]),
+            ap50=statistics.fmean([run["AP50"] for run in runs]),
+            costs={name: statistics.fmean([run[name] for run in runs]) for name in (*COSTS, KEPT_BYTES, *RETENTION)},
+            classes={name: statistics.fmean([one[name] for one in found]) for name in names},
             extra={
                 name: statistics.fmean(run["extra"][name] for run in runs)
                 for name in runs[0]["extra"]
@@ -211,12 +212,12 @@ def average(row: Mapping[str, Score], tasks: Collection[str] | None = None) -> A
     names = sorted(row if tasks is None else tasks)
     scores = [row[name] for name in names]
     common = set.intersection(*(set(score.seeds) for score in scores)) if scores else set()
-    by_seed = [statistics.fmean(score.seeds[seed] for score in scores) for seed in sorted(common)]
+    by_seed = [statistics.fmean([score.seeds[seed] for score in scores]) for seed in sorted(common)]
     counts = [len(score.seeds) for score in scores]
     over_tasks = summarize([score.ap for score in scores], limits=PERCENT)
     return Average(
         ap=over_tasks.mean,
-        ap50=statistics.fmean(score.ap50 for score in scores),
+        ap50=statistics.fmean([score.ap50 for score in scores]),
         tasks=tuple(names),
         seeds=(min(counts), max(counts)),
         over_seeds=summarize(by_seed, limits=PERCENT) if len(by_seed) > 1 else None,

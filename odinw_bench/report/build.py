@@ -25,6 +25,7 @@ from odinw_bench.report.sections import SECTIONS, SuiteSection, added_sections
 from odinw_bench.report.state_of_the_art import PAGE as PUBLISHED_PAGE
 from odinw_bench.report.state_of_the_art import published_page
 from odinw_bench.report.tables import dataset_section, is_single
+from odinw_bench.utils.garbage import rarely_collected
 from odinw_bench.utils.io import write_bytes, write_text
 from odinw_bench.utils.scratch import clear_scratch
 from odinw_bench.utils.text import slug
@@ -57,6 +58,7 @@ class ReportSettings:
     sections: Sequence[str] = ()
 
 
+@rarely_collected()
 def build_report(settings: ReportSettings, say: Say = lambda _: None) -> list[Path]:
     """Write ``report.md``, ``report.html``, ``tables/*.tex``, ``tables/*.csv``, ``figures/*.png`` and ``*.svg``.
 

@@ -82,8 +82,9 @@ class Table:
         for place, column in enumerate(self.columns):
             cells = [row[place] for row in self.rows if not row[place].kind] if column.best else []
             values = [cell.value for cell in cells if isinstance(cell.value, float | int)]
-            if len(values) > 1 and min(values) < max(values):
-                found += [cell for cell in cells if cell.value == max(values)]
+            highest = max(values, default=0)
+            if len(values) > 1 and min(values) < highest:
+                found += [cell for cell in cells if cell.value == highest]
         return found
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from odinw_bench.report.averages import AS_PUBLISHED, Config, Suite, average, common_tasks, shots_rank
 from odinw_bench.report.conclusion import spread
 from odinw_bench.report.document import Figure, format_number, listed
-from odinw_bench.report.drawing import COLOURS, DASHES, MARKERS, Draw, compose, legend_below, write_numbers
+from odinw_bench.report.drawing import COLOURS, DASHES, MARKERS, Draw, compose, label_grid, legend_below, write_numbers
 from odinw_bench.runs.spec import UNTUNED
 from odinw_bench.utils.escape import for_figure
 from odinw_bench.utils.text import slug
@@ -164,9 +164,5 @@ def _draw_heat(axes: Axes, suite: Suite, configs: Sequence[Config], tasks: Seque
         ],
     )
     names = [f"{config.mode} {config.shots}" if config.shots != "0" else config.mode for config in configs]
-    axes.set_xticks(
-        range(len(configs)), list(map(for_figure, names)), rotation=60, ha="right", rotation_mode="anchor", fontsize=8
-    )
-    axes.set_yticks(range(len(tasks)), list(map(for_figure, tasks)), fontsize=8)
+    label_grid(axes, list(map(for_figure, names)), list(map(for_figure, tasks)))
     axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
@@ -87,8 +87,8 @@ def load_runs(results: Path) -> Runs:
         classes += [(len(rows), name, _number(ap)) for name, ap in record.per_class.items()]
         if (damage := find_damage(record)) is not None:
             notes.append(f"{folder.relative_to(results)} has lost files of its run: {damage}")
-        row = _row(str(folder.relative_to(results)), record, dataset)
-        rows.append(row | _traceback(folder, results, record.is_done))
+        place = str(folder.relative_to(results))
+        rows.append(_row(place, record, dataset) | _traceback(folder, results, record.is_done))
     notes += [f"passed over {one.folder.relative_to(results)}: {one.reason}" for one in unreadable]
     if not rows and others:
         return Runs(*_nothing(), notes, others)
@@ -112,8 +112,8 @@ def load_runs(results: Path) -> Runs:
 
 def _traceback(folder: Path, results: Path, is_done: bool) -> dict[str, str]:
     """Where a failed run's traceback lies, and its last place in the code; empty where there is none."""
-    path = folder / TRACEBACK
-    if is_done or not path.is_file():
+    path = None if is_done else folder / TRACEBACK
+    if path is None or not path.is_file():
         return {"traceback": "", "raised_at": ""}
     found = _RAISED.findall(path.read_text(encoding="utf-8", errors="replace"))
     places = [f"{PurePath(file).name}, line {line}, in {name}" for file, line, name in found[-1:]]
@@ -203,17 +203,25 @@ def _newest(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 def _not_redone(failed: pd.DataFrame, done: pd.DataFrame) -> pd.DataFrame:
     """The failed runs whose cell was not done later: with repaired data a run has another digest and folder."""
+    if failed.empty:
+        return failed
     cell = [*CONFIG, "dataset", "seed"]
-    later = {tuple(run[name] for name in cell): run["finished"] for run in done.to_dict("records")}
-    kept = [later.get(tuple(run[name] for name in cell), "") <= run["finished"] for run in failed.to_dict("records")]
+    later = dict(zip(rows_of(done, cell), done["finished"], strict=True))
+    kept = [later.get(key, "") <= end for key, end in zip(rows_of(failed, cell), failed["finished"], strict=True)]
     return failed[pd.Series(kept, index=failed.index, dtype=bool)]
+
+
+def rows_of(frame: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """The rows of some columns; ``to_dict`` and ``itertuples`` take several times as long."""
+    return zip(*(frame[name].tolist() for name in columns), strict=True)
 
 
 def _data_notes(done: pd.DataFrame) -> list[str]:
     """A warning for each data set whose runs were tested on different annotations, or on what they learnt from."""
-    versions: dict[tuple[str, str, str], set[str]] = {}
-    for run in done[done["test_sha256"] != ""].to_dict("records"):
-        versions.setdefault((run["suite"], run["dataset"], run["eval_split"]), set()).add(run["test_sha256"])
+    versions: dict[tuple[str, ...], set[str]] = {}
+    for *place, sha256 in rows_of(done, ("suite", "dataset", "eval_split", "test_sha256")):
+        if sha256:
+            versions.setdefault(tuple(place), set()).add(sha256)
     leaks: dict[tuple[str, str], float] = {}
     for run in done[done["leaks"] > 0].to_dict("records"):
         leaks[run["suite"], run["dataset"]] = max(run["leaks"], leaks.get((run["suite"], run["dataset"]), 0))

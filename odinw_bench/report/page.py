@@ -10,7 +10,8 @@ from importlib import resources
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from odinw_bench.report.document import Box, Cell, Picture, Report
+from odinw_bench.report.cells import best_cells, row_cells, sources
+from odinw_bench.report.document import Box, Picture, Report
 from odinw_bench.report.labels import Label, place_labels
 from odinw_bench.report.widths import fitted
 from odinw_bench.utils.escape import visible
@@ -26,7 +27,13 @@ def to_html(report: Report) -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_visible
     )
     environment.globals.update(
-        shade=_shade, colour=_colour, font_size=_font_size, fitted=fitted, labels=_labels, is_best=_is_best
+        colour=_colour,
+        font_size=_font_size,
+        fitted=fitted,
+        labels=_labels,
+        best_cells=best_cells,
+        row_cells=row_cells,
+        sources=sources,
     )
     template = environment.from_string(_text("report.html.j2"))
     return template.render(
@@ -45,15 +52,6 @@ def _visible(value: object) -> object:
 
 def _text(name: str) -> str:
     return (resources.files(__package__) / "templates" / name).read_text(encoding="utf-8")
-
-
-def _shade(cell: Cell) -> str:
-    """Style of a heat map's cell: as much of the accent colour as it is worth."""
-    return f"--shade:{100 * min(max(cell.shade or 0.0, 0.0), 1.0):.0f}%"
-
-
-def _is_best(cell: Cell, best: Sequence[Cell]) -> bool:
-    return any(cell is one for one in best)
 
 
 def _colour(box: Box) -> str:

@@ -174,6 +174,8 @@ def with_published_prompts(suite: Suite) -> Suite:
 
 def _row(config: Config) -> dict[str, Any] | None:
     model = _paper_model(config)
+    if model is None:
+        return None
     mode = "zero-shot" if config.mode in ("zero-shot", "manual", AS_PUBLISHED) else config.mode
     for row in facts()["glip_zero_shot_and_tuning"]:
         if (row["model"], row["mode"], str(row["shots"])) == (model, mode, config.shots):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from odinw_bench.report.analysis import mean_cost
 from odinw_bench.report.averages import AS_PUBLISHED, Config, Suite, average, common_tasks, shots_rank
 from odinw_bench.report.document import Figure
-from odinw_bench.report.drawing import COLOURS, INK, MARKERS, Draw, compose, legend_below
+from odinw_bench.report.drawing import COLOURS, INK, MARKERS, Draw, compose, legend_below, scatter_marks
 from odinw_bench.report.figures import shared
 from odinw_bench.report.labels import Rectangle, overlap
 from odinw_bench.runs.spec import UNTUNED
@@ -94,17 +94,19 @@ def _draw(axes: Axes, dots: Sequence[Dot], best: Sequence[Dot]) -> None:
     modes = list(dict.fromkeys(dot.config.mode for dot in dots))
     models = list(dict.fromkeys(dot.config.model_name for dot in dots))
     axes.plot([dot.x for dot in best], [dot.y for dot in best], color=INK, linewidth=1, alpha=0.5, zorder=1)
-    for dot in dots:
-        axes.scatter(
-            dot.x,
-            dot.y,
-            s=18 + 16 * shots.index(dot.config.shots),
-            color=COLOURS[modes.index(dot.config.mode) % len(COLOURS)],
-            marker=MARKERS[models.index(dot.config.model_name) % len(MARKERS)],
-            alpha=0.85,
-            edgecolors=INK,
-            linewidths=0.4,
-        )
+    scatter_marks(
+        axes,
+        [
+            (
+                dot.x,
+                dot.y,
+                18 + 16 * shots.index(dot.config.shots),
+                COLOURS[modes.index(dot.config.mode) % len(COLOURS)],
+                MARKERS[models.index(dot.config.model_name) % len(MARKERS)],
+            )
+            for dot in dots
+        ],
+    )
     lowest, highest = min(dot.x for dot in dots), max(dot.x for dot in dots)
     wide = lowest > 0 and highest > 5 * lowest
     scale: Callable[[float], float] = math.log10 if wide else float

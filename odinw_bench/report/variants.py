@@ -81,7 +81,7 @@ def tell_official_splits(frame: pd.DataFrame) -> list[str]:
     were meant.
     """
     columns = ("suite", "model", "mode", "shots", "variant", "eval_split", "dataset")
-    rows = list(zip(*(frame[name] for name in columns), strict=True))
+    rows = list(zip(*(frame[name].tolist() for name in columns), strict=True))
     keys = [(*row[:4], row[4].removesuffix(f"on {row[5]}").removesuffix(", ")) for row in rows]
     meant = {key for key, row in zip(keys, rows, strict=True) if row[5] == "minival"}
     variants = []

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from glip_core.errors import InputError
+from odinw_bench.utils.folders import find_folders
 from odinw_bench.utils.io import MAX_JSON_BYTES, stays_inside, write_bytes
 
 __all__ = ["ARCHIVE", "archived_record", "archived_records", "record_of", "write_archive"]
@@ -59,9 +60,8 @@ def archived_records(results: Path) -> dict[Path, bytes]:
         if (above / ARCHIVE).is_file():
             inside = ((above / folder, line) for folder, line in _read(above / ARCHIVE).items())
             found |= {results / path.relative_to(place): line for path, line in inside if path.is_relative_to(place)}
-    for path in sorted(results.glob(f"**/{ARCHIVE}")):
-        if not any(part.startswith(".") for part in path.relative_to(results).parts):
-            found |= {path.parent / folder: line for folder, line in _read(path).items()}
+    for parent in sorted(find_folders(results, ARCHIVE)):
+        found |= {parent / folder: line for folder, line in _read(parent / ARCHIVE).items()}
     return found
 
 

@@ -13,6 +13,7 @@ from glip_core.errors import InputError
 from odinw_bench.runs.archive import ARCHIVE, archived_record, archived_records, record_of
 from odinw_bench.runs.schema import SCHEMA, SEAL, RecordedSpec, RunRecord, seal_of
 from odinw_bench.runs.seal import RECORD, find_damage, list_files
+from odinw_bench.utils.folders import find_folders
 from odinw_bench.utils.io import json_bytes, read_json, write_json
 
 __all__ = [
@@ -57,6 +58,10 @@ def read_record(folder: Path | str) -> RunRecord:
         raise InputError(
             f"no run record at '{path}'; give the folder of a run: it holds a {RECORD}, or an {ARCHIVE} above it does"
         )
+    return _checked(content, path)
+
+
+def _checked(content: Any, path: Path) -> RunRecord:
     try:
         return RunRecord.from_json(content, path.parent)
     except InputError as error:
@@ -78,18 +83,25 @@ def find_records(results: Path | str, unreadable: list[Unreadable] | None = None
     """
     results = Path(results)
     archived = archived_records(results)
-    own = {path.parent for path in results.glob(f"**/{RECORD}")}
-    for folder in sorted({*archived, *own}):
-        if any(part.startswith(".") for part in folder.relative_to(results).parts):
-            continue
+    own = set(find_folders(results, RECORD))
+    shown = {folder for folder in archived if not _is_hidden(folder.relative_to(results))}
+    for folder in sorted(shown | own, key=lambda path: path.parts):
         try:
-            record = read_record(folder) if folder in own else RunRecord.from_json(record_of(archived[folder]), folder)
+            if folder in own:
+                path = folder / RECORD
+                record = _checked(read_json(path, what="run record"), path)
+            else:
+                record = RunRecord.from_json(record_of(archived[folder]), folder)
         except InputError as error:
             if unreadable is not None:
                 reason = error.__cause__ if isinstance(error.__cause__, InputError) else error
                 unreadable.append(Unreadable(folder, str(reason)))
             continue
         yield folder, record
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def is_done(folder: Path) -> bool:

@@ -71,7 +71,7 @@ def mapping(values: Mapping[str, Any], name: str, where: str = "") -> Mapping[st
     value = values.get(name)
     if value is None:
         return {}
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict | Mapping):  # dict first: asking whether something is a Mapping takes longer
         raise InputError(f"{where}{name} must be an object, not {shorten(value)}")
     return value
 
@@ -120,8 +120,8 @@ def number(
         InputError: it holds something else.
     """
     value = values.get(name)
-    if value is None:
-        return None
+    if value is None or (type(value) is float and low <= value <= high and value < math.inf):  # nearly all
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise InputError(f"{where}{name} must be a number, not {shorten(value)}")
     if not low <= value <= high + _ROUNDING:

@@ -33,7 +33,7 @@ def find_damage(record: RunRecord) -> str | None:
     Of an archived record nothing is known: its other files may lie elsewhere.
     """
     folder = record.folder
-    if folder is None or not (folder / RECORD).is_file():
+    if folder is None or not record.files or not (folder / RECORD).is_file():
         return None
     problems = [text for name in record.files if (text := _problem(record, folder, name)) is not None]
     if not problems:

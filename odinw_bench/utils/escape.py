@@ -34,6 +34,8 @@ _LATEX = {
     "*": "{*}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
 }
+_LATEX_SIGNS = str.maketrans(_LATEX)
+_MARKDOWN = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", **{sign: f"\\{sign}" for sign in "\\`*_[]|#$~"}})
 
 
 def visible(text: str, *, keep: str = "") -> str:
@@ -61,6 +63,8 @@ def _symbol(sign: str) -> str:
 
 
 def _in_ascii(text: str) -> str:
+    if text.isprintable():
+        return text
     return _UNSEEN.sub(lambda found: f"<U+{ord(found[0]):04X}>", text)
 
 
@@ -76,14 +80,15 @@ def for_json(text: str) -> str:
 
 def for_markdown(text: str) -> str:
     """Text on one line without a meaning in Markdown, GitHub's mathematics, or HTML."""
-    line = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    line = re.sub(r"([\\`*_\[\]|#$~])", r"\\\1", line)
+    line = one_line(text).translate(_MARKDOWN)
+    if not line.startswith(("-", "+", "=")) and not line[:1].isdecimal():
+        return line  # nothing that lists, rules and underlines begin with
     return re.sub(r"^(?:([-+=])|(\d+)([.)]))(?=\s|\1|$)", r"\2\\\1\3", line)  # lists, rules and underlines
 
 
 def for_latex(text: str) -> str:
     """Text on one line as LaTeX's text mode; symbols are ASCII there, which every engine has."""
-    return "".join(_LATEX.get(sign, sign) for sign in " ".join(_in_ascii(text).split()))
+    return " ".join(_in_ascii(text).split()).translate(_LATEX_SIGNS)
 
 
 def for_csv(text: str) -> str:

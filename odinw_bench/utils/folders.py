@@ -9,13 +9,24 @@ import functools
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 _log = logging.getLogger(__name__)
+
+
+def find_folders(folder: Path, name: str) -> Iterator[Path]:
+    """The folders that hold a file of a name, from a folder on, in no order; without hidden ones and links to folders.
+
+    ``Path.glob`` takes several times as long for tens of thousands of folders.
+    """
+    for place, folders, files in os.walk(folder):
+        folders[:] = [one for one in folders if not one.startswith(".")]
+        if name in files:
+            yield Path(place)
 
 
 def exchange(first: Path, second: Path) -> bool:
