@@ -168,7 +168,19 @@ def _scores(done: pd.DataFrame, classes: pd.DataFrame) -> Scores:
     for run, name, ap in zip(wanted["run"], wanted["name"], wanted["AP"], strict=True):
         per_run.setdefault(run, {})[name] = ap
     groups: dict[tuple[Config, str], list[dict[str, Any]]] = {}
-    needed = ("model", "variant", "mode", "shots", "dataset", "run", "seed", "AP", "AP50", "extra", OFFICIAL_IDS)
+    needed: tuple[str, ...] = (
+        "model",
+        "variant",
+        "mode",
+        "shots",
+        "dataset",
+        "run",
+        "seed",
+        "AP",
+        "AP50",
+        "extra",
+        OFFICIAL_IDS,
+    )
     needed += (*COSTS, KEPT_BYTES, *RETENTION)
     for values in rows_of(done.reset_index(names="run").sort_values("seed", kind="stable"), needed):
         groups.setdefault((Config(*values[:4]), values[4]), []).append(dict(zip(needed, values, strict=True)))

@@ -180,3 +180,12 @@ def test_classes_are_called_by_their_names(tmp_path):
     new["data"]["classes"] = {"1": 7}
     with pytest.raises(InputError, match=r"data\.classes\.1 must be a text"):
         RunRecord.from_json(new)
+
+
+def test_records_in_hidden_folders_are_none(tmp_path):
+    (folder,) = [made.write(tmp_path, made.record(made.spec(), made.metrics(40.0)))]
+    hidden = folder.parent / ".half.part"
+    hidden.mkdir()
+    (hidden / "run.json").write_bytes((folder / "run.json").read_bytes())
+    (tmp_path / "run.json").mkdir()  # a folder of that name
+    assert [path for path, _ in find_records(tmp_path)] == [folder]
