@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -46,3 +48,23 @@ def test_killed_at_random_moments(tmp_path, tried):
     assert len(ended) == 2 * (1 + 2 + 2) + 2 * 2
     assert leftovers(war / "results") == []
     tried("fault: a grid killed at a random moment", 3)
+
+
+def test_asked_to_end(tmp_path, tried):
+    """Its workers end with it, long before their cells are done."""
+    cells = ("--dataset", "packages,rabbits", "--mode", "full", "--set", "epochs=500")
+    grid = start(tmp_path, "run", *cells, "--workers", "2")
+    when(lambda: len(list((tmp_path / "results").rglob("*history.jsonl"))) >= 2, grid)
+    grid.terminate()
+    out, err = grid.communicate(timeout=60)  # until nobody holds its output open
+    assert grid.returncode == 128 + signal.SIGTERM
+    assert "Traceback" not in out + err, err[-3000:]
+    when(lambda: not others_of(grid.pid))
+    tried("fault: a grid asked to end", 1)
+
+
+def others_of(group: int) -> list[int]:
+    """The processes of a group that have not ended."""
+    listed = subprocess.run(["ps", "-e", "-o", "pid=,pgid=,stat="], capture_output=True, text=True, check=True)
+    rows = [line.split() for line in listed.stdout.splitlines()]
+    return [int(pid) for pid, its, state in rows if int(its) == group and not state.startswith("Z")]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -26,7 +27,8 @@ class ProcessEngine:
     """Hands cells to worker processes as these become free.
 
     Workers share nothing but the results folder: whoever has the lock of a record does the cell. When this process
-    dies, its workers finish what they do and end.
+    is asked to end (SIGTERM, as by ``kill``, Slurm or a container), its workers are ended; when it is killed, they
+    finish what they do and end.
 
     Args:
         workers: how many; None: one per GPU, on the CPU one per core, at most :data:`MAX_WORKERS`.
@@ -42,21 +44,40 @@ class ProcessEngine:
         queue = CellQueue(cells)
         crew = [_start(replace(options, device=devices[i % len(devices)]), _threads(number)) for i in range(number)]
         try:
-            while not queue.finished:
-                for member in crew:
-                    _give(member, queue, watch)
-                inboxes = [member.connection for member in crew if member.index is not None]
-                if not inboxes:  # all that is left is done by other processes
-                    time.sleep(PATIENCE_SECONDS / 4)
-                    continue
-                ready = wait(inboxes, timeout=PATIENCE_SECONDS)
-                for position, member in enumerate(crew):
-                    if member.connection in ready and not _receive(member, queue, watch):
-                        crew[position] = _start(member.options, _threads(number))
+            with _stopped_by_terminate():
+                while not queue.finished:
+                    for member in crew:
+                        _give(member, queue, watch)
+                    inboxes = [member.connection for member in crew if member.index is not None]
+                    if not inboxes:  # all that is left is done by other processes
+                        time.sleep(PATIENCE_SECONDS / 4)
+                        continue
+                    ready = wait(inboxes, timeout=PATIENCE_SECONDS)
+                    for position, member in enumerate(crew):
+                        if member.connection in ready and not _receive(member, queue, watch):
+                            crew[position] = _start(member.options, _threads(number))
         finally:
             for member in crew:
                 _dismiss(member)
         return queue.in_order()
+
+
+@contextmanager
+def _stopped_by_terminate() -> Iterator[None]:
+    """Let SIGTERM raise SystemExit, so that this process ends its workers; by default it would die at once."""
+    mine = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not mine or threading.current_thread() is not threading.main_thread():  # handlers are the main thread's matter
+        yield
+        return
+
+    def stop(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @dataclass
