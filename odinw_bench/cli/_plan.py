@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,8 @@ from glip_core.errors import InputError
 from odinw_bench.cli._console import print_json, write_line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from odinw_bench.cli._grids import NamedGrid
     from odinw_bench.datasets.store import SplitStore
     from odinw_bench.runs.cell import Cell
@@ -91,14 +93,55 @@ def _expanded(named: NamedGrid, options: RunOptions, notes: list[str]) -> tuple[
     return specs, splits
 
 
-def announce(plan: Plan, options: RunOptions) -> None:
-    """Say what is about to be done, how long it may take, and what splits of one's own data came about by a rule."""
-    from odinw_bench.runs.estimate import estimate_seconds
+@dataclass(frozen=True)
+class Expected:
+    """How long cells may take, by the records in the results folder, which are read once.
 
-    seconds, unknown = estimate_seconds(plan.todo, options.results)
-    known = len(plan.todo) - unknown
-    time = f"about {max(seconds / 60, 0.1):.1f} minutes" if known else "no record to estimate the time by"
-    rest = f" and {unknown} without a record to estimate by" if known and unknown else ""
+    Attributes:
+        by_folder: seconds of each cell, by the folder of its record; None where no record says.
+    """
+
+    by_folder: Mapping[Path, float | None]
+
+    @classmethod
+    def of(cls, cells: Sequence[Cell], options: RunOptions) -> Expected:
+        """Of cells on the options' device."""
+        from odinw_bench.runs.costs import seconds_of
+
+        found = seconds_of(cells, options.results, options.device)
+        return cls({cell.folder: seconds for cell, seconds in zip(cells, found, strict=True)})
+
+    def seconds(self, cells: Sequence[Cell]) -> list[float | None]:
+        """Of some of the cells."""
+        return [self.by_folder[cell.folder] for cell in cells]
+
+    def total(self, cells: Sequence[Cell]) -> tuple[float, int]:
+        """Seconds of those that are known, one after the other, and how many are not."""
+        known = [seconds for seconds in self.seconds(cells) if seconds is not None]
+        return sum(known), len(cells) - len(known)
+
+
+def announce(plan: Plan, options: RunOptions, workers: int = 1) -> None:
+    """Say what is about to be done, how long it may take, and what splits of one's own data came about by a rule.
+
+    Args:
+        plan: what is to be done.
+        options: of the runs.
+        workers: processes that do it side by side.
+    """
+    from odinw_bench.runs.simulate import Job, simulate
+    from odinw_bench.utils.text import duration
+
+    expected = Expected.of(plan.todo, options)
+    found = zip(plan.todo, expected.seconds(plan.todo), strict=True)
+    jobs = [Job(cell.name, seconds) for cell, seconds in found if seconds is not None]
+    unknown = len(plan.todo) - len(jobs)
+    time = "no record to estimate the time by"
+    if jobs:
+        crew = min(workers, len(jobs))
+        side_by_side = f" in {crew} processes" if crew > 1 else ""
+        time = f"about {duration(simulate(jobs, crew).makespan)}{side_by_side}"
+    rest = f" and {unknown} without a record to estimate by" if jobs and unknown else ""
     suites = ", ".join(dict.fromkeys(cell.task.suite for cell in plan.todo))
     done = f", {len(plan.kept)} done before" if plan.kept else ""
     write_line(f"{len(plan.todo)} runs of suite {suites} on {options.device}{done}: {time}{rest}")
@@ -109,27 +152,29 @@ def announce(plan: Plan, options: RunOptions) -> None:
 
 def print_plan(planned: Sequence[PlannedGrid], options: RunOptions, *, as_json: bool) -> None:
     """Print which cells would be run and how long they may take, in all and, of several grids, for each."""
+    from odinw_bench.runs.plan import joined
+
+    plans = [one.plan for one in planned if one.plan is not None]
+    together = joined(plans)
+    expected = Expected.of(together.todo, options)
     if as_json:
-        rows = [_json(one, options) for one in planned]
+        rows = [_json(one, expected) for one in planned]
         print_json(rows[0] if not planned[0].named.name else {"grids": rows})
         return
     for one in planned:
         if one.plan is not None:
-            _print(one.named.name, one.plan, options)
-    plans = [one.plan for one in planned if one.plan is not None]
+            _print(one.named.name, one.plan, options, expected)
     if len(plans) > 1:
-        from odinw_bench.runs.plan import joined
-
-        _print_sums(f"all {len(plans)} grids: ", joined(plans), options)
+        _print_sums(f"all {len(plans)} grids: ", together, options, expected)
 
 
-def _json(one: PlannedGrid, options: RunOptions) -> dict[str, Any]:
-    from odinw_bench.runs.estimate import estimate_published, estimate_seconds
+def _json(one: PlannedGrid, expected: Expected) -> dict[str, Any]:
+    from odinw_bench.runs.estimate import estimate_published
 
     named = {"name": one.named.name} if one.named.name else {}
     if one.plan is None:
         return {**named, "grid": one.named.grid.to_json(), "left_out": one.reason}
-    seconds, unknown = estimate_seconds(one.plan.todo, options.results)
+    seconds, unknown = expected.total(one.plan.todo)
     published = {"hours_by_published_speeds": estimate_published(one.plan.todo)} if named else {}
     return {
         **named,
@@ -149,38 +194,38 @@ def _json(one: PlannedGrid, options: RunOptions) -> dict[str, Any]:
     }
 
 
-def _print(name: str, plan: Plan, options: RunOptions) -> None:
+def _print(name: str, plan: Plan, options: RunOptions, expected: Expected) -> None:
     if name:
         write_line(f"{name}:")
     for cell in plan.cells:
         write_line(f"{'to do' if plan.force or cell.folder not in plan.done else 'done '}  {cell.folder}")
-    _print_sums("", plan, options)
+    _print_sums("", plan, options, expected)
 
 
-def _print_sums(about: str, plan: Plan, options: RunOptions) -> None:
-    from odinw_bench.runs.estimate import estimate_published, estimate_seconds
+def _print_sums(about: str, plan: Plan, options: RunOptions, expected: Expected) -> None:
+    from odinw_bench.runs.estimate import estimate_published
+    from odinw_bench.utils.text import duration
 
     cells, todo = plan.cells, plan.todo
-    seconds, unknown = estimate_seconds(todo, options.results)
+    seconds, unknown = expected.total(todo)
     write_line(f"{about}{len(cells)} runs: {len(cells) - len(todo)} done, {len(todo)} to do; nothing was run")
     passes, images = sum(cell.most_passes for cell in todo), sum(len(cell.test) for cell in todo)
     write_line(f"to do: at most {passes:,} training passes of one image, {images:,} test images")
     if len(todo) > unknown:
         rest = f"; no record like {unknown} of them to estimate by" if unknown else ""
-        write_line(f"about {seconds / 60:.0f} minutes by the records in '{options.results}'{rest}")
-    _print_workers(todo, options)
+        write_line(f"about {duration(seconds)} one after the other, by the records in '{options.results}'{rest}")
+    _print_workers(todo, options, expected)
     hours = estimate_published(todo)
     if hours is not None:
         write_line(f"estimate by the paper's speeds (testing on one P100, training on one V100): {hours:.0f} hours")
 
 
-def _print_workers(todo: Sequence[Cell], options: RunOptions) -> None:
+def _print_workers(todo: Sequence[Cell], options: RunOptions, expected: Expected) -> None:
     """How long it takes with several processes or GPUs, where something says how long each run takes."""
-    from odinw_bench.runs.costs import seconds_of
     from odinw_bench.runs.estimate import estimate_published
     from odinw_bench.runs.simulate import Job, simulate
 
-    found = seconds_of(todo, options.results)
+    found = expected.seconds(todo)
     about = f"the records in '{options.results}'"
     if any(seconds is None for seconds in found):
         hours = [estimate_published([cell]) for cell in todo]

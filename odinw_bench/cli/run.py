@@ -257,7 +257,7 @@ def _work(planned: Plan, options: RunOptions, *, eval_split: str, as_json: bool,
     engine = choose_engine(options, [cell.facts for cell in todo])
     is_main = not under_torchrun() or os.environ["RANK"] == "0"
     if is_main and todo and not options.quiet and not as_json:
-        announce(planned, options)
+        announce(planned, options, engine.workers_for(todo, options))
     with GridProgress([cell.name for cell in todo], show=is_main and not options.quiet and not as_json) as progress:
         outcomes = engine.run(todo, options, progress)
     outcome_of = {cell.folder: outcome for cell, outcome in zip(todo, outcomes, strict=True)}

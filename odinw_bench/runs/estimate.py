@@ -1,40 +1,15 @@
-"""How long cells may take: by the records of runs like them, or by the speeds that the GLIP paper gives."""
+"""How long cells may take where no record says: by the speeds that the GLIP paper gives."""
 
 from __future__ import annotations
 
-import statistics
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 from odinw_bench.evaluation.table import evaluation_of
 from odinw_bench.metrics.published import published_cost
 from odinw_bench.runs.cell import Cell
-from odinw_bench.runs.record import find_records
 
 _LIKE = {"dyhead-t": "glip-t-a"}
 """Models that the paper gives no speed of, and those that cost as much: GLIP-T (A) is DyHead with a prompt."""
-
-
-def estimate_seconds(cells: Sequence[Cell], results: Path | str) -> tuple[float, int]:
-    """How long cells may take, by the records of the same suite, model, mode and shots.
-
-    Args:
-        cells: what is to be done.
-        results: folder of the records.
-
-    Returns:
-        seconds of the cells that can be estimated, one after the other, and how many cannot.
-    """
-    taken: Mapping[tuple[Any, ...], list[float]] = defaultdict(list)
-    for _, record in find_records(results):
-        spec, cost = record.spec, record.cost
-        if cost.get("test_seconds") is not None:
-            key = (spec.suite, spec.model, spec.mode, spec.shots)
-            taken[key].append((cost.get("tune_seconds") or 0.0) + cost["test_seconds"])
-    keys = [(cell.task.suite, cell.facts.name, cell.spec.mode, cell.spec.shots) for cell in cells]
-    return sum(statistics.fmean(taken[key]) for key in keys if key in taken), sum(key not in taken for key in keys)
 
 
 def estimate_published(cells: Sequence[Cell]) -> float | None:

@@ -64,6 +64,10 @@ class Engine(Protocol):
         """Do all cells; one that fails does not stop the others. Outcomes come in the order of the cells."""
         ...
 
+    def workers_for(self, cells: Sequence[Cell], options: RunOptions) -> int:
+        """How many cells are done at a time; 1 also where that is not known before."""
+        ...
+
 
 def under_torchrun() -> bool:
     """Whether ``torchrun`` started this process as one of several."""

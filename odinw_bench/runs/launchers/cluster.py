@@ -44,6 +44,10 @@ class RayEngine:
         self.workers = workers
         self.address = address or os.environ.get("RAY_ADDRESS") or None
 
+    def workers_for(self, cells: Sequence[Cell], options: RunOptions) -> int:
+        """As many as were asked for; see :class:`odinw_bench.runs.launchers.base.Engine`."""
+        return min(self.workers or 1, max(len(cells), 1))
+
     def run(self, cells: Sequence[Cell], options: RunOptions, watch: Watcher) -> list[Outcome]:
         """See :class:`odinw_bench.runs.launchers.base.Engine`.
 

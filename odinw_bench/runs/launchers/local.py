@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 class LocalEngine:
     """Does cells one after the other; those that another process is doing come last, and are waited for."""
 
+    def workers_for(self, cells: Sequence[Cell], options: RunOptions) -> int:
+        """One: see :class:`odinw_bench.runs.launchers.base.Engine`."""
+        return 1
+
     def run(self, cells: Sequence[Cell], options: RunOptions, watch: Watcher) -> list[Outcome]:
         """See :class:`odinw_bench.runs.launchers.base.Engine`."""
         return self._run(cells, options, watch, None)

@@ -37,10 +37,14 @@ class ProcessEngine:
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers
 
+    def workers_for(self, cells: Sequence[Cell], options: RunOptions) -> int:
+        """See :class:`odinw_bench.runs.launchers.base.Engine`."""
+        return min(self.workers or _default_workers(_devices(options.device)), max(len(cells), 1))
+
     def run(self, cells: Sequence[Cell], options: RunOptions, watch: Watcher) -> list[Outcome]:
         """See :class:`odinw_bench.runs.launchers.base.Engine`."""
         devices = _devices(options.device)
-        number = min(self.workers or _default_workers(devices), max(len(cells), 1))
+        number = self.workers_for(cells, options)
         queue = CellQueue(cells)
         crew = [_start(replace(options, device=devices[i % len(devices)]), _threads(number)) for i in range(number)]
         try:
