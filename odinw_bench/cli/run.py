@@ -246,6 +246,7 @@ def _work(planned: Plan, options: RunOptions, *, eval_split: str, as_json: bool,
     from odinw_bench.cli._plan import announce
     from odinw_bench.cli._progress import GridProgress
     from odinw_bench.cli._results import Result, print_results
+    from odinw_bench.runs.begun import begun
     from odinw_bench.runs.claims import tidy
     from odinw_bench.runs.launchers import choose_engine
     from odinw_bench.runs.launchers.base import under_torchrun
@@ -258,7 +259,11 @@ def _work(planned: Plan, options: RunOptions, *, eval_split: str, as_json: bool,
     is_main = not under_torchrun() or os.environ["RANK"] == "0"
     if is_main and todo and not options.quiet and not as_json:
         announce(planned, options, engine.workers_for(todo, options))
-    with GridProgress([cell.name for cell in todo], show=is_main and not options.quiet and not as_json) as progress:
+    named = [cell.folder for cell in todo] if is_main else []
+    with (
+        begun(options.results, named, before=len(planned.kept), force=options.force),
+        GridProgress([cell.name for cell in todo], show=is_main and not options.quiet and not as_json) as progress,
+    ):
         outcomes = engine.run(todo, options, progress)
     outcome_of = {cell.folder: outcome for cell, outcome in zip(todo, outcomes, strict=True)}
     results = []

@@ -16,6 +16,7 @@ from odinw_bench.cli._options import Debug, Json
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from odinw_bench.runs.begun import Progress
     from odinw_bench.runs.progress import Running
 
 app = typer.Typer()
@@ -31,7 +32,8 @@ def watch(
 ) -> None:
     """What is running in a results folder, started from any terminal or computer, and what is done.
 
-    It reads what runs write on their way, and changes nothing. A run whose process died is shown as silent; the
+    It reads what runs write on their way, and changes nothing. Of grids that are at work it says how many of their runs
+    are done. A run whose process died is shown as silent; the
     command that started it takes it up again. Ctrl-C ends it; where the output is no terminal it looks once.
 
     For example:
@@ -65,51 +67,63 @@ def _keep_watching(results: Path, counted: _Records, every: float) -> None:
 
 
 class _Records:
-    """How many records say done and how many failed; each is read once as long as it is not replaced."""
+    """The records below a folder; each is read once as long as it is not replaced."""
 
     def __init__(self, results: Path) -> None:
         self.results = results
-        self.seen: dict[Path, tuple[int, str]] = {}
+        self.seen: dict[str, tuple[float, str]] = {}
 
-    def __call__(self) -> dict[str, int]:
-        """The number of records by status."""
-        from odinw_bench.runs.record import read_record
-        from odinw_bench.runs.seal import RECORD
+    def __call__(self) -> dict[str, tuple[float, str]]:
+        """By folder relative to the results: when the record was written, and its status."""
+        from odinw_bench.runs.record import RECORD, read_record
+        from odinw_bench.utils.folders import find_folders
 
         found = {}
-        for path in self.results.glob(f"**/{RECORD}"):
-            if any(part.startswith(".") for part in path.relative_to(self.results).parts):
-                continue
+        for folder in find_folders(self.results, RECORD):
+            place = folder.relative_to(self.results).as_posix()
             try:
-                stamp = path.stat().st_mtime_ns
-                known = self.seen.get(path)
-                found[path] = known if known and known[0] == stamp else (stamp, read_record(path.parent).status)
+                stamp = (folder / RECORD).stat().st_mtime
+                known = self.seen.get(place)
+                found[place] = known if known and known[0] == stamp else (stamp, read_record(folder).status)
             except (OSError, InputError):
                 continue
         self.seen = found
-        counts = {"done": 0, "failed": 0}
-        for _, status in found.values():
-            counts[status] = counts.get(status, 0) + 1
-        return counts
+        return found
+
+
+def _counts(records: dict[str, tuple[float, str]]) -> dict[str, int]:
+    statuses = [status for _, status in records.values()]
+    return {status: statuses.count(status) for status in ("done", "failed")}
+
+
+def _grids(results: Path, records: dict[str, tuple[float, str]], running: list[Running]) -> list[Progress]:
+    from odinw_bench.runs.begun import Progress, find_begun
+
+    living = {one.folder.relative_to(results).as_posix() for one in running if one.lives}
+    return [Progress.of(grid, records, living) for grid in find_begun(results)]
 
 
 def _json(results: Path, counted: _Records) -> dict[str, Any]:
     from odinw_bench.runs.progress import find_running
 
+    found, records = list(find_running(results)), counted()
     running = [
         {"folder": str(one.folder), "lives": one.lives, "silent_seconds": round(one.silent, 1), **one.state}
-        for one in find_running(results)
+        for one in found
     ]
-    return {"records": counted(), "running": running}
+    grids = [vars(one) for one in _grids(results, records, found)]
+    return {"records": _counts(records), "grids": grids, "running": running}
 
 
 def _show(results: Path, counted: _Records) -> Table:
     from odinw_bench.runs.progress import find_running
 
-    rows = [_row(one) for one in find_running(results)]
-    counts = ", ".join(f"{count} {status}" for status, count in counted().items())
+    found, records = list(find_running(results)), counted()
+    rows = [_row(one) for one in found]
+    parts = [f"{len(rows)} running", *(f"{count} {status}" for status, count in _counts(records).items())]
     columns = ["run", "what", "loss", "validation AP", "best", "running", "left"]
-    title = f"{results}: {len(rows)} running, {counts} ({time.strftime('%H:%M:%S')})"
+    title = f"{results}: {', '.join(parts)} ({time.strftime('%H:%M:%S')})"
+    title += "".join(f"\ngrid: {one.text}" for one in _grids(results, records, found))
     return table(title, columns, rows, numbers=columns[2:])
 
 

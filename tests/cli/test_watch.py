@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+from odinw_bench.runs.begun import begun
 from odinw_bench.runs.progress import CellProgress
 
 QUICK = ("--set", "epochs=2,repeats_per_epoch=1", "--shots", 1, "--mode", "prompt", "--engine", "local")
@@ -33,6 +34,12 @@ def test_a_grid_says_a_line_an_epoch_and_how_long_it_takes(cli, tmp_path):
     answer = json.loads(cli("watch", tmp_path, "--json").out)
     assert answer["records"] == {"done": 2, "failed": 0}
     assert [(one["epoch"], one["lives"]) for one in answer["running"]] == [(2, True)]
+    assert answer["grids"] == []  # the grid ended
+    with begun(tmp_path, [scratch.with_name("prompt-9shot"), tmp_path / "another"], before=2):
+        shown = " ".join(cli("watch", tmp_path, "--once").out.split())
+        assert "grid: 2 of 4 runs done, 1 waiting" in shown
+        (grid,) = json.loads(cli("watch", tmp_path, "--json").out)["grids"]
+    assert grid == {"runs": 4, "done": 2, "failed": 0, "running": 1, "waiting": 1}
 
 
 def test_a_folder_that_is_not_there(cli, tmp_path):
