@@ -31,7 +31,7 @@ def place_labels(
         found = None
         for left, top in _corners(box, width, height):
             spot = _inside(left, top, width, height, picture)
-            if spot is not None and not any(_overlap(spot, other) for other in taken):
+            if spot is not None and not any(overlap(spot, other) for other in taken):
                 found = spot
                 taken.append(spot)
                 break
@@ -62,5 +62,6 @@ def _inside(left: float, top: float, width: float, height: float, picture: tuple
     return left, top, left + width, top + height
 
 
-def _overlap(one: Rectangle, other: Rectangle) -> bool:
+def overlap(one: Rectangle, other: Rectangle) -> bool:
+    """Whether two rectangles have an area in common."""
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from glip_core.config import PRESETS
 from odinw_bench.metrics.published import published_cost
 from odinw_bench.report.averages import Score, Suite, average, difference
 from odinw_bench.report.document import NOTHING, Cell, Column, Section, Table, listed, number_cell, text_cell
@@ -35,16 +36,20 @@ def seen_section(suite: Suite) -> Section | None:
         Column("of tasks ", numeric=True, hint="tasks with an unseen name"),
         Column("seen − unseen", numeric=True),
     ]
-    rows = []
+    rows, uneven = [], False
     for config, row in suite.scores.items():
+        if config.model not in PRESETS or PRESETS[config.model].family != "nano" or "weights " in config.variant:
+            continue  # another pre-training, which may have shown any name
         known, new = _split_mean(row, seen, True), _split_mean(row, seen, False)
+        uneven |= known[1] != new[1]
         gap = known[0] - new[0] if known[0] is not None and new[0] is not None else None
         cells = [cell for mean, tasks in (known, new) for cell in _mean_cells(mean, tasks)]
         rows.append([*config_cells(config), *cells, number_cell(gap, sign=True)])
     if not rows:
         return None
     note = "Only some tasks have names of both kinds, so the two means are over different tasks: their number is given."
-    table = Table(suite.key("seen"), "AP on names seen in pre-training and on unseen ones", columns, rows, [note])
+    notes = [note] if uneven else []
+    table = Table(suite.key("seen"), "AP on names seen in pre-training and on unseen ones", columns, rows, notes)
     text = (
         "The miniature's pre-training shows common things under their names; the names of the others never occur in "
         "it, only their attributes do.",

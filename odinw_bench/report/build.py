@@ -100,8 +100,9 @@ def _any_real(suites: Iterable[Suite]) -> bool:
 
 def _reading(suites: Sequence[Suite]) -> list[str]:
     text = [
-        "Made by odinw-bench from run records alone. AP is COCO's mean over IoU 0.50 to 0.95, in percent. Means are "
-        "taken first over seeds, then over tasks, and say how many of each they are over."
+        "Made by odinw-bench from run records, and from what searches and profiles left beside them. AP is COCO's mean "
+        "over IoU 0.50 to 0.95, in percent. Means are taken first over seeds, then over tasks, and say how many of "
+        "each they are over."
     ]
     if any(suite.name == "mini" for suite in suites):
         text.append(

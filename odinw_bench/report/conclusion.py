@@ -41,6 +41,7 @@ class Choice:
         over: what ``expected`` is over, in words.
         tasks: the data sets that all were compared on.
         rivals: the others, the closest first.
+        left_out: those that lack some of the data sets.
         row: scores of the best one on ``tasks``.
     """
 
@@ -50,6 +51,7 @@ class Choice:
     over: str
     tasks: Sequence[str]
     rivals: Sequence[Rival]
+    left_out: Sequence[Config]
     row: Mapping[str, Score]
 
     @property
@@ -79,7 +81,8 @@ def _choice(suite: Suite, shots: str, configs: Sequence[Config]) -> Choice:
     else:
         seeds = list(row[tasks[0]].seeds.values())
         expected, over = summarize(seeds, limits=PERCENT), counted(len(seeds), "seed")
-    return Choice(shots, best, expected, over, tasks, rivals, row)
+    left_out = [config for config in configs if config not in kept]
+    return Choice(shots, best, expected, over, tasks, rivals, left_out, row)
 
 
 def _rival(suite: Suite, best: Config, config: Config, tasks: Sequence[str]) -> Rival:
@@ -117,21 +120,33 @@ def _summary(made: Sequence[Choice]) -> str:
     parts = [f"{_with(one.shots)}, {_way(one.best)}: AP {_expected(one)}" for one in shown]
     text = "; ".join(parts)
     text = f"{text[0].upper()}{text[1:]}."
-    compared = [one for one in made if one.rivals]
-    open_ones = [one.shots for one in compared if one.undecided]
-    if not compared:
-        return f"{text} Nothing else was measured to compare with."
-    if not open_ones:
-        return f"{text} Each is better than all that it was compared with, beyond the noise."
-    others = len(compared) - len(open_ones)
-    sure = f"; with {'the other' if others == 1 else 'the others'} it is clearly the best" if others else ""
-    return f"{text} The best way is not decided with {listed(open_ones)} images per class{sure}."
+    kinds = (
+        ([one for one in made if one.rivals and not one.undecided], "it is better than all that it was compared with"),
+        ([one for one in made if one.undecided], "the best way is not decided"),
+        ([one for one in made if not one.rivals], "nothing else was measured on the same tasks to compare with"),
+    )
+    for found, what in kinds:
+        if len(found) == len(made):
+            return f"{text} {'Each time' if len(made) > 1 else 'Here'} {what}."
+        if found:
+            where = f"{_with_all([one.shots for one in found])}, {what}"
+            text += f" {where[0].upper()}{where[1:]}."
+    return text
+
+
+def _with_all(shots: Sequence[str]) -> str:
+    """Several numbers of labelled images, in words."""
+    apart = {"0": "without labels", "all": "with all labels"}
+    numbers = [one for one in shots if one not in apart]
+    many = len(numbers) > 1 or numbers != ["1"]
+    parts = [apart["0"]] if "0" in shots else []
+    parts += [f"with {listed(numbers)} {'images' if many else 'image'} per class"] if numbers else []
+    parts += [apart["all"]] if "all" in shots else []
+    return " and ".join(parts)
 
 
 def _with(shots: str) -> str:
-    return {"0": "without labels", "all": "with all labels"}.get(
-        shots, f"with {shots} {'image' if shots == '1' else 'images'} per class"
-    )
+    return _with_all([shots])
 
 
 def _way(config: Config) -> str:
@@ -194,17 +209,22 @@ def _against(rival: Rival) -> str:
 
 
 def _notes(suite: Suite, made: Sequence[Choice]) -> list[str]:
-    counts = sorted({len(one.tasks) for one in made})
-    paired = "tasks" if counts[-1] > 1 else "seeds"
+    single = {len(one.tasks) == 1 for one in made}
+    paired = (
+        "tasks, or over seeds where there is one task" if len(single) > 1 else "seeds" if True in single else "tasks"
+    )
     notes = [
         f"Not decided: the difference of AP, paired over {paired}, has a 95 % interval that holds zero, or was "
         "measured once; in brackets: AP of the way to use minus that of the other. Which way is best was chosen by "
         "these same numbers, so expect a little less."
     ]
-    if paired == "seeds":
+    if True in single:
         notes[0] += " Intervals over seeds leave out how few the test images are."
     if len({tuple(one.tasks) for one in made}) > 1:
         notes.append("The lines are over different tasks: " + "; ".join(_over(one) for one in made) + ".")
+    missing = dict.fromkeys(config.name for one in made for config in one.left_out)
+    if missing:
+        notes.append(f"Not compared, since they lack some of the tasks: {listed(list(missing), 12)}.")
     text = f"From {counted(len(suite.runs), 'finished run')}, {len(suite.failed)} failed."
     if len(suite.tasks) > 1:
         text += f" {len(suite.measured)} of {len(suite.tasks)} tasks: {listed(suite.measured)}."

@@ -75,7 +75,8 @@ def _curves(
         (panel, partial(_draw_lines, lines=list(lines.items()), names=names, ticks=ticks, top=top))
         for panel, lines in panels.items()
     ]
-    left_out = [config.name for config in suite.scores if config not in kept]
+    drawn = [config for config in suite.scores if config.mode != "manual"]  # which no curve begins with
+    left_out = [config.name for config in drawn if config not in kept]
     caption = f"{title}. Mean over seeds and {shared(tasks)}: {listed(tasks)}."
     if any(low is not None for _, _, low, _ in points):
         caption += f" Bands: 95 % interval of each mean over {kind}; what is decided is in the conclusion."

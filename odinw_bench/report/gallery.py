@@ -86,11 +86,15 @@ def _standing(suite: Suite, task: str, row: dict[str, Any]) -> str:
         return "the only run of this task"
     best = runs.sort_values(["AP", "folder"], ascending=[False, True]).to_dict("records")[0]
     if row["AP"] >= best["AP"]:
-        return f"the best of this task's {len(runs)} runs"
+        alone = int((runs["AP"] == row["AP"]).sum()) == 1
+        return (
+            f"the best of this task's {len(runs)} runs" if alone else f"none of this task's {len(runs)} runs is better"
+        )
     leader = Config(best["model"], best["variant"], best["mode"], best["shots"])
     better = int((runs["AP"] > row["AP"]).sum())
+    verb = "is" if better == 1 else "are"
     return (
-        f"the best of the runs that kept their {PREDICTIONS}, but {better} of this task's {len(runs)} runs are better "
+        f"no run that kept its {PREDICTIONS} is better, but {better} of this task's {len(runs)} runs {verb} better "
         f"({leader.name}, seed {best['seed']}, has AP {format_number(best['AP'])})"
     )
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from glip_core.detection import labels
 from odinw_bench.report.document import Box
-
-Rectangle = tuple[float, float, float, float]
-"""Left, top, right, bottom."""
 
 _NARROW, _WIDE = set("iljtfrI.,:;|!'() "), set("mwMWQO@%")
 _LINE = 1.25  # of a font size
@@ -34,13 +32,8 @@ def text_width(text: str, size: float) -> float:
     return size * sum(0.45 if sign in _NARROW else 1.12 if sign in _WIDE else 0.78 for sign in text)
 
 
-def overlap(a: Rectangle, b: Rectangle) -> bool:
-    """Whether two rectangles have an area in common."""
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
 def place_labels(boxes: Sequence[Box], picture: tuple[int, int], size: float) -> list[Label]:
-    """A place for the label of each box, where one is free: above it, below it, inside, then beside.
+    """A place for the label of each box, where one is free; see :func:`glip_core.detection.labels.place_labels`.
 
     The last boxes, which are drawn on top, come first. A box whose label finds no place has none: its colour still
     says its class.
@@ -50,27 +43,12 @@ def place_labels(boxes: Sequence[Box], picture: tuple[int, int], size: float) ->
         picture: (width, height).
         size: of the font, in the picture's pixels.
     """
-    taken: list[Rectangle] = []
-    labels = []
-    for box in reversed(boxes):
-        text = _cut(box.label, picture[0], size)
-        width, height = text_width(text, size), _LINE * size
-        for left, top in _places(box, width, height):
-            x = min(max(left, 0.0), picture[0] - width)
-            y = min(max(top, 0.0), picture[1] - height)
-            rectangle = (x, y, x + width, y + height)
-            if x >= 0 and y >= 0 and not any(overlap(rectangle, other) for other in taken):
-                taken.append(rectangle)
-                labels.append(Label(round(x, 2), round(y + size, 2), text))
-                break
-    return labels
-
-
-def _places(box: Box, width: float, height: float) -> Iterator[tuple[float, float]]:
-    x, y, w, h = box.xywh
-    for left in (x, x + w - width):
-        yield from ((left, y - height), (left, y + h), (left, y), (left, y + h - height))
-    yield from ((x + w, y), (x - width, y), (x + w, y + h - height), (x - width, y + h - height))
+    shown = boxes[::-1]
+    texts = [_cut(box.label, picture[0], size) for box in shown]
+    frames = [(x, y, x + width, y + height) for x, y, width, height in (box.xywh for box in shown)]
+    places = labels.place_labels(frames, [(text_width(text, size), _LINE * size) for text in texts], picture)
+    found = zip(texts, places, strict=True)
+    return [Label(round(place[0], 2), round(place[1] + size, 2), text) for text, place in found if place is not None]
 
 
 def _cut(text: str, width: float, size: float) -> str:

@@ -82,7 +82,7 @@ def _prompt_table(searches: Sequence[Mapping[str, Any]]) -> Table:
         "Prompt searches: AP in percent on the labelled images and on the test split",
         columns,
         rows,
-        ["The test split was looked at once, for the three prompts, after the search."],
+        ["The test split was looked at once, for each of these prompts, after the search."],
     )
 
 

@@ -125,9 +125,9 @@ def _headline_notes(suite: Suite, shared: Sequence[str]) -> list[str]:
         )
     elif partial:
         notes.append(
-            f"{partial} of {len(suite.scores)} rows are means over fewer than the suite's {len(suite.tasks)} tasks "
-            f"(set in italics). Only means over the same tasks are comparable: see the column of the "
-            f"{len(shared)} shared ones, which are {listed(shared)}."
+            f"{partial} of {len(suite.scores)} rows {'is a mean' if partial == 1 else 'are means'} over fewer than the "
+            f"suite's {len(suite.tasks)} tasks (set in italics). Only means over the same tasks are comparable: see "
+            f"the column of the {len(shared)} shared ones, which are {listed(shared)}."
         )
     return notes
 

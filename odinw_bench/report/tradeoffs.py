@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from glip_core.detection.labels import Rectangle, overlap
 from odinw_bench.report.analysis import mean_cost
 from odinw_bench.report.averages import AS_PUBLISHED, Config, Suite, average, common_tasks, shots_rank
 from odinw_bench.report.document import Figure
 from odinw_bench.report.drawing import COLOURS, INK, MARKERS, Draw, compose, legend_below, scatter_marks
 from odinw_bench.report.figures import shared
-from odinw_bench.report.labels import Rectangle, overlap
 from odinw_bench.runs.spec import UNTUNED
 from odinw_bench.utils.escape import for_figure
 

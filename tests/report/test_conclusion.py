@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import pytest
 
+from glip_core.detection.labels import overlap
 from odinw_bench.report import Column, ReportSettings, Table, build_report, number_cell, text_cell
+from odinw_bench.report.analysis import seen_names, seen_section
 from odinw_bench.report.averages import Config, split_suites
 from odinw_bench.report.conclusion import choices, conclusion_section
 from odinw_bench.report.document import Box
-from odinw_bench.report.labels import overlap, place_labels, text_width
+from odinw_bench.report.labels import place_labels, text_width
 from odinw_bench.report.load import load_runs
 from odinw_bench.report.markup import to_latex
 from odinw_bench.report.tradeoffs import Dot, front
@@ -40,7 +43,7 @@ def test_the_best_way_and_what_is_not_decided(tmp_path):
     assert [(rival.config.mode, rival.decided) for rival in made_choice.rivals] == [("prompt", False), ("linear", True)]
     assert made_choice.rivals[0].behind.mean == pytest.approx((-1 + 4 - 2) / 3)
     section = conclusion_section(suite_of(tmp_path))
-    assert "not decided with 5 images per class" in section.text[0]
+    assert section.text[0].endswith("Here the best way is not decided.")
     row = section.tables[0].rows[0]
     assert row[5].text.startswith("glip-nano prompt (+0.3, ")
     assert "linear" not in row[5].text
@@ -52,7 +55,51 @@ def test_decided_is_said_only_where_it_is(tmp_path):
             write(tmp_path, task, mode, ap + len(task) / 10)
     section = conclusion_section(suite_of(tmp_path))
     assert section.tables[0].rows[0][5].text == "decided: the only other is worse"
-    assert "beyond the noise" in section.text[0]
+    assert section.text[0].endswith("Here it is better than all that it was compared with.")
+
+
+def test_each_number_of_images_is_said_to_be_what_it_is(tmp_path):
+    """What nothing was compared with is not the best, and what lacks a task was not compared."""
+    for task in TASKS:
+        write(tmp_path, task, "zero-shot", 20 + len(task), shots=0)
+        for shots, full, prompt in (
+            (1, 70, 50),
+            (5, 70, 50),
+            (10, 60, 55 + 10 * (task == "packages")),
+            ("all", 90, 80),
+        ):
+            write(tmp_path, task, "full", full + len(task) / 10, shots=shots)
+            write(tmp_path, task, "prompt", prompt + len(task) / 10, shots=shots)
+    write(tmp_path, "packages", "linear", 99, shots=1)
+    section = conclusion_section(suite_of(tmp_path))
+    text = section.text[0]
+    assert "With 1, 5 images per class and with all labels, it is better than all that it was compared with." in text
+    assert "With 10 images per class, the best way is not decided." in text
+    assert "Without labels, nothing else was measured on the same tasks to compare with." in text
+    notes = section.tables[0].notes
+    assert "Not compared, since they lack some of the tasks: glip-nano linear 1-shot." in notes
+    assert "paired over tasks, has" in notes[0]
+
+
+def test_what_intervals_are_over_is_said_of_each_line(tmp_path):
+    for task in TASKS:
+        for mode, ap in (("full", 70), ("prompt", 50)):
+            write(tmp_path, task, mode, ap)
+    write(tmp_path, "packages", "full", 60, shots=1)
+    notes = conclusion_section(suite_of(tmp_path)).tables[0].notes
+    assert "paired over tasks, or over seeds where there is one task, has" in notes[0]
+
+
+def test_names_seen_are_said_of_the_miniatures_models_alone(tmp_path):
+    for model in ("glip-nano", "glip-t", "somebody/detector"):
+        made.write_drawn(tmp_path, 0.5, model=model, mode="zero-shot", shots=0, dataset="packages")
+    (table,) = seen_section(suite_of(tmp_path)).tables
+    assert [row[0].text for row in table.rows] == ["glip-nano"]
+    assert table.notes  # packages has names of one kind only
+    seen = seen_names()
+    both = [task for task, names in seen.items() if len(set(names.values())) == 2]
+    made.write_drawn(tmp_path / "both", 0.5, mode="zero-shot", shots=0, dataset=both[0])
+    assert not seen_section(suite_of(tmp_path / "both")).tables[0].notes
 
 
 def test_one_task_is_decided_over_its_seeds(tmp_path):
@@ -84,8 +131,19 @@ def test_the_gallery_calls_no_run_the_best_that_is_not(tmp_path):
     write(results, "packages", "full", 99.0)
     build_report(ReportSettings(results, out, pictures=1))
     text = (out / "report.md").read_text(encoding="utf-8")
-    assert "but 1 of this task's 2 runs are better (glip-nano full 5-shot, seed 3, has AP 99.0)" in text
+    assert "but 1 of this task's 2 runs is better (glip-nano full 5-shot, seed 3, has AP 99.0)" in text
     assert "the best of this task's" not in text
+
+
+def test_of_equal_runs_none_is_the_best(tmp_path):
+    results, out = tmp_path / "results", tmp_path / "out"
+    folder = made.write_drawn(results, 0.9)
+    content = json.loads((folder / "run.json").read_text())
+    again = made.record(made.spec(seed=30), content["metrics"])
+    made.write(results, again | {"data": content["data"]})
+    build_report(ReportSettings(results, out, pictures=1))
+    text = (out / "report.md").read_text(encoding="utf-8")
+    assert "none of this task's 2 runs is better" in text
 
 
 def test_a_failure_says_where_it_was_raised_and_where_the_whole_is(tmp_path):
