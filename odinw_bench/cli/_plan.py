@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from glip_core.errors import InputError
 from odinw_bench.cli._console import print_json, write_line
+from odinw_bench.utils.text import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,7 +145,7 @@ def announce(plan: Plan, options: RunOptions, workers: int = 1) -> None:
     rest = f" and {unknown} without a record to estimate by" if jobs and unknown else ""
     suites = ", ".join(dict.fromkeys(cell.task.suite for cell in plan.todo))
     done = f", {len(plan.kept)} done before" if plan.kept else ""
-    write_line(f"{len(plan.todo)} runs of suite {suites} on {options.device}{done}: {time}{rest}")
+    write_line(f"{counted(len(plan.todo), 'run')} of suite {suites} on {options.device}{done}: {time}{rest}")
     for name, notes in {cell.dataset: cell.task.notes for cell in plan.todo if cell.task.root is not None}.items():
         for note in notes:
             write_line(f"{name}: {note}")
@@ -208,12 +209,16 @@ def _print_sums(about: str, plan: Plan, options: RunOptions, expected: Expected)
 
     cells, todo = plan.cells, plan.todo
     seconds, unknown = expected.total(todo)
-    write_line(f"{about}{len(cells)} runs: {len(cells) - len(todo)} done, {len(todo)} to do; nothing was run")
+    write_line(
+        f"{about}{counted(len(cells), 'run')}: {len(cells) - len(todo)} done, {len(todo)} to do; nothing was run"
+    )
     passes, images = sum(cell.most_passes for cell in todo), sum(len(cell.test) for cell in todo)
     write_line(f"to do: at most {passes:,} training passes of one image, {images:,} test images")
     if len(todo) > unknown:
         rest = f"; no record like {unknown} of them to estimate by" if unknown else ""
         write_line(f"about {duration(seconds)} one after the other, by the records in '{options.results}'{rest}")
+    elif todo:
+        write_line(f"no record like them in '{options.results}' to estimate the time by")
     _print_workers(todo, options, expected)
     hours = estimate_published(todo)
     if hours is not None:

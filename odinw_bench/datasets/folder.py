@@ -43,6 +43,10 @@ def holds_data_sets(folder: Path) -> bool:
         return False
 
 
+_LOOKED_INTO = 20
+"""Folders in one that is no data set that are looked into for a hint."""
+
+
 def read_folder(folder: Path, *, suite: str = "custom", name: str | None = None) -> Task:
     """A task out of one path: a folder in any form (see :mod:`odinw_bench.datasets.forms`), or a file.
 
@@ -68,8 +72,20 @@ def read_folder(folder: Path, *, suite: str = "custom", name: str | None = None)
         return _own(folder / TASK_FILE, suite, name)
     found = _recognised(folder)
     if found is None:
-        raise InputError(f"folder '{folder}' is not a data set: {what_is_there(folder)}; understood are {layouts()}")
+        inner = _data_sets_in(folder)
+        hint = f"; give {' or '.join(repr(str(path)) for path in inner)}, which {'is' if len(inner) == 1 else 'are'}"
+        understood = hint if inner else f"; understood are {layouts()}"
+        raise InputError(f"folder '{folder}' is not a data set: {what_is_there(folder)}{understood}")
     return _task(folder, *found, suite=suite, name=name)
+
+
+def _data_sets_in(folder: Path) -> list[Path]:
+    """The first folders right in a folder that are data sets: archives often unpack to one folder more."""
+    try:
+        inner = sorted(path for path in folder.iterdir() if path.is_dir())[:_LOOKED_INTO]
+        return [path for path in inner if (path / TASK_FILE).is_file() or _recognised(path) is not None][:3]
+    except (OSError, InputError):
+        return []
 
 
 def _recognised(folder: Path) -> tuple[str, dict[str, SplitPaths]] | None:

@@ -10,7 +10,8 @@ from odinw_bench.metrics.stats import PERCENT, Summary, summarize
 from odinw_bench.report.analysis import MINI, mean_cost
 from odinw_bench.report.averages import AS_PUBLISHED, Config, Score, Suite, average, common_tasks, shots_rank
 from odinw_bench.report.averages import difference as difference_over_tasks
-from odinw_bench.report.document import Cell, Column, Section, Table, counted, format_number, listed, text_cell
+from odinw_bench.report.document import Cell, Column, Section, Table, format_number, listed, text_cell
+from odinw_bench.utils.text import counted
 
 _NAMED = 3  # of those that nothing is decided against
 
@@ -209,7 +210,8 @@ def _against(rival: Rival) -> str:
 
 
 def _notes(suite: Suite, made: Sequence[Choice]) -> list[str]:
-    single = {len(one.tasks) == 1 for one in made}
+    compared = [one for one in made if one.rivals]
+    single = {len(one.tasks) == 1 for one in compared or made}
     paired = (
         "tasks, or over seeds where there is one task" if len(single) > 1 else "seeds" if True in single else "tasks"
     )
@@ -218,7 +220,9 @@ def _notes(suite: Suite, made: Sequence[Choice]) -> list[str]:
         "measured once; in brackets: AP of the way to use minus that of the other. Which way is best was chosen by "
         "these same numbers, so expect a little less."
     ]
-    if True in single:
+    if not compared:
+        notes = []
+    elif True in single:
         notes[0] += " Intervals over seeds leave out how few the test images are."
     if len({tuple(one.tasks) for one in made}) > 1:
         notes.append("The lines are over different tasks: " + "; ".join(_over(one) for one in made) + ".")

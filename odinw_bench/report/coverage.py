@@ -13,10 +13,11 @@ import pandas as pd
 from glip_core.config import PRESETS
 from odinw_bench.datasets.registry import SUITES, load_task
 from odinw_bench.report.averages import AS_PUBLISHED, Config, Suite, shots_rank
-from odinw_bench.report.document import Cell, Column, Section, Table, counted, listed, number_cell, text_cell
+from odinw_bench.report.document import Cell, Column, Section, Table, listed, number_cell, text_cell
 from odinw_bench.report.load import Runs
 from odinw_bench.report.tables import CONFIG_COLUMNS, config_cells
 from odinw_bench.runs.spec import MODES, TEXT_MODES, UNTUNED
+from odinw_bench.utils.text import counted
 
 _MOST_ERRORS = 500
 

@@ -251,8 +251,3 @@ def listed(names: Sequence[str], limit: int = 40) -> str:
     """Names in a row, cut when there are many."""
     shown = ", ".join(names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
-
-
-def counted(number: int, what: str) -> str:
-    """A number of things: ``1 task``, ``2 tasks``."""
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

@@ -14,7 +14,6 @@ from odinw_bench.report.document import (
     Gallery,
     Section,
     Table,
-    counted,
     format_number,
     listed,
     number_cell,
@@ -32,7 +31,7 @@ from odinw_bench.report.published import (
     released_mean,
 )
 from odinw_bench.report.published import SUITE as PUBLISHED_SUITE
-from odinw_bench.utils.text import slug
+from odinw_bench.utils.text import counted, slug
 
 CONFIG_COLUMNS = (
     Column("model"),

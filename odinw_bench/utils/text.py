@@ -59,3 +59,8 @@ def duration(seconds: float) -> str:
     if seconds < 99.5 * 60:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things: ``1 task``, ``2 tasks``."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

@@ -81,6 +81,14 @@ def test_a_folder_that_is_no_data_set(cli, tmp_path):
     assert "is not a data set: it is empty; understood are" in cli("run", "--dataset", tmp_path).refused()
 
 
+def test_a_folder_around_a_data_set_names_it(cli, tmp_path):
+    """An archive often unpacks to a folder in a folder."""
+    made = write_dataset(tmp_path / "around" / "Photos.v2.coco")
+    line = cli("data", "check", "--dataset", tmp_path / "around").refused()
+    assert f"give '{made}', which is" in line
+    assert "understood" not in line
+
+
 @pytest.mark.parametrize(("content", "problem"), [(None, "not found"), (b"<html>", "is not an image")])
 @pytest.mark.parametrize("mode", ["zero-shot", "full"])
 def test_an_image_that_is_missing_or_none(cli, pets, tmp_path, content, problem, mode):

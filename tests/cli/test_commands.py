@@ -77,6 +77,9 @@ def test_the_plan_estimates_by_the_records_at_hand(cli, results):
         cli("run", "--mode", "full", "--dataset", "packages", "--results", results, "--dry-run", "--json").out
     )
     assert planned["cells_without_estimate"] == 1
+    said = cli("run", "--mode", "full", "--dataset", "packages", "--results", results, "--dry-run").out
+    assert f"no record like them in '{results}' to estimate the time by" in said
+    assert "1 run: 0 done, 1 to do" in said
     assert planned["cells"][0]["most_training_passes"] > 0
 
 

@@ -86,8 +86,16 @@ def test_what_intervals_are_over_is_said_of_each_line(tmp_path):
         for mode, ap in (("full", 70), ("prompt", 50)):
             write(tmp_path, task, mode, ap)
     write(tmp_path, "packages", "full", 60, shots=1)
+    assert "paired over tasks, has" in conclusion_section(suite_of(tmp_path)).tables[0].notes[0]
+    write(tmp_path, "packages", "prompt", 60, shots=1)
     notes = conclusion_section(suite_of(tmp_path)).tables[0].notes
     assert "paired over tasks, or over seeds where there is one task, has" in notes[0]
+
+
+def test_where_nothing_is_compared_nothing_is_said_of_deciding(tmp_path):
+    write(tmp_path, "packages", "full", 60)
+    notes = conclusion_section(suite_of(tmp_path)).tables[0].notes
+    assert [note.split(".")[0] for note in notes] == ["From 1 finished run, 0 failed"]
 
 
 def test_names_seen_are_said_of_the_miniatures_models_alone(tmp_path):
