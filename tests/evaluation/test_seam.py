@@ -68,7 +68,7 @@ def test_a_mode_that_makes_no_sense_is_refused_with_the_reason(half, cli):
     plan = cli("run", "--dataset", "packages", "--mode", "zero-shot,prompt", "--dry-run")
     assert plan.code == 0
     assert "left out: mode 'prompt' is not for 'packages'" in plan.err
-    assert "1 runs" in plan.out
+    assert "1 run: 0 done" in plan.out
 
 
 def test_the_headline_is_in_every_table(half, cli, tmp_path):

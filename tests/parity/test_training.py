@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -41,6 +43,31 @@ def expected_losses(stored: dict[str, float]) -> dict[str, float]:
     return {"alignment": alignment, "box": stored["loss_reg"], "centerness": stored["loss_centerness"]}
 
 
+@pytest.fixture(scope="module")
+def gradients(subject, train) -> Callable[[str], dict[str, torch.Tensor]]:
+    """``gradients(mode)``: of the losses, in float64, for each parameter that the mode trains; computed once.
+
+    In float32 they depend on the processor: where a sampling point crosses a pixel's border they jump, by up to 2e-3
+    of the largest entry and 6e-4 of the norm with one processor's matrix products.
+    """
+
+    @functools.cache
+    def of_mode(mode: str) -> dict[str, torch.Tensor]:
+        try:
+            subject.detector.eval().double()
+            trainable = tuning.get_mode(mode).prepare(subject.detector, subject.prompt)
+            losses = subject.detector.loss(subject.pixels.double(), subject.targets(train), subject.prompt)
+            sum(losses.values()).backward()
+            return {name: torch.zeros_like(p) if p.grad is None else p.grad.float() for name, p in trainable.items()}
+        finally:
+            subject.detector.float().zero_grad()
+            subject.refill()
+            if hasattr(subject.detector, "prompt_offset"):
+                subject.detector.prompt_offset = None
+
+    return of_mode
+
+
 def test_losses(subject, train):
     with torch.no_grad():
         losses = subject.detector.loss(subject.pixels, subject.targets(train), subject.prompt)
@@ -76,24 +103,19 @@ def test_trainable_names_and_groups(subject, modes, official):
 
 
 @pytest.mark.parametrize("official", list(OFFICIAL))
-def test_gradients(subject, train, modes, official):
-    """Every gradient norm within 1e-3 relative; float32 against float64 of the official code differ by 2e-4."""
+def test_gradients(gradients, train, modes, official):
+    """Every gradient norm within 1e-4 relative (measured 2e-5)."""
     if official not in modes:
         pytest.skip("the official code has no such mode for this model")
     stored = train.facts["grad_norm_full"] if official == "full" else modes[official].get("grad_norm")
-    trainable = tuning.get_mode(OFFICIAL[official]).prepare(subject.detector, subject.prompt)
-    losses = subject.detector.eval().loss(subject.pixels, subject.targets(train), subject.prompt)
-    sum(losses.values()).backward()
-    norms = {name: float(p.grad.norm()) if p.grad is not None else 0.0 for name, p in trainable.items()}
-    for parameter in trainable.values():
-        parameter.grad = None
     if stored is None:
         pytest.skip("no gradient norms stored for this mode")
-    checked = 0
+    ours, checked = gradients(OFFICIAL[official]), 0
     for name, value in stored.items():
-        if name in norms:
+        if name in ours:
             # Key biases of an attention have no gradient but rounding; hence the absolute part, scaled by the whole.
-            assert norms[name] == pytest.approx(value, rel=1e-3, abs=1e-7 * train.facts["grad_total_norm_full"]), name
+            norm = float(ours[name].norm())
+            assert norm == pytest.approx(value, rel=1e-4, abs=1e-7 * train.facts["grad_total_norm_full"]), name
             checked += 1
     assert checked == len(stored)
 
@@ -139,22 +161,13 @@ def test_trajectory(subject, train, parity, official, dtype, steps, tolerance):
             subject.detector.prompt_offset = None
 
 
-def test_gradient_samples(subject, train):
-    """Stored samples of single gradients, not only their norms; 1e-3 of the largest entry, as for the norms."""
+def test_gradient_samples(gradients, train):
+    """Stored samples of single gradients, not only their norms: 1e-4 of the largest entry (measured 3e-5)."""
     for mode in ("full", "prompt"):
         prefix = "grad_full/" if mode == "full" else "grad_language_prompt_v2/"
         keys = [key for key in train.facts["arrays"] if key.startswith(prefix)]
-        if not keys:
-            continue
-        trainable = tuning.get_mode(mode).prepare(subject.detector, subject.prompt)
-        sum(subject.detector.eval().loss(subject.pixels, subject.targets(train), subject.prompt).values()).backward()
         for key in keys:
             name = key.removeprefix(prefix)
-            parameter = trainable["rpn.tunable_linear.weight" if name == "tunable_linear_rows" else name]
-            gradient = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
-            allowed = 1e-3 * float(gradient.abs().max())
+            gradient = gradients(mode)["rpn.tunable_linear.weight" if name == "tunable_linear_rows" else name]
+            allowed = 1e-4 * float(gradient.abs().max())
             assert train.error(key, gradient) <= allowed, (key, train.error(key, gradient), allowed)
-        for parameter in trainable.values():
-            parameter.grad = None
-    if hasattr(subject.detector, "prompt_offset"):
-        subject.detector.prompt_offset = None
