@@ -141,7 +141,7 @@ def _with_all(shots: Sequence[str]) -> str:
     numbers = [one for one in shots if one not in apart]
     many = len(numbers) > 1 or numbers != ["1"]
     parts = [apart["0"]] if "0" in shots else []
-    parts += [f"with {listed(numbers)} {'images' if many else 'image'} per class"] if numbers else []
+    parts += [f"with {' and '.join(filter(None, (', '.join(numbers[:-1]), numbers[-1])))} {'images' if many else 'image'} per class"] if numbers else []
     parts += [apart["all"]] if "all" in shots else []
     return " and ".join(parts)
 

@@ -118,6 +118,7 @@ def place(tmp_path_factory):
     quick = {"epochs": 1, "repeats_per_epoch": 1}
     for model, dataset, mode, shots in (
         ("glip-nano", "aquarium", "prompt", 5),
+        ("glip-nano", "aquarium", "lora", 5),
         ("glip-nano", "aquarium", "zero-shot", 0),
         ("glip-nano", "aquarium", "manual", 0),
         ("dyhead-nano", "aquarium", "linear", 5),

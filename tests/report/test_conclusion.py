@@ -73,7 +73,7 @@ def test_each_number_of_images_is_said_to_be_what_it_is(tmp_path):
     write(tmp_path, "packages", "linear", 99, shots=1)
     section = conclusion_section(suite_of(tmp_path))
     text = section.text[0]
-    assert "With 1, 5 images per class and with all labels, it is better than all that it was compared with." in text
+    assert "With 1 and 5 images per class and with all labels, it is better than all that it was compared with." in text
     assert "With 10 images per class, the best way is not decided." in text
     assert "Without labels, nothing else was measured on the same tasks to compare with." in text
     notes = section.tables[0].notes
