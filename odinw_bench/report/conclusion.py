@@ -139,9 +139,10 @@ def _with_all(shots: Sequence[str]) -> str:
     """Several numbers of labelled images, in words."""
     apart = {"0": "without labels", "all": "with all labels"}
     numbers = [one for one in shots if one not in apart]
-    many = len(numbers) > 1 or numbers != ["1"]
     parts = [apart["0"]] if "0" in shots else []
-    parts += [f"with {' and '.join(filter(None, (', '.join(numbers[:-1]), numbers[-1])))} {'images' if many else 'image'} per class"] if numbers else []
+    if numbers:
+        listed = f"{', '.join(numbers[:-1])} and {numbers[-1]}" if len(numbers) > 1 else numbers[0]
+        parts.append(f"with {listed} {'image' if numbers == ['1'] else 'images'} per class")
     parts += [apart["all"]] if "all" in shots else []
     return " and ".join(parts)
 
