@@ -102,7 +102,9 @@ def test_trainable_names_and_groups(subject, modes, official):
     assert ours == {name: pytest.approx(value) for name, value in stored["lr_wd_of"].items()}
 
 
-@pytest.mark.parametrize("official", list(OFFICIAL))
+@pytest.mark.parametrize(
+    "official", ["full", *(pytest.param(mode, marks=pytest.mark.integration) for mode in OFFICIAL if mode != "full")]
+)
 def test_gradients(gradients, train, modes, official):
     """Every gradient norm within 1e-4 relative (measured 2e-5)."""
     if official not in modes:
