@@ -32,10 +32,11 @@ class Advice(Mapping[str, Any]):
 
     Attributes:
         content: ``recommendation`` (``model``, ``mode``, ``expected_AP``, ``low``, ``high`` in percent, ``short``: with
-            few epochs only, ``command``, ``images_tested``, ``tune_seconds``, ``peak_memory_bytes``, ``kept_bytes``),
-            ``runner_up`` (None: there is none), ``candidates``, ``prompt_words`` (see
-            :func:`odinw_bench.advice.words.prompt_words`),
-            ``learning_curve``, ``failures``, ``zero_shot``, ``data``, ``notes``, ``seconds`` and ``budget_seconds``.
+            few epochs only, ``tried``: else the AP is what other ways and other tasks let expect, ``command``,
+            ``images_tested``, ``tune_seconds``, ``peak_memory_bytes``, ``kept_bytes``), ``runner_up`` (None: there is
+            none), ``candidates``, ``prompt_words`` (see :func:`odinw_bench.advice.words.prompt_words`),
+            ``learning_curve``, ``failures`` and ``failures_of`` (the best way that was tried), ``zero_shot``, ``data``,
+            ``notes``, ``seconds`` and ``budget_seconds``.
         labelled: the images, for pages that show some.
     """
 
@@ -117,13 +118,15 @@ def advise(
     say(f"{task.name}: {labelled.note}")
     candidates = list_candidates(labelled, settings)
     race(candidates, labelled, settings, budget, say)
-    order = ranked(candidates, labelled)
+    belief = believe(candidates, labelled)
+    order = ranked(belief)
     if not order:
         raise InputError(
             f"no way was tested within {budget_seconds:g} s: give a larger --budget (what was begun is resumed), "
             "a smaller --models, or another --device"
         )
-    best, belief = order[0], believe(candidates, labelled)
+    best = order[0]
+    tried = next(one for one in order if one.records)
     # First what the recommendation depends on, then what is good to know.
     words = _words(candidates, labelled, settings, budget, say) if best.mode == "manual" else None
     grown = next((one for one in order if 0 in one.full and one.tunes), None)
@@ -132,7 +135,7 @@ def advise(
     lost = zero_shot_lost(best, labelled, settings, budget, say)
     if best.mode != "manual":
         words = _words(candidates, labelled, settings, budget, say)
-    truth, rows = results_on(best, labelled, sorted(best.records))
+    truth, rows = results_on(tried, labelled, sorted(tried.records))
     recommendation, runner_up = recommend(order, belief, labelled, settings, words)
     untried = [one for one in candidates if one not in order]
     content = {
@@ -144,6 +147,7 @@ def advise(
         "zero_shot": lost,
         "learning_curve_of": grown.mode if grown and curve else None,
         "failures": failures(labelled, truth, rows),
+        "failures_of": {"model": tried.model, "mode": tried.mode},
         "data": {
             "task": task.name,
             "path": task.place,
@@ -194,7 +198,13 @@ def _doubts(
 ) -> list[str]:
     notes = []
     best = order[0]
-    if len(order) > 1:
+    if not best.records:
+        notes.append(
+            f"{best.name} was not tried on these images ({best.stopped}): it is recommended by how the ways differed "
+            "on drawn tasks, and its AP is what these and the ways that were tried let expect; a larger --budget tries "
+            "it"
+        )
+    elif len(order) > 1:
         notes.append(
             "the best of several is chosen on the images that its AP is measured on: expect a little less, the more so "
             "the wider the interval is"
@@ -207,7 +217,7 @@ def _doubts(
             "ways that were not tried, and the probability that they are better than the recommended one, by how ways "
             f"differed on drawn tasks: {', '.join(promising)}"
         )
-    if not best.full:
+    if best.short and not best.full:
         notes.append(
             "there was time for few epochs only: the AP, time and memory are those of such a short tuning on at most "
             f"{FEW} images; the whole recipe takes longer and usually brings more"

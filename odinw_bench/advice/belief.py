@@ -45,6 +45,11 @@ class Belief:
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
 
+    def expected(self, candidate: Candidate) -> tuple[float, float]:
+        """AP of a way: mean and standard deviation."""
+        place = self._place(candidate)
+        return float(self.mean[place]), math.sqrt(max(float(self.covariance[place, place]), 0.0))
+
     def difference(self, first: Candidate, second: Candidate) -> tuple[float, float]:
         """Of the AP of two ways: mean and standard deviation."""
         a, b = self._place(first), self._place(second)

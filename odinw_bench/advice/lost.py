@@ -27,20 +27,21 @@ def zero_shot_lost(
     """Mean AP on ``settings.retention`` before and after the tuning of the first fold.
 
     Args:
-        candidate: with records.
+        candidate: usually with records.
         labelled: the images.
         settings: of the advice.
         budget: nothing is measured that would not end in it, by the speed of the candidate's own test.
         say: called with the result.
 
     Returns:
-        ``asked``, ``before``, ``after`` and ``lost`` (AP, percent); None where nothing is tuned or asked, the model
-        reads no prompt, or there is no time.
+        ``asked``, ``before``, ``after`` and ``lost`` (AP, percent); None where nothing was tuned or is asked, the
+        model reads no prompt, or there is no time.
 
     Raises:
         InputError: what is asked cannot be used.
     """
-    if not candidate.tunes or not settings.retention or not model_facts(candidate.model).has_text:
+    tuned = candidate.tunes and candidate.records
+    if not tuned or not settings.retention or not model_facts(candidate.model).has_text:
         return None
     short = not candidate.full
     fold = labelled.few(settings.seed) if short else labelled.folds[0]

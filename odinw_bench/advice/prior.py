@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -64,8 +66,25 @@ class Prior:
         return self.seconds.get(mode, 1.0)
 
 
-@lru_cache(maxsize=1)
+_INSTEAD: ContextVar[Prior | None] = ContextVar("instead", default=None)
+
+
 def known() -> Prior:
-    """What ships with the program."""
+    """What ships with the program, or what :func:`instead` says."""
+    return _INSTEAD.get() or _shipped()
+
+
+@contextmanager
+def instead(prior: Prior | None) -> Iterator[None]:
+    """Within this context another prior is known; None: the one that ships with the program."""
+    token = _INSTEAD.set(prior)
+    try:
+        yield
+    finally:
+        _INSTEAD.reset(token)
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> Prior:
     text = (resources.files(__package__) / "prior.json").read_text(encoding="utf-8")
     return Prior(**json.loads(text))

@@ -12,7 +12,7 @@ import math
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,25 @@ Table = Mapping[str, Mapping[str, float]]
 """By task and mode."""
 
 
-def measure(
+@dataclass(frozen=True)
+class Measured:
+    """What records say of the ways on one task.
+
+    Attributes:
+        aps: by mode, validation AP in percent.
+        early: by mode, AP after the first part of the epochs minus that at the end.
+        variance: of the AP of one way on one image, so far as it is not common to all ways.
+    """
+
+    aps: Mapping[str, float]
+    early: Mapping[str, float]
+    variance: float
+
+
+def collect(
     results: Path, tasks: Sequence[str], modes: Sequence[str], model: str, shots: int, seed: int, protocol: str | None
-) -> Prior:
-    """Make a prior from records that were tested on validation splits.
+) -> tuple[dict[str, Measured], str]:
+    """What records that were tested on validation splits say, by task, and where they are from, in words.
 
     Args:
         results: folder of the records.
@@ -56,13 +71,8 @@ def measure(
         shots: images per class.
         seed: of subset and training.
         protocol: of the runs; None: the model's usual one.
-
-    Raises:
-        ValueError: fewer than two tasks have all ways.
     """
-    aps: dict[str, dict[str, float]] = {}
-    early: dict[str, dict[str, float]] = {}
-    variances: list[float] = []
+    found: dict[str, Measured] = {}
     name = ""
     for task in tasks:
         specs = {mode: RunSpec(task, model, "mini", mode, shots, seed, protocol, eval_split="val") for mode in modes}
@@ -72,22 +82,40 @@ def measure(
             continue
         name = specs[REFERENCE].protocol_name
         histories = {mode: _history(folder) for mode, folder in folders.items()}
-        aps[task] = {mode: _best(history) for mode, history in histories.items()}
-        early[task] = {mode: _best(_first_part(history)) - _best(history) for mode, history in histories.items()}
         rows = [read_json(folder / "predictions.json", what="predictions") for folder in folders.values()]
-        variances.append(_variance(task, rows, seed))
-    if len(aps) < 2:
-        raise ValueError(f"{len(aps)} of {len(tasks)} tasks have records of all of {', '.join(modes)}; 2 are needed")
-    spreads, steps = _spreads(aps), _quickest_steps(results, model)
+        found[task] = Measured(
+            {mode: _best(history) for mode, history in histories.items()},
+            {mode: _best(_first_part(history)) - _best(history) for mode, history in histories.items()},
+            _variance(task, rows, seed),
+        )
+    return found, f"{model}, {name}, {shots} shots, seed {seed}, validation splits"
+
+
+def combine(found: Mapping[str, Measured], steps: Mapping[str, float], source: str) -> Prior:
+    """Make a prior.
+
+    Args:
+        found: by task.
+        steps: seconds of a step by mode.
+        source: where they are from, the model first.
+
+    Raises:
+        ValueError: there are fewer than two tasks.
+    """
+    if len(found) < 2:
+        raise ValueError(f"{len(found)} tasks have records of all ways; 2 are needed")
+    modes = list(next(iter(found.values())).aps)
+    aps = {task: one.aps for task, one in found.items()}
+    early = {task: one.early for task, one in found.items()}
     return Prior(
-        {mode: round(statistics.fmean(found[mode] - found[REFERENCE] for found in aps.values()), 2) for mode in modes},
-        {mode: round(spread, 2) for mode, spread in spreads.items()},
-        round(math.sqrt(statistics.fmean(variances)), 2),
-        {mode: round(statistics.fmean(found[mode] for found in early.values()), 2) for mode in modes},
+        {mode: round(statistics.fmean(one[mode] - one[REFERENCE] for one in aps.values()), 2) for mode in modes},
+        {mode: round(spread, 2) for mode, spread in _spreads(aps).items()},
+        round(math.sqrt(statistics.fmean(one.variance for one in found.values())), 2),
+        {mode: round(statistics.fmean(one[mode] for one in early.values()), 2) for mode in modes},
         round(math.sqrt(statistics.fmean(spread**2 for spread in _spreads(early).values())), 2),
         {mode: round(steps[mode] / steps[REFERENCE], 2) for mode in modes},
-        list(aps),
-        f"{model}, {name}, {shots} shots, seed {seed}, validation splits",
+        list(found),
+        source,
     )
 
 
@@ -107,7 +135,7 @@ def _first_part(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [line for line in history if line["epoch"] <= max(first, last)]
 
 
-def _quickest_steps(results: Path, model: str) -> dict[str, float]:
+def quickest_steps(results: Path, model: str) -> dict[str, float]:
     """Seconds of a step by mode, evaluations included, of the quickest run: other programs slow the others down.
 
     All runs of the model count, whatever their learning rate.
@@ -177,7 +205,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("prior.json"))
     given = parser.parse_args(arguments)
     tasks, modes = given.tasks.split(","), given.modes.split(",")
-    found = measure(given.results, tasks, modes, given.model, given.shots, given.seed, given.protocol)
+    tables, source = collect(given.results, tasks, modes, given.model, given.shots, given.seed, given.protocol)
+    found = combine(tables, quickest_steps(given.results, given.model), source)
     write_json(given.out, asdict(found))
     print(in_markdown(found))
 

@@ -30,6 +30,12 @@ LEAST_GAIN = 0.1
 SHORT_WORTH = 0.5
 """What is learnt from a run with few epochs, in parts of what one with all teaches."""
 
+UNTRIED = 2 / 3
+"""Probability of being better from which on a way that was not tried is recommended before those that were."""
+
+LITTLE = "too little to gain"
+"""Why a way was not tried though there was time."""
+
 Step = tuple[Candidate, bool]
 """A run of a candidate on its next fold, and whether with few epochs."""
 
@@ -69,7 +75,7 @@ def race(candidates: list[Candidate], labelled: Labelled, settings: AdviceSettin
             (candidate.short if short else candidate.full)[number] = record
     for one in candidates:
         if one.tunes and not one.records and not one.stopped:
-            one.stopped = "too little to gain" if is_open((one, False)) else "no time was left for it"
+            one.stopped = LITTLE if is_open((one, False)) else "no time was left for it"
 
 
 def _next(
@@ -110,6 +116,14 @@ def _first(
     return next(((one, False) for one in order if is_open((one, False))), None)
 
 
-def ranked(candidates: list[Candidate], labelled: Labelled) -> list[Candidate]:
-    """Those with any result, the one to recommend first."""
-    return [one for one in believe(candidates, labelled).order() if one.records]
+def ranked(belief: Belief) -> list[Candidate]:
+    """The one to recommend first, then those with any result from good to bad; empty where nothing has a result.
+
+    The first may be one that there was no time for, where it is probably better than all that were tried: in a small
+    budget only ways that need no tuning can be tried, and these are seldom the best.
+    """
+    order = [one for one in belief.order() if one.records or (one.tunes and one.stopped != LITTLE)]
+    tried = [one for one in order if one.records]
+    if not tried or order[0].records or belief.probability(order[0], tried[0]) < UNTRIED:
+        return tried
+    return [order[0], *tried]

@@ -14,6 +14,7 @@ from odinw_bench.advice.belief import Belief
 from odinw_bench.advice.candidates import Candidate, results_on
 from odinw_bench.advice.folds import Labelled
 from odinw_bench.advice.settings import AdviceSettings
+from odinw_bench.advice.timing import Timing
 from odinw_bench.datasets.task import Task
 from odinw_bench.metrics.stats import resampled_aps
 from odinw_bench.runs.prepare import prepare
@@ -37,7 +38,7 @@ def recommend(
     """``recommendation`` and ``runner_up`` of the answer.
 
     Args:
-        order: candidates with records, the best first.
+        order: candidates, the best first, which alone may be without records.
         belief: how good they probably are.
         labelled: the images.
         settings: of the advice.
@@ -46,6 +47,11 @@ def recommend(
     """
     best = order[0]
     entry = listed(best, labelled, settings)
+    if not best.records:
+        expected, deviation = belief.expected(best)
+        low, high = expected - WITHIN * deviation, expected + WITHIN * deviation
+        entry |= dict(zip(("AP", "low", "high"), map(float, np.clip([expected, low, high], 0.0, 100.0)), strict=True))
+        entry["tune_seconds"] = round(Timing(belief.candidates, labelled, settings).seconds(best, 0), 2)
     simplest = words["simplest"] if words and best.mode == "manual" and words["model"] == best.model else None
     recommendation = {
         "model": best.model,
@@ -53,7 +59,8 @@ def recommend(
         "expected_AP": entry["AP"],
         "low": entry["low"],
         "high": entry["high"],
-        "short": not best.full,
+        "short": bool(best.short) and not best.full,
+        "tried": bool(best.records),
         "command": _command(best, labelled.task, settings, simplest["file"] if simplest else None),
         **{name: entry[name] for name in ("images_tested", "tune_seconds", "peak_memory_bytes", "kept_bytes")},
     }

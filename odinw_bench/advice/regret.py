@@ -14,10 +14,13 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from odinw_bench.advice.answer import advise
+from odinw_bench.advice.prior import Prior, instead
+from odinw_bench.advice.prior_measured import Measured, collect, combine, quickest_steps
 from odinw_bench.advice.settings import DEFAULT_MODES
 from odinw_bench.datasets.registry import list_tasks, load_task
 from odinw_bench.metrics.stats import PERCENT, summarize
@@ -44,6 +47,8 @@ class Conditions:
         part: of the time of all ways, the advice's budget.
         device: where to run.
         do_missing: run the ways that have no record; else a task that lacks one is left out.
+        prior: records of the ways on validation splits, from which what is known beforehand is made for each task, of
+            all tasks but that one; None: what ships with the program, whoever's validation splits it is from.
     """
 
     results: Path
@@ -53,6 +58,7 @@ class Conditions:
     part: float = 0.2
     device: str = "auto"
     do_missing: bool = True
+    prior: Path | None = None
 
     def ways(self, task: str) -> list[str]:
         """The modes that are compared on a task of the miniature."""
@@ -85,6 +91,21 @@ class Truth:
             record = run(spec, conditions.results, device=conditions.device)
         return record
 
+    @cached_property
+    def _on_validation(self) -> tuple[dict[str, Measured], dict[str, float], str]:
+        conditions, modes = self.conditions, [mode for mode in DEFAULT_MODES if mode not in UNTUNED]
+        assert conditions.prior is not None
+        given = conditions.prior, list_tasks("mini"), modes, conditions.model, conditions.shots, OFFICIAL_SEEDS[0], None
+        found, source = collect(*given)
+        return found, quickest_steps(conditions.prior, conditions.model), source
+
+    def prior(self, task: str) -> Prior | None:
+        """What is known before a task is looked at, from the other ones; None: what ships with the program."""
+        if self.conditions.prior is None:
+            return None
+        found, steps, source = self._on_validation
+        return combine({name: one for name, one in found.items() if name != task}, steps, source)
+
 
 def _key(spec: Mapping[str, Any], hyperparameters: Any) -> tuple[Any, ...]:
     names = ("suite", "dataset", "model", "mode", "shots", "protocol", "precision", "eval_split", "prompt_style")
@@ -116,17 +137,18 @@ def regret(task: str, seed: int, truth: Truth) -> dict[str, Any] | str:
     now = run(conditions.spec(task, SPEED, seed), place / "speed", device=conditions.device)
     slower = now.cost["test_seconds"] / known[SPEED].cost["test_seconds"]
     seconds = slower * sum(record.cost["tune_seconds"] + record.cost["test_seconds"] for record in known.values())
-    advice = advise(
-        task,
-        seconds * conditions.part,
-        models=[conditions.model],
-        modes=list(known),
-        shots=conditions.shots,
-        seed=seed,
-        results=place,
-        device=conditions.device,
-        say=lambda text: print(f"  {text}", file=sys.stderr, flush=True),
-    )
+    with instead(truth.prior(task)):
+        advice = advise(
+            task,
+            seconds * conditions.part,
+            models=[conditions.model],
+            modes=list(known),
+            shots=conditions.shots,
+            seed=seed,
+            results=place,
+            device=conditions.device,
+            say=lambda text: print(f"  {text}", file=sys.stderr, flush=True),
+        )
     advised, best = advice.recommendation["mode"], max(aps, key=aps.__getitem__)
     return {
         "task": task,
@@ -224,13 +246,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("regret.json"), help="rows; what is there is not done again")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no task is begun after so many")
     parser.add_argument("--no-missing", action="store_true", help="run no way that has no record, but for untuned ones")
+    parser.add_argument(
+        "--prior", type=Path, help="records on validation splits: what is known beforehand, from all other tasks"
+    )
     parser.add_argument("--device", default="auto")
     given = parser.parse_args(arguments)
     tasks = small_first(list_tasks("mini") if given.tasks == "all" else given.tasks.split(","))
     conditions = Conditions(
-        given.results, given.advised, given.model, given.shots, given.part, given.device, not given.no_missing
+        given.results,
+        given.advised,
+        given.model,
+        given.shots,
+        given.part,
+        given.device,
+        not given.no_missing,
+        given.prior,
     )
     of = {"model": given.model, "shots": given.shots, "part": given.part, "ways": list(DEFAULT_MODES)}
+    of |= {} if given.prior is None else {"prior": "of the other tasks"}
     before = read_json(given.out, what="regret file") if given.out.is_file() else {}
     rows = list(before["rows"]) if before.get("of") == of else []
     done = {(row["task"], row["seed"]) for row in rows}

@@ -128,11 +128,12 @@ def _show(advice: Advice) -> None:
         console().print(table(title, columns, rows, numbers=columns[:3]))
     _show_words(advice["prompt_words"])
     weak = ", ".join(f"{one['class']} {number(one['AP'])}" for one in advice["failures"]["classes"][:3])
-    write_line(f"found worst (AP by class): {weak}")
+    failing = advice["failures_of"]
+    write_line(f"found worst by {failing['model']} {failing['mode']} (AP by class): {weak}")
     for note in advice["notes"]:
         write_line(f"note: {note}")
     best, second = advice.recommendation, advice["runner_up"]
-    how = ", with few epochs" if best["short"] else ""
+    how = ", with few epochs" if best["short"] else "" if best["tried"] else ", not tried"
     write_line(
         f"use {best['model']} {best['mode']}: expect AP {number(best['expected_AP'])} "
         f"({number(best['low'])} to {number(best['high'])}){how}; tuning {time_in_words(best['tune_seconds'])}, "

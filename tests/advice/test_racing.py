@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from odinw_bench.advice import racing, timing
+from odinw_bench.advice.belief import believe
 from odinw_bench.advice.candidates import Candidate
 from odinw_bench.advice.racing import race, ranked
 from odinw_bench.advice.settings import AdviceSettings
@@ -55,7 +56,7 @@ def tried(monkeypatch):
 
         monkeypatch.setattr(racing, "do", do)
         race(candidates, data, settings, clock, lambda _: None)
-        return candidates, runs, ranked(candidates, data)
+        return candidates, runs, ranked(believe(candidates, data))
 
     return within
 
@@ -99,3 +100,14 @@ def test_ways_that_are_left_out_say_why(tried):
     candidates, _, _ = tried(40)
     assert any(one.stopped == "no time was left for it" for one in candidates if not one.records)
     assert all(one.records or one.stopped for one in candidates)
+
+
+def test_with_no_time_for_any_tuning_the_way_that_is_usually_best_is_advised(tried):
+    candidates, runs, order = tried(2)
+    assert {mode for mode, _, _ in runs} == {"zero-shot"}
+    assert [one.mode for one in order] == ["full", "zero-shot"]
+    assert candidates[3].stopped == "no time was left for it"
+
+
+def test_untried_ways_are_not_advised_where_none_was_tried(tried):
+    assert tried(2, stopped=tuple(APS))[2] == []

@@ -188,7 +188,8 @@ def test_data_that_vanish(tmp_path, tried):
 
 def test_data_that_vanish_in_the_middle_of_tuning(tmp_path, tried):
     data = write_dataset(tmp_path / "pets", images=4)
-    grid = ("run", "--dataset", data, "--mode", "full", "--shots", "1", "--set", "epochs=30,stop_patience=30,min_steps_per_epoch=0")
+    grid = ("run", "--dataset", data, "--mode", "full", "--shots", "1")
+    grid += ("--set", "epochs=30,stop_patience=30,min_steps_per_epoch=0")
     program = start(tmp_path, *grid, "--results", "results")
     when(lambda: list((tmp_path / "results").rglob("*.resume")), program)
     data.rename(tmp_path / "away")
