@@ -129,3 +129,33 @@ def test_what_tuning_destroys_elsewhere(pets, tmp_path, one_epoch):
     found = advice["zero_shot"]
     assert found["lost"] == 0  # a tuned prompt changes no weight
     assert found["before"] == found["after"] > 0
+
+
+def test_a_way_that_there_was_no_time_for_is_recommended_and_said_to_be_untried(cli, tmp_path, monkeypatch):
+    pets = write_dataset(tmp_path / "pets", images=6)
+
+    def race_without_time(found, labelled, settings, budget, say):
+        for one in found:
+            if one.tunes:
+                one.stopped = "no time was left for it"
+                continue
+            for number, fold in enumerate(labelled.folds):
+                one.full[number] = candidates.do(one, fold, settings, budget, 1.0, say)
+
+    monkeypatch.setattr("odinw_bench.advice.answer.race", race_without_time)
+    command = ("advise", pets, "--modes", "zero-shot,linear,full", "--retention", "none", "--results", tmp_path / "r")
+    answer = json.loads(cli(*command, "--out", tmp_path / "o", "--json").out)
+    found = answer["recommendation"]
+    assert (found["mode"], found["tried"], found["short"], found["images_tested"]) == ("full", False, False, 0)
+    assert 0 <= found["low"] < found["expected_AP"] < found["high"] <= 100
+    assert found["tune_seconds"] > 0
+    assert "--mode full" in found["command"]
+    assert answer["failures_of"]["mode"] == "zero-shot"
+    assert answer["runner_up"]["probability"] > 2 / 3
+    assert any("glip-nano full was not tried" in note for note in answer["notes"])
+    assert not any("few epochs only" in note for note in answer["notes"])
+    page = (tmp_path / "o" / "advice.html").read_text()
+    assert "not tried: by how the ways differed" in page
+    assert "Where glip-nano, zero-shot, fails" in page
+    shown = cli(*command, "--out", tmp_path / "o").out
+    assert "not tried" in shown.split("use glip-nano full")[1]
