@@ -198,13 +198,7 @@ def _doubts(
 ) -> list[str]:
     notes = []
     best = order[0]
-    if not best.records:
-        notes.append(
-            f"{best.name} was not tried on these images ({best.stopped}): it is recommended by how the ways differed "
-            "on drawn tasks, and its AP is what these and the ways that were tried let expect; a larger --budget tries "
-            "it"
-        )
-    elif len(order) > 1:
+    if best.records and len(order) > 1:
         notes.append(
             "the best of several is chosen on the images that its AP is measured on: expect a little less, the more so "
             "the wider the interval is"
@@ -217,7 +211,13 @@ def _doubts(
             "ways that were not tried, and the probability that they are better than the recommended one, by how ways "
             f"differed on drawn tasks: {', '.join(promising)}"
         )
-    if best.short and not best.full:
+    if not best.records:
+        notes.append(
+            f"{best.name} was not tried on these images ({best.stopped}): it is recommended by how the ways differed "
+            "on drawn tasks, and its AP is what these and the ways that were tried let expect; a larger --budget tries "
+            "it"
+        )
+    elif not best.full:
         notes.append(
             "there was time for few epochs only: the AP, time and memory are those of such a short tuning on at most "
             f"{FEW} images; the whole recipe takes longer and usually brings more"

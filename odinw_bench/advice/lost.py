@@ -27,7 +27,7 @@ def zero_shot_lost(
     """Mean AP on ``settings.retention`` before and after the tuning of the first fold.
 
     Args:
-        candidate: usually with records.
+        candidate: the way; None is returned for one without records.
         labelled: the images.
         settings: of the advice.
         budget: nothing is measured that would not end in it, by the speed of the candidate's own test.

@@ -141,8 +141,8 @@ def _with_all(shots: Sequence[str]) -> str:
     numbers = [one for one in shots if one not in apart]
     parts = [apart["0"]] if "0" in shots else []
     if numbers:
-        listed = f"{', '.join(numbers[:-1])} and {numbers[-1]}" if len(numbers) > 1 else numbers[0]
-        parts.append(f"with {listed} {'image' if numbers == ['1'] else 'images'} per class")
+        several = f"{', '.join(numbers[:-1])} and {numbers[-1]}" if len(numbers) > 1 else numbers[0]
+        parts.append(f"with {several} {'image' if numbers == ['1'] else 'images'} per class")
     parts += [apart["all"]] if "all" in shots else []
     return " and ".join(parts)
 

@@ -9,6 +9,8 @@ import pytest
 
 from odinw_bench.advice import Advice
 from odinw_bench.advice import regret as module
+from odinw_bench.advice.prior import known
+from odinw_bench.advice.prior_measured import Measured
 from odinw_bench.advice.regret import Conditions, Truth, in_markdown, main, regret, small_first, summary
 from odinw_bench.advice.settings import DEFAULT_MODES
 from odinw_bench.models import UNTUNED
@@ -99,6 +101,27 @@ def test_what_is_missing_is_said_and_what_was_measured_stays(tmp_path, advised, 
     assert content["mean_regret"] == 1.0
     main([*arguments, "--tasks", "packages", "--seeds", "3", "--part", "0.5"])
     assert len(advised) == 3  # another budget is another question
+
+
+def test_what_is_known_beforehand_is_from_the_other_tasks_alone(tmp_path, advised, monkeypatch):
+    tunes = [mode for mode in DEFAULT_MODES if mode not in UNTUNED]
+    gains = {"packages": 40.0, "rabbits": 5.0, "raccoon": 7.0}  # of lora over the other ways
+    on_validation = {
+        task: Measured({mode: 50.0 + gain * (mode == "lora") for mode in tunes}, dict.fromkeys(tunes, -3.0), 100.0)
+        for task, gain in gains.items()
+    }
+    monkeypatch.setattr(module, "collect", lambda *_: (on_validation, "glip-nano, made up"))
+    monkeypatch.setattr(module, "quickest_steps", lambda *_: dict.fromkeys(tunes, 1.0))
+    answer, seen = module.advise, []
+    monkeypatch.setattr(module, "advise", lambda *given, **more: (seen.append(known()), answer(*given, **more))[1])
+    write_grid(tmp_path / "grid")
+    conditions = Conditions(tmp_path / "grid", tmp_path / "advised", prior=tmp_path / "validation")
+    regret("packages", 3, Truth(conditions))
+    (prior,) = seen
+    assert prior.tasks == ["rabbits", "raccoon"]
+    assert prior.gains["lora"] == 6.0
+    assert prior.noise == 10.0
+    assert known() != prior  # outside, what ships with the program is known again
 
 
 def test_no_task_is_begun_when_the_time_is_over(tmp_path, advised, capsys):
