@@ -165,13 +165,17 @@ def regret(task: str, seed: int, truth: Truth) -> dict[str, Any] | str:
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean regret in AP, how often the best way was advised, share of the time.
+    """Mean regret in AP (over seeds, then over tasks), how often the best way was advised, share of the time.
 
-    The interval (95 %) of the mean is Student's t on the logit scale, as regret cannot be negative.
+    The interval (95 %) of the mean is Student's t on the logit scale, as regret cannot be negative, over the tasks'
+    means: what the seeds of one task lose is alike.
 
     ``constant``: by way, the mean regret of always taking it, without any advice.
     """
-    spread = summarize([row["regret"] for row in rows], limits=PERCENT)
+    by_task: dict[str, list[float]] = {}
+    for row in rows:
+        by_task.setdefault(row["task"], []).append(row["regret"])
+    spread = summarize([statistics.fmean(lost) for lost in by_task.values()], limits=PERCENT)
     ways = [way for way in rows[0]["AP"] if all(way in row["AP"] for row in rows)]
     best = [max(row["AP"].values()) for row in rows]
     return {
@@ -206,7 +210,7 @@ def in_markdown(rows: Sequence[Mapping[str, Any]], missing: Mapping[str, str]) -
     if rows:
         found = summary(rows)
         low, high = found["low"], found["high"]
-        interval = "" if low is None or high is None else f" (95 % interval {low:.1f} to {high:.1f})"
+        interval = "" if low is None or high is None else f" (95 % interval over tasks {low:.1f} to {high:.1f})"
         constant = ", ".join(
             f"{way} {lost:.1f}" for way, lost in sorted(found["constant"].items(), key=lambda one: one[1])
         )

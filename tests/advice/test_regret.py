@@ -132,9 +132,9 @@ def test_no_task_is_begun_when_the_time_is_over(tmp_path, advised, capsys):
 
 def test_the_summary_in_numbers_and_words():
     rows = [
-        {"task": "a", "seed": seed, "advised": "full", "best": best, "AP": {"full": 50.0, "lora": lora}}
+        {"task": task, "seed": seed, "advised": "full", "best": best, "AP": {"full": 50.0, "lora": lora}}
         | {"regret": max(lora - 50.0, 0.0), "grid_seconds": 100.0, "advice_seconds": 20.0}
-        for seed, best, lora in ((3, "lora", 54.0), (30, "full", 44.0))
+        for task, seed, best, lora in (("a", 3, "lora", 54.0), ("b", 30, "full", 44.0))
     ]
     found = summary(rows)
     assert found["mean_regret"] == 2.0
@@ -144,8 +144,18 @@ def test_the_summary_in_numbers_and_words():
     assert found["constant"] == {"full": 2.0, "lora": 3.0}
     text = in_markdown(rows, {"b seed 3": "no time"})
     assert "| a | 3 | full | 50.0 | lora | 54.0 | 4.0 | 20% |" in text
-    assert "2 of 3 tasks and seeds: mean regret 2.00 AP (95 % interval" in text
+    assert "2 of 3 tasks and seeds: mean regret 2.00 AP (95 % interval over tasks" in text
     assert "always taking one way: full 2.0, lora 3.0" in text
+
+
+def test_the_interval_is_over_tasks_whose_seeds_lose_alike():
+    once = [
+        {"task": task, "seed": 3, "advised": "full", "best": "lora", "AP": {"full": 50.0 - lost, "lora": 50.0}}
+        | {"regret": lost, "grid_seconds": 100.0, "advice_seconds": 20.0}
+        for task, lost in (("a", 1.0), ("b", 4.0), ("c", 2.5))
+    ]
+    thrice = [row | {"seed": seed} for row in once for seed in (3, 30, 300)]
+    assert {**summary(thrice), "constant": None} == pytest.approx({**summary(once), "constant": None})
 
 
 def test_small_tasks_come_first():
