@@ -16,7 +16,7 @@ from odinw_bench.report.document import Box
 from odinw_bench.report.labels import place_labels, text_width
 from odinw_bench.report.load import load_runs
 from odinw_bench.report.markup import to_latex
-from odinw_bench.report.tradeoffs import Dot, front
+from odinw_bench.report.tradeoffs import Dot, _named, front
 from odinw_bench.report.widths import PAGE, _width, fitted
 from tests.report import made
 
@@ -205,6 +205,16 @@ def test_the_front_is_what_nothing_cheaper_reaches():
         Dot(Config("m", "", str(n), "1"), x, y) for n, (x, y) in enumerate([(1, 5), (2, 4), (3, 9), (3, 8), (9, 9)])
     ]
     assert [(dot.x, dot.y) for dot in front(dots)] == [(1, 5), (3, 9)]
+
+
+def test_no_name_of_the_front_touches_the_axes(tmp_path):
+    """A dot low on the left, beside which there is room only just above the axis."""
+    write(tmp_path, "aquarium", "linear", 1.0)
+    (config,) = suite_of(tmp_path).scores
+    for height in range(0, 40):
+        spots = {Dot(config, 1, 1): (0.3, height / 190)}
+        for _, _, left, bottom in _named(list(spots), spots, several=False):
+            assert left * 230 >= 4 and bottom * 190 >= 4
 
 
 def test_latex_is_a_booktabs_table_with_the_best_in_bold():
