@@ -28,7 +28,7 @@ _COSTS = (
 _POINTS = (230.0, 190.0)  # about the size of a panel's axes
 _FONT = 8.0
 _LONGEST = 26  # characters of a label
-_EDGE = 4.0  # points between a label and the axes' lines: letters such as p go below the line that they stand on
+_EDGE = 4.0  # points between a label and the axis below it: letters such as p go below the line that they stand on
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def _named(
         places += [(x + 8, y + 1), (x - width / 2, y - height - 8), (x - width - 12, y + 12), (x + 12, y - height - 8)]
         for left, bottom in places:
             rectangle = (left, bottom, left + width, bottom + height)
-            inside = left >= _EDGE and bottom >= _EDGE and left + width <= _POINTS[0] and bottom + height <= _POINTS[1]
+            inside = left >= 0 and bottom >= _EDGE and left + width <= _POINTS[0] and bottom + height <= _POINTS[1]
             if inside and not any(overlap(rectangle, other) for other in (*taken, *marks)):
                 taken.append(rectangle)
                 placed.append((dot, text, left / _POINTS[0], bottom / _POINTS[1]))
