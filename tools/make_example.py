@@ -22,7 +22,7 @@ from odinw_bench.pretraining import RECIPES
 from odinw_bench.pretraining.modelcard import model_card
 from odinw_bench.report import ReportSettings, build_report
 from odinw_bench.runs.archive import ARCHIVE, write_archive
-from odinw_bench.runs.record import find_records
+from odinw_bench.runs.record import RunRecord, find_records
 from odinw_bench.utils.io import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,8 +79,13 @@ def _copy(source: Path, target: Path, names: Sequence[str]) -> None:
             shutil.copyfile(source / name, target / name)
 
 
-def _write_cards(results: Path) -> None:
-    records = [record for _, record in find_records(results)]
+def card_records() -> list[RunRecord]:
+    """Of the example and of the table of ways of adapting: the numbers in the models' cards."""
+    return [record for folder in ("example", "peft") for _, record in find_records(ROOT / "results" / folder)]
+
+
+def _write_cards() -> None:
+    records = card_records()
     for name in RECIPES:
         write_text(ROOT / "docs" / "models" / f"{name}.md", model_card(name, records))
 
@@ -100,7 +105,7 @@ def main() -> None:
         title = TITLES[arguments.name]
         build_report(ReportSettings(results, report, title=title, data_root=arguments.data_root), say=print)
         if arguments.name == "example":
-            _write_cards(results)
+            _write_cards()
     except InputError as error:
         parser.error(str(error))
 

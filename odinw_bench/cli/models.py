@@ -88,9 +88,12 @@ def _adapter_row(name: str) -> dict[str, str]:
     from odinw_bench.models import BUILT_IN
 
     adapter = BUILT_IN[name]
-    here = "yes" if _cached("config.json", adapter.repository) else "no"
     row = {"name": name, "title": adapter.title, "fusion": "-", "classes": adapter.classes, "image": "its own"}
-    return row | {"weights": adapter.repository, "licence": adapter.licence, "present": here}
+    if adapter.nano:
+        weights, here = "embedded", (Path(adapter.repository) / "model.safetensors").is_file()
+    else:
+        weights, here = adapter.repository, _cached("config.json", adapter.repository)
+    return row | {"weights": weights, "licence": adapter.licence, "present": "yes" if here else "no"}
 
 
 def _cached(file: str, repository: str | None = None) -> bool:

@@ -19,7 +19,10 @@ app = typer.Typer()
 @app.command()
 def pretrain(
     model: Annotated[
-        str, typer.Option("--model", help="dyhead-nano, glip-nano-a, glip-nano-b, glip-nano-c or glip-nano.")
+        str,
+        typer.Option(
+            "--model", help="dyhead-nano, glip-nano-a, glip-nano-b, glip-nano-c, glip-nano, gdino-nano or rtdetr-nano."
+        ),
     ] = "glip-nano",
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, help="Stop after so many steps. Default: the whole recipe.")
@@ -28,10 +31,10 @@ def pretrain(
         int | None,
         typer.Option("--schedule", min=1, help="Steps until the rate is 0. Default: the recipe's."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of weights and data.")] = 0,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of weights and data. Default: the recipe's.")] = None,
     backbone: Annotated[
         str | None,
-        typer.Option("--backbone", help="Model (or file) whose vision to begin with. Default: dyhead-nano."),
+        typer.Option("--backbone", help="Model (or file) whose backbones to begin with. Default: the recipe's."),
     ] = None,
     whole: Annotated[
         str | None, typer.Option("--whole", help="Model (or file) all of whose weights to begin with.")
@@ -55,6 +58,8 @@ def pretrain(
         --backbone pretraining/dyhead-nano/dyhead-nano.safetensors
     odinw-bench pretrain --model glip-nano \
         --whole pretraining/glip-nano-c/glip-nano-c.safetensors --teacher ...
+    odinw-bench pretrain --model gdino-nano \
+        --backbone pretraining/glip-nano/glip-nano.safetensors
     ```
 
     Without --backbone, --whole and --teacher the package's own weights of these models are taken.
@@ -77,7 +82,6 @@ def pretrain(
                 flush=True,
             )
 
-    detector = pretraining.pretrain(recipe, out, workers=workers, on_step=say, until=steps)
-    path = out / f"{model}.safetensors"
-    pretraining.export_weights(detector, path, pretraining.card(recipe, out))
+    learner = pretraining.pretrain(recipe, out, workers=workers, on_step=say, until=steps)
+    path = learner.save(out, model, pretraining.card(recipe, out))
     write_line(f"{path} (learning curve: {out / pretraining.CURVE}); use it with --model {model} --weights {path}")

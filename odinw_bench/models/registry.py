@@ -14,7 +14,7 @@ from odinw_bench.models.tunable import TunableModel
 from odinw_bench.utils.plugins import declared, load_object
 from odinw_bench.utils.text import shorten
 
-__all__ = ["BUILT_IN", "ModelFacts", "find_model", "model_facts", "preset_facts"]
+__all__ = ["BUILT_IN", "ModelFacts", "find_model", "is_embedded", "model_facts", "preset_facts"]
 
 GROUPS = ("odinw_bench.detectors", "odinw_bench.models")
 """Groups of entry points; the first is what version 0.1.0 called it."""
@@ -35,10 +35,15 @@ def model_facts(model: str) -> ModelFacts:
     return preset_facts(get_config(model)) if model in PRESETS else find_model(model).facts()
 
 
+def is_embedded(model: str) -> bool:
+    """Whether the weights of a model of this name are part of the package."""
+    return PRESETS[model].family == "nano" if model in PRESETS else model in BUILT_IN and BUILT_IN[model].nano
+
+
 def preset_facts(config: DetectorConfig) -> ModelFacts:
     """The facts of one of our presets."""
     modes = [name for name, mode in known_modes().items() if config.has_text or not mode.needs_text]
-    nano = config.family == "nano"
+    nano = is_embedded(config.name)
     return ModelFacts(config.name, has_text=config.has_text, nano=nano, modes=modes, grounds=config.has_text)
 
 

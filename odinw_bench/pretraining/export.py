@@ -10,8 +10,7 @@ from pathlib import Path
 import torch
 
 from glip_core import Detector
-from odinw_bench.pretraining.recipe import PretrainRecipe
-from odinw_bench.pretraining.train import CURVE
+from odinw_bench.pretraining.recipe import CURVE, PretrainRecipe
 from odinw_bench.runs.environment import environment
 
 

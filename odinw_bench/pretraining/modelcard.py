@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from safetensors import safe_open
-
-from glip_core.checkpoint import EMBEDDED
-from glip_core.config import DetectorConfig, get_config
-from glip_core.errors import InputError
 from odinw_bench.engine.protocol_files import PROTOCOLS
 from odinw_bench.metrics.stats import summarize
+from odinw_bench.pretraining.shipped import Shipped, shipped
 from odinw_bench.runs.record import RunRecord
 from odinw_bench.runs.spec import UNTUNED
 
@@ -23,59 +19,36 @@ def model_card(model: str, records: Iterable[RunRecord]) -> str:
     """The card of an embedded model.
 
     Args:
-        model: a nano preset.
+        model: an embedded model.
         records: run records; those of this model on the miniature, with the very weights of the package, are its
             test numbers.
 
     Raises:
         InputError: the model has no embedded weights, or they carry no card.
     """
-    config = get_config(model)
-    path = EMBEDDED / f"{model}.safetensors"
-    if not path.is_file():
-        raise InputError(f"model cards are written for the embedded models; '{model}' is not one, or not installed")
-    with safe_open(str(path), framework="pt") as file:
-        facts: dict[str, str] = file.metadata() or {}
-        parameters = sum(_count(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
-    if "recipe" not in facts:
-        raise InputError(f"'{path}' carries no recipe: export it with `odinw-bench pretrain`")
-    from glip_core.files import file_sha256
-
-    sha256 = file_sha256(path)
+    found = shipped(model)
     sections = [
-        f"# {model}\n\n{config.title}. Trained on the drawn miniature world alone: its numbers are its own and say "
+        f"# {model}\n\n{found.title}. Trained on the drawn miniature world alone: its numbers are its own and say "
         "nothing about photographs.",
-        _facts(config, facts, parameters, path.stat().st_size, sha256),
-        _tests(model, sha256, records),
+        _facts(found),
+        _tests(model, found.sha256, records),
     ]
     return "\n\n".join(sections) + "\n"
 
 
-def _count(shape: Sequence[int]) -> int:
-    number = 1
-    for side in shape:
-        number *= side
-    return number
+_LOSSES = ("alignment", "box", "centerness", "class", "dense_class", "dense_box")
 
 
-def _facts(config: DetectorConfig, facts: Mapping[str, str], parameters: int, size: int, sha256: str) -> str:
+def _facts(found: Shipped) -> str:
+    facts = found.facts
     recipe = json.loads(facts["recipe"])
     last = json.loads(facts.get("last") or "{}")
     mix = ", ".join(f"{kind} {share:.0%}" for kind, share in recipe["mix"].items())
-    losses = ", ".join(f"{name} {last[name]:.3f}" for name in ("alignment", "box", "centerness") if name in last)
+    losses = ", ".join(f"{name.replace('_', ' ')} {last[name]:.3f}" for name in _LOSSES if name in last)
     rows = [
-        (
-            "architecture",
-            f"Swin width {config.swin.width}, depths {config.swin.depths}; {config.blocks} DyHead blocks of "
-            f"{config.channels} channels; {'deep fusion' if config.fusion else 'no fusion'}; "
-            + (
-                f"text encoder of {config.text.layers} layers, width {config.text.width}"
-                if config.text
-                else "class head"
-            ),
-        ),
-        ("parameters", f"{parameters / 1e6:.2f} million, half precision, {size / 1e6:.1f} MB"),
-        ("sha256", f"`{sha256}`"),
+        ("architecture", found.architecture),
+        ("parameters", f"{found.parameters / 1e6:.2f} million, half precision, {found.size / 1e6:.1f} MB"),
+        ("sha256", f"`{found.sha256}`"),
         ("data", f"{recipe['steps'] * recipe['batch']:,} scenes drawn on the fly: {mix}"),
         ("begins with", _beginning(recipe)),
         (
@@ -101,7 +74,11 @@ def _facts(config: DetectorConfig, facts: Mapping[str, str], parameters: int, si
 def _beginning(recipe: Mapping[str, Any]) -> str:
     if recipe.get("whole"):
         return f"all weights of {_name(recipe['whole'])}"
-    return f"the vision backbone of {_name(recipe['backbone'])}" if recipe["backbone"] else "random weights"
+    if not recipe["backbone"]:
+        return "random weights"
+    share = recipe.get("borrowed_share", 1)
+    slower = f", which learn with {share:g} of the rate" if share != 1 else ""
+    return f"the {'backbones' if slower else 'vision backbone'} of {_name(recipe['backbone'])}{slower}"
 
 
 def _name(source: str) -> str:
@@ -110,7 +87,7 @@ def _name(source: str) -> str:
 
 def _tests(model: str, sha256: str, records: Iterable[RunRecord]) -> str:
     """Mean AP over tasks by mode and shots: first over seeds, then over tasks; of several protocols by the newest."""
-    scores: dict[tuple[str, str], dict[str, dict[str, list[float]]]] = {}
+    scores: dict[tuple[str, str], dict[str, dict[str, dict[int, float]]]] = {}
     for record in records:
         spec = record.spec
         if record.ap is None or not record.is_done or spec.model != model or spec.suite != SUITE:
@@ -120,15 +97,15 @@ def _tests(model: str, sha256: str, records: Iterable[RunRecord]) -> str:
         if record.get("weights_sha256") == sha256:
             protocols = scores.setdefault((spec.mode, str(spec.shots)), {})
             cell = protocols.setdefault("–" if spec.mode in UNTUNED else record.protocol_name or "", {})
-            cell.setdefault(spec.dataset, []).append(record.ap)
+            cell.setdefault(spec.dataset, {})[spec.seed] = record.ap  # a run that was done twice counts once
     if not scores:
         return "No test numbers: no run records of these weights were given."
     lines = [f"AP on the test splits of suite `{SUITE}`, mean over seeds, then over tasks:\n"]
     lines += ["| mode | shots | AP | tasks | seeds | protocol |", "|---|---|---|---|---|---|"]
     for (mode, shots), protocols in sorted(scores.items(), key=lambda item: (item[0][0], _order(item[0][1]))):
         protocol, by_task = max(protocols.items(), key=lambda item: _ORDER.get(item[0], -1))
-        mean = summarize([summarize(values).mean for values in by_task.values()]).mean
-        seeds = {len(values) for values in by_task.values()}
+        mean = summarize([summarize(list(seeds.values())).mean for seeds in by_task.values()]).mean
+        seeds = {len(one) for one in by_task.values()}
         shown = str(min(seeds)) if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"
         lines.append(f"| {mode} | {shots} | {mean:.1f} | {len(by_task)} | {shown} | {protocol} |")
     return "\n".join(lines)

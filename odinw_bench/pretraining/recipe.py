@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from glip_core.errors import InputError, nearest
 from odinw_bench.mini.pretraining import Kind
 
+CURVE = "curve.jsonl"
+"""The learning curve in the folder of a training."""
+
 
 @dataclass(frozen=True)
 class PretrainRecipe:
@@ -29,6 +32,7 @@ class PretrainRecipe:
         teacher: the model, or its file, that finds the boxes of captions.
         confidence: score from which a box of the teacher counts (GLIP paper, section 3.3: 0.5).
         precision: ``bf16`` (autocast) or ``fp32``.
+        borrowed_share: of the rate, for the backbones that a query detector has from ``backbone``.
     """
 
     model: str = "glip-nano"
@@ -44,6 +48,7 @@ class PretrainRecipe:
     teacher: str | None = None
     confidence: float = 0.5
     precision: str = "bf16"
+    borrowed_share: float = 1.0
 
     def learning_rate(self, step: int) -> float:
         """The rate of one step, from 0."""
@@ -68,6 +73,15 @@ _LADDER: tuple[PretrainRecipe, ...] = (
         whole="glip-nano-c",
         teacher="glip-nano-c",
         mix={"detection": 0.45, "grounding": 0.45, "captions": 0.1},
+    ),
+    PretrainRecipe(
+        "gdino-nano",
+        backbone="glip-nano",
+        mix={"detection": 0.5, "grounding": 0.5},
+        seed=1,
+        weight_decay=0.01,
+        precision="fp32",
+        borrowed_share=0.3,
     ),
 )
 

@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn
 
-import glip_core
-from glip_core import Detector, InputError
-from odinw_bench.mini.pretraining import DETECTION_CLASSES
-from odinw_bench.pretraining.data import Item, PretrainingData, load_named
-from odinw_bench.pretraining.recipe import PretrainRecipe, get_recipe
+from glip_core import InputError
+from odinw_bench.pretraining.data import PretrainingData
+from odinw_bench.pretraining.learners import Learner, new_learner, stream_config
+from odinw_bench.pretraining.recipe import CURVE, PretrainRecipe, get_recipe
 from odinw_bench.utils.io import write_text
 
 CHECKPOINT = "last.pt"
-CURVE = "curve.jsonl"
 
 
 def pretrain(
@@ -31,7 +29,7 @@ def pretrain(
     save_every: int = 200,
     on_step: Callable[[dict[str, float]], None] | None = None,
     until: int | None = None,
-) -> Detector:
+) -> Learner:
     """Train a nano model from nothing, or resume where an earlier call with the same recipe stopped.
 
     Args:
@@ -43,37 +41,26 @@ def pretrain(
         until: stop after this step of the recipe's; the rate falls as the recipe says all the same.
 
     Returns:
-        The trained detector, in evaluation mode.
+        The detector with what can save it, in evaluation mode.
 
     Raises:
         InputError: the folder holds a run with another recipe, or the model is no nano preset.
     """
     get_recipe(recipe.model)  # for its error
-    config = glip_core.config.get_config(recipe.model)
     last = recipe.steps if until is None else min(until, recipe.steps)
     torch.manual_seed(recipe.seed)
-    detector = glip_core.build(recipe.model, num_classes=None if config.has_text else len(DETECTION_CLASSES))
-    if recipe.whole is not None:
-        detector.load_state_dict(load_named(recipe.whole).state_dict())
-    elif recipe.backbone is not None:
-        detector.vision.load_state_dict(load_named(recipe.backbone).vision.state_dict())
-    detector.train()
-    decayed = [p for p in detector.parameters() if p.ndim > 1]
-    others = [p for p in detector.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
-        lr=recipe.lr,
-        fused=True,
-    )
+    learner = new_learner(recipe)
+    detector = learner.network.train()
+    optimiser = torch.optim.AdamW(_groups(recipe, learner), lr=recipe.lr, fused=True)
     step, sums = _resume(out, recipe, detector, optimiser)
     first_step = step
     before = _seconds_so_far(out / CURVE, step, goes_on=step < last)
-    data = PretrainingData(recipe, config)
+    data = PretrainingData(recipe, stream_config(recipe.model))
     started = time.perf_counter()
     for items in data.batches(first_step, last, workers):
         for group in optimiser.param_groups:
-            group["lr"] = recipe.learning_rate(step)
-        losses = _losses(detector, items, recipe.precision)
+            group["lr"] = recipe.learning_rate(step) * group["share"]
+        losses = learner.losses(items)
         total = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(total):
             raise FloatingPointError(f"the loss became {float(total)} at step {step}: lower the learning rate")
@@ -101,16 +88,18 @@ def pretrain(
                     "seconds": time.perf_counter() - started,
                 }
             )
-    return detector.eval()
+    detector.eval()
+    return learner
 
 
-def _losses(detector: Detector, items: list[Item], precision: str) -> dict[str, Tensor]:
-    pixels = torch.stack([item.pixels for item in items])
-    prompts = [item.prompt for item in items]
-    prompt = prompts[0] if all(p is prompts[0] for p in prompts) else prompts
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
-        raw = detector.forward_raw(pixels, prompt)
-    return detector.losses_from_raw(raw, [item.targets for item in items], prompt)
+def _groups(recipe: PretrainRecipe, learner: Learner) -> list[dict[str, Any]]:
+    """Parameters by whether they decay, and by their share of the rate."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in learner.network.named_parameters():
+        decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+        share = recipe.borrowed_share if name.startswith(learner.borrowed) else 1.0
+        groups.setdefault((decay, share), []).append(parameter)
+    return [{"params": some, "weight_decay": decay, "share": share} for (decay, share), some in groups.items()]
 
 
 def _seconds_so_far(curve: Path, step: int, *, goes_on: bool) -> float:
@@ -133,7 +122,7 @@ def _append(path: Path, line: Mapping[str, Any]) -> None:
 def _save(
     out: Path,
     recipe: PretrainRecipe,
-    detector: Detector,
+    detector: nn.Module,
     optimiser: torch.optim.Optimizer,
     step: int,
     sums: Mapping[str, float],
@@ -155,7 +144,7 @@ def _save(
 
 
 def _resume(
-    out: Path, recipe: PretrainRecipe, detector: Detector, optimiser: torch.optim.Optimizer
+    out: Path, recipe: PretrainRecipe, detector: nn.Module, optimiser: torch.optim.Optimizer
 ) -> tuple[int, dict[str, float]]:
     """The step to go on from, and the sums of :func:`_save`."""
     path = out / CHECKPOINT

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from glip_core.config import PRESETS
 from odinw_bench.metrics.published import published_cost
+from odinw_bench.models import is_embedded
 from odinw_bench.report.averages import Score, Suite, average, difference
 from odinw_bench.report.document import NOTHING, Cell, Column, Section, Table, listed, number_cell, text_cell
 from odinw_bench.report.tables import CONFIG_COLUMNS, config_cells, difference_cells
@@ -38,7 +38,7 @@ def seen_section(suite: Suite) -> Section | None:
     ]
     rows, uneven = [], False
     for config, row in suite.scores.items():
-        if config.model not in PRESETS or PRESETS[config.model].family != "nano" or "weights " in config.variant:
+        if not is_embedded(config.model) or "weights " in config.variant:
             continue  # another pre-training, which may have shown any name
         known, new = _split_mean(row, seen, True), _split_mean(row, seen, False)
         uneven |= known[1] != new[1]

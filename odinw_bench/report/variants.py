@@ -12,6 +12,7 @@ from glip_core.config import PRESETS
 from odinw_bench.datasets.registry import load_suite
 from odinw_bench.engine.protocol_files import nano_protocol, official_protocol
 from odinw_bench.engine.recipes import current_name
+from odinw_bench.models import is_embedded
 from odinw_bench.runs.record import RunRecord
 from odinw_bench.runs.spec import UNTUNED
 
@@ -29,9 +30,9 @@ def variant_of(record: RunRecord) -> str:
     """What sets a run apart from the usual one of its model, mode and shots; empty for a usual run."""
     spec, protocol, parts = record.spec, record.protocol_name, []
     if spec.mode not in UNTUNED:  # whatever tunes nothing knows no protocol
-        config = PRESETS.get(spec.model)
-        usual = nano_protocol if config and config.family == "nano" else official_protocol
-        if protocol and config and protocol != usual(spec.shots):
+        usual = nano_protocol if is_embedded(spec.model) else official_protocol
+        known = spec.model in PRESETS or is_embedded(spec.model)
+        if protocol and known and protocol != usual(spec.shots):
             parts.append(protocol)
         parts += sorted(f"{current_name(key)}={value}" for key, value in spec.overrides.items())
     for key, value in (("weights", spec.weights), ("attributes", spec.attributes)):

@@ -21,6 +21,7 @@ def test_of_several_protocols_the_newest_counts():
             record(20.0, mode="zero-shot"),
             record(50.0, protocol="mini-1"),
             record(60.0, protocol="mini-2"),
+            record(60.0, protocol="mini-2"),  # the same run in another folder
             record(70.0, protocol="mini-1", shots=10),
         ],
     )

@@ -18,7 +18,7 @@ from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.plan import plan
 from odinw_bench.runs.record import find_records
 from odinw_bench.runs.spec import RunSpec
-from tools.make_example import ROOT, keep
+from tools.make_example import ROOT, card_records, keep
 
 RESULTS, REPORT = ROOT / "results" / "example", ROOT / "reports" / "example"
 
@@ -94,4 +94,4 @@ def test_a_headline_number_by_hand():
 def test_the_committed_cards_are_those_of_the_records():
     """A searched prompt is no part of a model's usual numbers."""
     for path in sorted((ROOT / "docs" / "models").glob("*.md")):
-        assert model_card(path.stem, [record for _, record in RECORDS]) == path.read_text(), path
+        assert model_card(path.stem, card_records()) == path.read_text(), path

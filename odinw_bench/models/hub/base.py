@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,10 +15,13 @@ from torch import Tensor
 
 from glip_core.errors import InputError
 from glip_core.files import file_sha256
-from odinw_bench.models.base import Model
+from odinw_bench.models.base import Model, ModelFacts
 from odinw_bench.models.hub.checkpoints import CHECKPOINTS, FAMILIES, HUB_PREFIX, Checkpoint
 from odinw_bench.models.hub.loading import checkpoint_of, identify_files, weights_file
 from odinw_bench.utils.plugins import load_object
+
+_HEAD_WIDTH = "You'd better set embed_dim"
+"""Beginning of a warning about a CUDA kernel that has other needs than the one that is used."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class HubModel(Model):
         repository: on the hub, or a folder.
         licence: of the weights.
         listed: whether the checkpoint is one of :data:`~odinw_bench.models.hub.checkpoints.CHECKPOINTS`.
+        nano: whether its weights are part of this package.
         network_class: name of its class in ``transformers``.
         network: that class's object.
         processor: the checkpoint's own.
@@ -67,11 +72,17 @@ class HubModel(Model):
     repository: ClassVar[str]
     licence: ClassVar[str] = ""
     listed: ClassVar[bool] = True
+    nano: ClassVar[bool] = False
     network_class: ClassVar[str]
 
     def __init__(self, network: Any, processor: Any, weights_sha256: str | None = None) -> None:
         self.network, self.processor, self.weights_sha256 = network, processor, weights_sha256
         self.device = next(network.parameters()).device
+
+    @classmethod
+    def facts(cls) -> ModelFacts:
+        """See :class:`Model`."""
+        return ModelFacts(cls.name, has_text=True, nano=cls.nano, modes=cls.modes)
 
     @classmethod
     def identify(cls, weights: str | None) -> str:
@@ -109,13 +120,15 @@ class HubModel(Model):
     @classmethod
     def _network(cls, network_class: Any, folder: Path, classes: int) -> Any:
         """The network with its weights; ``classes`` is for families whose class layer is recreated."""
-        network, info = network_class.from_pretrained(
-            folder,
-            config=cls._config(folder),
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=_HEAD_WIDTH)
+            network, info = network_class.from_pretrained(
+                folder,
+                config=cls._config(folder),
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
         missing = sorted(info["missing_keys"])
         if missing:
             raise InputError(f"'{folder}' lacks {len(missing)} of the weights of '{cls.name}': {missing[0]}")
@@ -181,5 +194,6 @@ def _class_of(checkpoint: Checkpoint, listed: bool) -> type[HubModel]:
     family = load_object(FAMILIES[checkpoint.model_type], "detector", here=False)
     assert isinstance(family, type) and issubclass(family, HubModel), checkpoint
     facts: dict[str, Any] = {"name": checkpoint.name, "title": checkpoint.title, "repository": checkpoint.repository}
-    facts |= {"licence": checkpoint.licence, "listed": listed, "__module__": family.__module__}
+    facts |= {"licence": checkpoint.licence, "listed": listed, "nano": checkpoint.nano}
+    facts["__module__"] = family.__module__
     return type(family.__name__, (family,), facts)

@@ -40,6 +40,7 @@ class Checkpoint:
         model_type: a key of :data:`FAMILIES`.
         repository: OWNER/NAME on the hub, or a folder.
         licence: of the weights, as its page states it; empty: not known here.
+        nano: its weights are part of this package.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Checkpoint:
     model_type: str
     repository: str
     licence: str = ""
+    nano: bool = False
 
     @property
     def classes(self) -> str:
@@ -60,7 +62,15 @@ def _listed(model_type: str, licence: str, rows: Mapping[str, tuple[str, str]]) 
     }
 
 
+_EMBEDDED = Path(__file__).with_name("embedded")
+
+
+def _embedded(model_type: str, name: str, title: str) -> dict[str, Checkpoint]:
+    return {name: Checkpoint(name, title, model_type, str(_EMBEDDED / name), "Apache-2.0", nano=True)}
+
+
 CHECKPOINTS: Mapping[str, Checkpoint] = {
+    **_embedded("mm-grounding-dino", "gdino-nano", "miniature Grounding DINO: detection, grounding"),
     **_listed(
         "grounding-dino",
         "Apache-2.0",

@@ -50,7 +50,7 @@ class ClosedSetModel(TunableHubModel):
     @classmethod
     def facts(cls) -> ModelFacts:
         """See :class:`Model`: no text."""
-        return ModelFacts(cls.name, has_text=False, nano=False, modes=cls.modes)
+        return ModelFacts(cls.name, has_text=False, nano=cls.nano, modes=cls.modes)
 
     @classmethod
     def _network(cls, network_class: Any, folder: Path, classes: int) -> Any:
