@@ -87,7 +87,7 @@ def list_candidates(labelled: Labelled, settings: AdviceSettings) -> list[Candid
 def recipe_of(candidate: Candidate, settings: AdviceSettings) -> Hyperparameters:
     """The recipe of the run that is advised on."""
     wanted = RunSpec("", candidate.model, settings.suite, candidate.mode, settings.shots, settings.seed)
-    return hyperparameters(wanted.protocol_name, candidate.mode, settings.shots)
+    return hyperparameters(wanted.protocol_name, candidate.mode, settings.shots, model=candidate.model)
 
 
 def spec_of(candidate: Candidate, file: Path, settings: AdviceSettings, *, short: bool) -> RunSpec:
@@ -98,7 +98,7 @@ def spec_of(candidate: Candidate, file: Path, settings: AdviceSettings, *, short
     wanted = RunSpec(str(file), candidate.model, settings.suite, candidate.mode, settings.shots, settings.seed)
     recipe = recipe_of(candidate, settings)
     values: dict[str, Any] = dict(recipe.to_json())
-    like = hyperparameters(base.protocol_name, candidate.mode, "all").to_json()
+    like = hyperparameters(base.protocol_name, candidate.mode, "all", model=candidate.model).to_json()
     changes = {name: value for name, value in values.items() if like.get(name) != value}
     if like.get("min_steps_per_epoch"):  # which other repeats alone would put out of force
         changes["min_steps_per_epoch"] = recipe.min_steps_per_epoch

@@ -17,6 +17,7 @@ app = typer.Typer()
 def protocol(
     name: Annotated[str | None, typer.Argument(help="odinw-glip, quick or mini. Default: say what there is.")] = None,
     shots: Annotated[str, typer.Option("--shots", help="Images per class, or 'all'.")] = "5",
+    model: Annotated[str, typer.Option("--model", help="With its own values, where the protocol has such.")] = "",
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -35,14 +36,18 @@ def protocol(
     if known not in PROTOCOLS:
         raise InputError(f"unknown protocol '{name}'{nearest(name, PROTOCOLS)}")
     settings = {
-        mode: hyperparameters(known, mode, parse_shots(shots)).to_json() for mode in MODES if mode not in UNTUNED
+        mode: hyperparameters(known, mode, parse_shots(shots), model=model).to_json()
+        for mode in MODES
+        if mode not in UNTUNED
     }
     if as_json:
         print_json(settings)
         return
     fields = list(next(iter(settings.values())))
     rows = [[current_name(field), *(_show(values[field]) for values in settings.values())] for field in fields]
-    console().print(table(f"{known}, shots {shots}: {PROTOCOLS[known]}", ["", *settings], rows))
+    console().print(
+        table(f"{known}, shots {shots}{f', {model}' if model else ''}: {PROTOCOLS[known]}", ["", *settings], rows)
+    )
 
 
 def _show(value: object) -> str:

@@ -141,7 +141,7 @@ class Hyperparameters:
 
 
 def hyperparameters(
-    protocol: str, mode: str, shots: Shots, overrides: Mapping[str, Any] | None = None
+    protocol: str, mode: str, shots: Shots, overrides: Mapping[str, Any] | None = None, *, model: str = ""
 ) -> Hyperparameters:
     """The numbers of a protocol for a mode and a number of shots.
 
@@ -150,6 +150,7 @@ def hyperparameters(
         mode: a mode that tunes something.
         shots: images per class or ``"all"``; numbers without a row take the next smaller row.
         overrides: values that replace the protocol's, by field name.
+        model: the protocol may have values of its own for a model.
 
     Raises:
         InputError: unknown protocol, mode or field, or a value of the wrong kind.
@@ -165,6 +166,7 @@ def hyperparameters(
         **content["few_shots" if shots != "all" else "all_shots"],
         "repeats_per_epoch": _repeats(content["repeats_per_epoch"], shots),
         **_row(content, protocol, chosen),
+        **content.get("models", {}).get(model, {}).get(mode, {}),
     }
     lists = {name: tuple(values[name]) for name in ("scales", "step_at") if name in values}
     given = {current_name(name): value for name, value in (overrides or {}).items()}

@@ -50,7 +50,7 @@ def _facts(found: Shipped) -> str:
         ("parameters", f"{found.parameters / 1e6:.2f} million, half precision, {found.size / 1e6:.1f} MB"),
         ("sha256", f"`{found.sha256}`"),
         ("data", f"{recipe['steps'] * recipe['batch']:,} scenes drawn on the fly: {mix}"),
-        ("begins with", _beginning(recipe)),
+        ("begins with", _beginning(recipe, reads="text encoder" in found.architecture)),
         (
             "teacher",
             f"{_name(recipe['teacher'])}, boxes of score {recipe['confidence']} or more"
@@ -71,14 +71,15 @@ def _facts(found: Shipped) -> str:
     return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows)
 
 
-def _beginning(recipe: Mapping[str, Any]) -> str:
+def _beginning(recipe: Mapping[str, Any], *, reads: bool) -> str:
     if recipe.get("whole"):
         return f"all weights of {_name(recipe['whole'])}"
     if not recipe["backbone"]:
         return "random weights"
     share = recipe.get("borrowed_share", 1)
-    slower = f", which learn with {share:g} of the rate" if share != 1 else ""
-    return f"the {'backbones' if slower else 'vision backbone'} of {_name(recipe['backbone'])}{slower}"
+    text = " and text encoder" if reads and share != 1 else ""  # our own take the vision backbone alone
+    slower = f", at {share:g} of the rate" if share != 1 else ""
+    return f"the vision backbone{text} of {_name(recipe['backbone'])}{slower}"
 
 
 def _name(source: str) -> str:

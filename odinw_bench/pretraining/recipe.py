@@ -83,6 +83,9 @@ _LADDER: tuple[PretrainRecipe, ...] = (
         precision="fp32",
         borrowed_share=0.3,
     ),
+    PretrainRecipe(
+        "rtdetr-nano", backbone="dyhead-nano", seed=1, weight_decay=0.01, precision="fp32", borrowed_share=0.3
+    ),
 )
 
 RECIPES: Mapping[str, PretrainRecipe] = {recipe.model: recipe for recipe in _LADDER}

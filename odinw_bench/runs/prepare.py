@@ -63,7 +63,7 @@ def prepare(
     if spec.mode in UNTUNED:
         check_overrides(spec.protocol_name, spec.overrides)
     else:
-        settings = hyperparameters(spec.protocol_name, spec.mode, spec.shots, spec.overrides)
+        settings = hyperparameters(spec.protocol_name, spec.mode, spec.shots, spec.overrides, model=spec.model)
         find_mode(spec.mode).configured(settings)  # what it cannot use is reported before any work
         if spec.facts.has_text:  # no layer of theirs starts from nothing
             settings = replace(settings, fresh_factor=1.0)

@@ -150,7 +150,7 @@ def _tune(search: TuningSearch, overrides: dict[str, Any], trial: Trial) -> floa
         prepared.prompt,
         prepared.train,
         prepared.validation,
-        hyperparameters(spec.protocol_name, spec.mode, spec.shots, overrides),
+        hyperparameters(spec.protocol_name, spec.mode, spec.shots, overrides, model=spec.model),
         seed=spec.seed,
         precision=spec.precision,
         cache=search.cache,

@@ -7,7 +7,9 @@ import json
 import pytest
 
 from glip_core import InputError
+from odinw_bench.engine.protocol_files import contents
 from odinw_bench.engine.recipes import RECORDED, check_overrides, current_name, hyperparameters
+from odinw_bench.models import model_facts
 from odinw_bench.runs.spec import PROTOCOLS, RunSpec, newest_protocol
 from tests.conftest import ROOT
 
@@ -146,3 +148,18 @@ def test_fields_are_set_by_their_older_names_too():
 def test_a_hyper_parameter_has_one_name_however_it_was_given():
     assert all(current_name(old) == current_name(new) == new for new, old in RECORDED.items())
     assert current_name("lr") == "lr"
+
+
+def test_a_protocols_own_values_for_a_model_replace_those_of_all():
+    found = 0
+    for protocol, content in contents().items():
+        for model, modes in content.get("models", {}).items():
+            assert model_facts(model).name == model
+            for mode, values in modes.items():
+                own = hyperparameters(protocol, mode, 5, model=model).to_json()
+                usual = hyperparameters(protocol, mode, 5).to_json()
+                assert {name for name in own if own[name] != usual.get(name)} <= set(values)
+                assert {name: own[name] for name in values} == values
+                assert hyperparameters(protocol, mode, 5, {"lr": 0.5}, model=model).lr == 0.5
+                found += 1
+    assert found

@@ -35,7 +35,7 @@ def interrupt(state: dict[str, float]) -> None:
         raise Stop
 
 
-@pytest.mark.parametrize("model", ["glip-nano", "dyhead-nano"])
+@pytest.mark.parametrize("model", ["glip-nano", "dyhead-nano", "rtdetr-nano"])
 def test_an_interrupted_training_ends_like_an_uninterrupted_one(tmp_path, model):
     recipe = dataclasses.replace(RECIPE, model=model)
     whole = pretrain(recipe, tmp_path / "whole", save_every=2).network

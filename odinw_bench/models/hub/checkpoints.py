@@ -71,6 +71,7 @@ def _embedded(model_type: str, name: str, title: str) -> dict[str, Checkpoint]:
 
 CHECKPOINTS: Mapping[str, Checkpoint] = {
     **_embedded("mm-grounding-dino", "gdino-nano", "miniature Grounding DINO: detection, grounding"),
+    **_embedded("rt_detr_v2", "rtdetr-nano", "miniature RT-DETR: the class-head query detector"),
     **_listed(
         "grounding-dino",
         "Apache-2.0",

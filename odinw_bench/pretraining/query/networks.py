@@ -31,6 +31,7 @@ class QueryNetwork:
 
 NETWORKS: Mapping[str, QueryNetwork] = {
     "gdino-nano": QueryNetwork("glip-nano", "MMGroundingDino"),
+    "rtdetr-nano": QueryNetwork("dyhead-nano", "RTDetrV2"),
 }
 
 
