@@ -24,6 +24,7 @@ def protocol(
     """The hyper-parameters of a protocol, by mode; `run --set NAME=VALUE` changes them."""
     from glip_core.errors import nearest
     from odinw_bench.engine.recipes import current_name, hyperparameters
+    from odinw_bench.models import model_facts
     from odinw_bench.runs.spec import MODES, PROTOCOLS, UNTUNED, newest_protocol
 
     if name is None:
@@ -35,6 +36,8 @@ def protocol(
     known = newest_protocol(name)
     if known not in PROTOCOLS:
         raise InputError(f"unknown protocol '{name}'{nearest(name, PROTOCOLS)}")
+    if model:
+        model_facts(model)  # for its error
     settings = {
         mode: hyperparameters(known, mode, parse_shots(shots), model=model).to_json()
         for mode in MODES

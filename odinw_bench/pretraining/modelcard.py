@@ -8,6 +8,8 @@ from typing import Any
 
 from odinw_bench.engine.protocol_files import PROTOCOLS
 from odinw_bench.metrics.stats import summarize
+from odinw_bench.pretraining.learners import stream_config
+from odinw_bench.pretraining.query import NETWORKS
 from odinw_bench.pretraining.shipped import Shipped, shipped
 from odinw_bench.runs.record import RunRecord
 from odinw_bench.runs.spec import UNTUNED
@@ -50,7 +52,7 @@ def _facts(found: Shipped) -> str:
         ("parameters", f"{found.parameters / 1e6:.2f} million, half precision, {found.size / 1e6:.1f} MB"),
         ("sha256", f"`{found.sha256}`"),
         ("data", f"{recipe['steps'] * recipe['batch']:,} scenes drawn on the fly: {mix}"),
-        ("begins with", _beginning(recipe, reads="text encoder" in found.architecture)),
+        ("begins with", _beginning(recipe)),
         (
             "teacher",
             f"{_name(recipe['teacher'])}, boxes of score {recipe['confidence']} or more"
@@ -71,13 +73,13 @@ def _facts(found: Shipped) -> str:
     return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows)
 
 
-def _beginning(recipe: Mapping[str, Any], *, reads: bool) -> str:
+def _beginning(recipe: Mapping[str, Any]) -> str:
     if recipe.get("whole"):
         return f"all weights of {_name(recipe['whole'])}"
     if not recipe["backbone"]:
         return "random weights"
-    share = recipe.get("borrowed_share", 1)
-    text = " and text encoder" if reads and share != 1 else ""  # our own take the vision backbone alone
+    share, model = recipe.get("borrowed_share", 1), recipe["model"]
+    text = " and text encoder" if model in NETWORKS and stream_config(model).has_text else ""
     slower = f", at {share:g} of the rate" if share != 1 else ""
     return f"the vision backbone{text} of {_name(recipe['backbone'])}{slower}"
 

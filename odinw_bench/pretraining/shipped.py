@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,7 +62,7 @@ def shipped(model: str) -> Shipped:
         facts: dict[str, str] = file.metadata() or {}
         parameters = sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     if model in BUILT_IN:
-        facts = json.loads((path.parent / FACTS).read_text(encoding="utf-8"))
+        facts = read_json(path.parent / FACTS, what="model card")
     if "recipe" not in facts:
         raise InputError(f"'{path}' carries no recipe: export it with `odinw-bench pretrain`")
     return Shipped(title, architecture, facts, parameters, path.stat().st_size, file_sha256(path))

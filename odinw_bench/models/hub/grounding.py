@@ -18,7 +18,7 @@ from odinw_bench.models.hub.given import run, text_features, vision_features
 from odinw_bench.models.hub.matching import LOSSES, grounding_loss, matched_labels, weighted
 from odinw_bench.models.hub.parts import Parts
 from odinw_bench.models.hub.proposals import with_proposals
-from odinw_bench.models.hub.text import EncodedText
+from odinw_bench.models.hub.text import EncodedText, closed_caption
 from odinw_bench.models.hub.tuned import TunableHubModel
 
 _PARTS = Parts(
@@ -84,8 +84,7 @@ class GroundingDino(TunableHubModel):
             return EncodedText(prompt, read.ids, read.tokens, None, tuple(self.encode(x.prompt) for x in read.parts))
 
     def _read(self, prompt: Prompt) -> EncodedText:
-        text = prompt.caption if prompt.caption.endswith(".") else f"{prompt.caption}."
-        encoding = self.processor.tokenizer(text, truncation=False).encodings[0]
+        encoding = self.processor.tokenizer(closed_caption(prompt), truncation=False).encodings[0]
         ids = torch.tensor([encoding.ids], device=self.device)
         tokens = tuple(tuple(one) for one in prompt.token_map(encoding))
         if len(encoding.ids) <= self.network.config.max_text_len:

@@ -10,6 +10,11 @@ from torch import Tensor
 from glip_core import Prompt
 
 
+def closed_caption(prompt: Prompt) -> str:
+    """The caption of a prompt with the dot at its end that these models were trained with."""
+    return prompt.caption if prompt.caption.endswith(".") else f"{prompt.caption}."
+
+
 @dataclass(frozen=True, eq=False)
 class EncodedText:
     """A prompt as the network reads it.

@@ -76,9 +76,9 @@ def assign_many(scores: Tensor, boxes: Tensor, places: Tensor, truth: Truth, *, 
         truth: at least one box.
         most: places for a box.
     """
-    overlap = box_iou(corners(boxes), truth.corners)
-    low, high = truth.corners[:, :2], truth.corners[:, 2:]
-    inside = ((places[:, None] > low) & (places[:, None] < high)).all(-1)
+    wanted_corners = truth.corners
+    overlap = box_iou(corners(boxes), wanted_corners)
+    inside = ((places[:, None] > wanted_corners[:, :2]) & (places[:, None] < wanted_corners[:, 2:])).all(-1)
     near = (places[:, None] - truth.boxes[:, :2]).abs().amax(-1) < NEAR
     allowed = (inside | near).float()
     alignment = ((scores @ truth.shares.T).clamp(min=1e-6).sqrt() * overlap**4 + 1e-9) * allowed
@@ -113,11 +113,12 @@ def assign_one(logits: Tensor, boxes: Tensor, truth: Truth, *, repeat: int = 1) 
     probability = logits.sigmoid()
     positive = 0.25 * (1 - probability) ** 2 * -(probability + 1e-8).log()
     negative = 0.75 * probability**2 * -(1 - probability + 1e-8).log()
-    overlap = generalized_box_iou(corners(boxes), truth.corners)
+    found, wanted = corners(boxes), truth.corners
+    overlap = generalized_box_iou(found, wanted)
     cost = 2 * (positive - negative) @ truth.shares.T + 5 * torch.cdist(boxes, truth.boxes, p=1) - 2 * overlap
     times = max(1, min(repeat, len(boxes) // (2 * len(truth.boxes))))
     rows, columns = linear_sum_assignment(cost.repeat(1, times).numpy())
     owners = torch.as_tensor(columns) % len(truth.boxes)
     rows = torch.as_tensor(rows)
-    quality = box_iou(corners(boxes), truth.corners)[rows, owners].clamp(min=LEAST)
+    quality = box_iou(found, wanted)[rows, owners].clamp(min=LEAST)
     return Assignment(rows, owners, quality, weight=torch.ones_like(quality))

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import box_convert
 
+from odinw_bench.models.hub.matching import relative_boxes
+from odinw_bench.models.hub.text import closed_caption
 from odinw_bench.pretraining.data import Item
 from odinw_bench.pretraining.query.assignment import Truth
 from odinw_bench.pretraining.query.losses import dense_losses, matched_losses
@@ -97,8 +98,7 @@ class GroundingLearner(QueryLearner):
 
     def _texts(self, items: Sequence[Item]) -> tuple[Tensor, Tensor, list[Truth]]:
         """Tokens ``[B, T]``, which of them there are, and what is to be found."""
-        captions = [item.prompt.caption for item in items]
-        encodings = [self.processor.tokenizer(x if x.endswith(".") else f"{x}.").encodings[0] for x in captions]
+        encodings = [self.processor.tokenizer(closed_caption(item.prompt)).encodings[0] for item in items]
         ids = torch.zeros(len(items), max(len(one.ids) for one in encodings), dtype=torch.long)
         there = torch.zeros_like(ids)
         truths = []
@@ -151,13 +151,11 @@ def truth_of(item: Item, tokens: Sequence[Sequence[int]], length: int) -> Truth:
     for box, label in zip(item.targets.boxes.tolist(), item.targets.labels.tolist(), strict=True):
         phrases.setdefault(tuple(box), set()).update(tokens[label])
     phrases = {box: some for box, some in phrases.items() if some}
-    height, width = item.pixels.shape[-2:]
-    boxes = torch.tensor(list(phrases), dtype=torch.float32).reshape(-1, 4) + torch.tensor([0.0, 0.0, 1.0, 1.0])
+    boxes = torch.tensor(list(phrases), dtype=torch.float32).reshape(-1, 4)
     marked = torch.zeros(len(phrases), length)
     for row, some in zip(marked, phrases.values(), strict=True):
         row[list(some)] = 1.0
-    scale = torch.tensor([width, height, width, height], dtype=torch.float32)
-    return Truth(box_convert(boxes / scale, "xyxy", "cxcywh"), marked)
+    return Truth(relative_boxes(boxes, (item.pixels.shape[-2], item.pixels.shape[-1])), marked)
 
 
 def places(hw: tuple[int, int], levels: int, finest: int = 8) -> Tensor:
