@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,7 +20,6 @@ from odinw_bench.engine.distributed import SINGLE_PROCESS, DistributedContext
 from odinw_bench.engine.features import FrozenPart
 from odinw_bench.engine.micro_batch import MicroBatching
 from odinw_bench.engine.reading import read
-from odinw_bench.metrics.coco import detections_to_coco
 from odinw_bench.models import AnyPrompt, Model, ModelInput
 
 _Item = TypeVar("_Item")
@@ -79,7 +79,7 @@ def detect_split(
             for (image_id, one), detections in zip(batch, found, strict=True):
                 width, height = split.size(image_id)
                 boxes = scale_boxes(detections.boxes, one.hw, (height, width))
-                results += detections_to_coco(image_id, boxes, detections.scores, detections.labels, split.category_ids)
+                results += replace(detections, boxes=boxes).to_coco(image_id, split.category_ids)
             if on_images:
                 on_images(len(batch))
     return results

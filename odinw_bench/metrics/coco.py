@@ -141,32 +141,6 @@ def match(annotations: Annotations, results: list[dict[str, Any]], max_detection
     return evaluator
 
 
-def detections_to_coco(
-    image_id: ImageId, boxes: Any, scores: Any, labels: Any, category_ids: Sequence[int]
-) -> list[dict[str, Any]]:
-    """Detections of one image as COCO results.
-
-    Args:
-        image_id: the image's id.
-        boxes: array or tensor ``[N, 4]``, inclusive corners in pixels of the annotated image.
-        scores: ``[N]``.
-        labels: ``[N]``, positions in ``category_ids``.
-        category_ids: COCO id of each label.
-
-    Returns:
-        a dict of plain Python values per detection; the box is (x1, y1, x2 - x1 + 1, y2 - y1 + 1).
-    """
-    return [
-        {
-            "image_id": image_id,
-            "category_id": category_ids[label],
-            "bbox": [x1, y1, x2 - x1 + 1, y2 - y1 + 1],
-            "score": score,
-        }
-        for (x1, y1, x2, y2), score, label in zip(boxes.tolist(), scores.tolist(), labels.tolist(), strict=True)
-    ]
-
-
 def _result(entry: Any, number: int, images: Iterable[ImageId], categories: Iterable[int]) -> dict[str, Any]:
     where = f"predictions[{number - 1}]"
     if not isinstance(entry, Mapping) or not entry.keys() >= _KEYS:

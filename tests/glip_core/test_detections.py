@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 import torch
@@ -48,6 +49,11 @@ def test_as_coco_results():
     rows = FOUND.to_coco(7, category_ids=[3, 8])
     assert rows[0] == {"image_id": 7, "category_id": 8, "bbox": [0, 0, 10, 20], "score": pytest.approx(0.9)}
     assert [row["category_id"] for row in FOUND.to_coco()] == [2, 1, 2]
+    line = Detections(torch.tensor([[10, 20, 19.5, 20]]), torch.tensor([0.5]), torch.tensor([1]))
+    (row,) = line.to_coco(4, [3, 8])
+    assert row == {"image_id": 4, "category_id": 8, "bbox": [10.0, 20.0, 10.5, 1.0], "score": 0.5}
+    assert {type(value) for value in row["bbox"]} == {float}
+    json.dumps(rows)
 
 
 def test_as_a_table():

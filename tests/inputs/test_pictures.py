@@ -11,6 +11,7 @@ import sys
 import zlib
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
@@ -125,7 +126,12 @@ def ask(cli, tmp_path):
 
 @pytest.mark.parametrize("name", READ)
 def test_read(ask, tried, name):
-    assert ask(READ[name]()) == (None, None)
+    data = READ[name]()
+    try:
+        Image.open(io.BytesIO(data)).load()
+    except OSError as error:  # Pillow 12.3 writes a TIFF in YCbCr that it cannot read
+        pytest.skip(f"Pillow {PIL.__version__} cannot read what it wrote: {error}")
+    assert ask(data) == (None, None)
     tried("input: picture")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from glip_core.errors import InputError
 from odinw_bench.datasets.annotations import check_annotations
-from odinw_bench.metrics.coco import detections_to_coco, evaluate
+from odinw_bench.metrics.coco import evaluate
 
 REAL = ["Raccoon/Raccoon.v2-raw.coco", "thermalDogsAndPeople", "Aquarium/Aquarium Combined.v2-raw-1024.coco"]
 
@@ -174,11 +174,3 @@ def test_bad_predictions_are_named(changes: dict[str, Any], message: str) -> Non
 def test_predictions_that_are_none(predictions: Any) -> None:
     with pytest.raises(InputError, match="predictions"):
         evaluate(coco(), predictions)
-
-
-def test_detections_to_coco_are_plain_values_and_inclusive() -> None:
-    boxes = np.array([[10, 20, 19.5, 20]], dtype=np.float32)
-    results = detections_to_coco(4, boxes, np.array([0.5], np.float32), np.array([1]), [3, 8])
-    assert results == [{"image_id": 4, "category_id": 8, "bbox": [10.0, 20.0, 10.5, 1.0], "score": 0.5}]
-    assert {type(value) for value in results[0]["bbox"]} == {float}
-    json.dumps(results)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,11 +16,8 @@ from glip_core.errors import InputError
 from glip_core.files import file_sha256
 from odinw_bench.models.base import Model, ModelFacts
 from odinw_bench.models.hub.checkpoints import CHECKPOINTS, FAMILIES, HUB_PREFIX, Checkpoint
-from odinw_bench.models.hub.loading import checkpoint_of, identify_files, weights_file
+from odinw_bench.models.hub.loading import checkpoint_of, identify_files, no_advice_on_width, weights_file
 from odinw_bench.utils.plugins import load_object
-
-_HEAD_WIDTH = "You'd better set embed_dim"
-"""Beginning of a warning about a CUDA kernel that has other needs than the one that is used."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +116,7 @@ class HubModel(Model):
     @classmethod
     def _network(cls, network_class: Any, folder: Path, classes: int) -> Any:
         """The network with its weights; ``classes`` is for families whose class layer is recreated."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=_HEAD_WIDTH)
+        with no_advice_on_width():
             network, info = network_class.from_pretrained(
                 folder,
                 config=cls._config(folder),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,14 @@ _EVALUATION_FILES = (
     "vocab.json",
     "merges.txt",
 )
+
+
+@contextmanager
+def no_advice_on_width() -> Iterator[None]:
+    """While a network is made: without a warning about a CUDA kernel that has other needs than the one that is used."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="You'd better set embed_dim")
+        yield
 
 
 def checkpoint_of(model: str) -> Checkpoint:

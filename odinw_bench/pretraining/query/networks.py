@@ -11,6 +11,7 @@ import torch
 from glip_core import Detector
 from glip_core.config import PRESETS, DetectorConfig, SwinConfig, TextConfig
 from odinw_bench.mini.pretraining import DETECTION_CLASSES
+from odinw_bench.models.hub.loading import no_advice_on_width
 from odinw_bench.pretraining.query.borrowed import borrow_swin, borrow_text, vocabulary
 
 MOST_TOKENS = 256
@@ -47,7 +48,8 @@ def new_network(model: str, beginning: Detector) -> tuple[Any, Any]:
     config = beginning.config
     kind, reads = NETWORKS[model].kind, PRESETS[NETWORKS[model].like].has_text
     made = _grounding(config) if reads else _closed(config)
-    network = getattr(transformers, f"{kind}ForObjectDetection")(made)
+    with no_advice_on_width():
+        network = getattr(transformers, f"{kind}ForObjectDetection")(made)
     backbone = network.model.backbone
     borrow_swin(getattr(backbone, "conv_encoder", backbone).model, beginning)
     size = {"shortest_edge": config.image_short, "longest_edge": config.image_long}
