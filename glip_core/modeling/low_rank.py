@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -97,6 +98,15 @@ def update_of(layer: nn.Module) -> LowRank:
     parametrised: Any = layer
     found: LowRank = parametrised.parametrizations.weight[0]
     return found
+
+
+def computed_once() -> AbstractContextManager[None]:
+    """While open, each adapted weight is computed once, however often it is read: the head's layers read it per level.
+
+    Not where parts of the network are computed again for the backward pass: both times must do the same.
+    """
+    once: AbstractContextManager[None] = parametrize.cached()
+    return once
 
 
 def merge(model: nn.Module) -> None:

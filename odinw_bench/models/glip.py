@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from functools import cache
 from typing import Any, ClassVar
@@ -20,6 +20,7 @@ from glip_core.detection.losses import LOSSES, Normalisers
 from glip_core.detector import GLIP
 from glip_core.detector.grounding import ground_features
 from glip_core.files import file_sha256
+from glip_core.modeling import low_rank
 from glip_core.modes import PROMPT_OFFSET, TuningMode
 from glip_core.modes.base import CLASS_LAYER
 from glip_core.preprocess import pad_batch, resized_hw, to_tensor
@@ -191,7 +192,8 @@ class GlipModel(TunableModel):
         """See :class:`TunableModel`; the losses are computed in float32, whatever the network runs in."""
         if self.text_per_image and not isinstance(prompt, EncodedPrompt):
             prompt = [prompt] * len(inputs)
-        raw = self._raw(inputs, prompt)
+        with nullcontext() if self.network.checkpointing else low_rank.computed_once():
+            raw = self._raw(inputs, prompt)
         with torch.autocast(self.network.device.type, enabled=False):
             return self.network.losses_from_raw(raw, targets, prompt, normalisers=Normalisers(**normalisers))
 

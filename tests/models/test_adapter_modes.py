@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import glip_core
-from glip_core import InputError, Prompt
+from glip_core import InputError, Prompt, Targets
+from glip_core.modeling import low_rank
 from glip_core.modes import get_mode
 from odinw_bench import RunSpec, load_run, load_task, run
 from odinw_bench.datasets.sources import open_split
@@ -51,6 +56,42 @@ def test_where_low_rank_updates_go(where, inside, outside):
     assert inside in found
     assert outside not in found
     assert all(name.endswith((".lora_A", ".lora_B")) for name in found)
+
+
+@pytest.mark.parametrize("mode", ["lora", "dora"])
+def test_a_step_computes_each_adapted_weight_once_unless_it_computes_parts_again(mode, monkeypatch):
+    """With the same losses and gradients; with checkpointing it reads them as often as the layers do."""
+    model = find_model("glip-nano").load(None, "cpu", classes=1)
+    configured = get_mode(mode).configured(hyperparameters("mini-2", mode, 5))
+    parameters = model.trainable(configured, PROMPT)
+    with torch.no_grad():
+        for number, (name, value) in enumerate(parameters.items()):
+            if name.endswith(low_rank.UP):
+                value.normal_(0, 0.02, generator=torch.Generator().manual_seed(number))
+    model.train()
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    inputs = model.prepare(photo)
+    targets = Targets(torch.tensor([[10.0, 10.0, 100.0, 90.0]]), torch.tensor([0]))
+    computed, forward = Counter(), low_rank.LowRank.forward
+
+    def counted(self, weight):
+        computed[self] += 1
+        return forward(self, weight)
+
+    monkeypatch.setattr(low_rank.LowRank, "forward", counted)
+    found = []
+    for again in (False, True):
+        model.use_checkpointing(again)
+        computed.clear()
+        losses = torch.stack(
+            list(model.losses([inputs], [targets], PROMPT, model.normalisers(inputs, targets)).values())
+        )
+        assert (set(computed.values()) == {1}) is not again
+        found.append((losses, torch.autograd.grad(losses.sum(), list(parameters.values()))))
+    (losses, once), (same, often) = found
+    assert torch.equal(losses, same)
+    for mine, other in zip(once, often, strict=True):  # float32: sums over levels in another order
+        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-5)
 
 
 def test_what_is_frozen_may_be_cached():
