@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -66,19 +66,54 @@ def adapting_section(suite: Suite) -> Section | None:
     )
     drawn = loss_figure(suite)
     return Section(
-        suite.key("adapting"), "What tuning gains and destroys", tables=[table], figures=[drawn] if drawn else []
+        suite.key("adapting"),
+        "What tuning gains and destroys",
+        tables=[*_by_shots(suite, tuned), table],
+        figures=[drawn] if drawn else [],
     )
+
+
+def _by_shots(suite: Suite, tuned: Sequence[Config]) -> list[Table]:
+    """A row a way, a column a number of images: AP, AP minus full tuning, and the loss; none for one such number."""
+    shots = sorted({config.shots for config in tuned}, key=shots_rank)
+    if len(shots) < 2:
+        return []
+    columns = [*CONFIG_COLUMNS[:2], *(Column(number, numeric=True) for number in shots)]
+    ways = list(dict.fromkeys(replace(config, shots="") for config in tuned))
+    kinds: Sequence[tuple[str, str, Callable[[Config], Cell]]] = (
+        ("ap", "AP by labelled images per class", lambda config: number_cell(average(suite.scores[config]).ap)),
+        (
+            "behind",
+            "AP minus full tuning, by labelled images per class",
+            lambda config: _interval(_behind(suite, config)),
+        ),
+        (
+            "lost",
+            "AP lost elsewhere, by labelled images per class",
+            lambda config: _interval(retained(suite.scores[config])),
+        ),
+    )
+    tables = []
+    for part, caption, cell in kinds:
+        rows = []
+        for way in ways:
+            cells = [replace(way, shots=number) for number in shots]
+            found = [cell(config) if config in suite.scores else NOTHING for config in cells]
+            if any(one.value is not None for one in found):
+                rows.append([*config_cells(way)[:2], *found])
+        notes = [] if part == "ap" else _NOTES[:1]
+        tables.append(Table(suite.key(f"adapting-{part}"), caption, columns, rows, notes, folded=True))
+    return tables
 
 
 def _cells(suite: Suite, config: Config) -> list[Cell]:
     row = suite.scores[config]
     kept, peak = mean_cost(row, KEPT_BYTES), mean_cost(row, "peak_memory_bytes")
-    full = suite.scores.get(replace(config, mode="full"))
     return [
         number_cell(average(row).ap),
         Cell(str(len(row)), len(row), hint=listed(sorted(row))),
         _interval(gain(suite, config)),
-        _interval(difference(row, full) if full and config.mode != "full" else None),
+        _interval(_behind(suite, config)),
         number_cell(mean_cost(row, "tuned_parameters"), 0),
         number_cell(None if kept is None else kept / 1e3),
         number_cell(mean_cost(row, "tune_seconds")),
@@ -94,6 +129,12 @@ def gain(suite: Suite, config: Config) -> Summary | None:
     plain = replace(config, mode="zero-shot", shots="0")
     base = suite.scores.get(plain) or suite.scores.get(replace(plain, variant=""))
     return difference(suite.scores[config], base) if base else None
+
+
+def _behind(suite: Suite, config: Config) -> Summary | None:
+    """AP of a way minus that of full tuning with as many images, task by task; None where that was not run."""
+    full = suite.scores.get(replace(config, mode="full"))
+    return difference(suite.scores[config], full) if full and config.mode != "full" else None
 
 
 def retained(row: Row) -> Summary | None:
@@ -128,7 +169,7 @@ def loss_figure(suite: Suite) -> Figure | None:
         return None
     caption = (
         "Gain in AP on the task over zero-shot, against the change of zero-shot AP on other data sets; means over "
-        "tasks. Up is better, left is lost. Larger marks: more shots."
+        "tasks. Up is better, left is lost. A line is a way of adapting; larger marks: more shots."
     )
     alt = "Scatter plot. " + "; ".join(
         f"{config.name}: gain {format_number(won, sign=True)}, elsewhere {format_number(lost, sign=True)}"
@@ -143,6 +184,9 @@ def _draw(axes: Axes, points: Sequence[tuple[Config, float, float]]) -> None:
     modes = list(dict.fromkeys(config.mode for config, _, _ in points))
     models = list(dict.fromkeys(config.model_name for config, _, _ in points))
     shots = sorted({config.shots for config, _, _ in points}, key=shots_rank)
+    for way in dict.fromkeys((config.model_name, config.mode) for config, _, _ in points):
+        line = [(lost, won) for config, lost, won in points if (config.model_name, config.mode) == way]
+        axes.plot(*zip(*line, strict=True), color=COLOURS[modes.index(way[1]) % len(COLOURS)], lw=0.9, alpha=0.6)
     scatter_marks(
         axes,
         [
@@ -158,7 +202,7 @@ def _draw(axes: Axes, points: Sequence[tuple[Config, float, float]]) -> None:
     )
     axes.axvline(0, color=INK, linewidth=0.6)
     axes.set_xlabel("AP elsewhere: after minus before")
-    axes.set_ylabel("AP on the task: gain over zero-shot")
+    axes.set_ylabel("AP gained over zero-shot")
     axes.grid(alpha=0.25)
     handles = [Line2D([], [], color=COLOURS[n % len(COLOURS)], lw=5, label=for_figure(m)) for n, m in enumerate(modes)]
     if len(models) > 1:

@@ -18,14 +18,15 @@ GAIN = {"prompt": (15.0, 20.0, 25.0), "full": (40.0, 42.0, 44.0)}
 LEFT = {"prompt": (50.0, 50.0, 50.0), "full": (20.0, 30.0, 25.0)}
 
 
-def write(results, *, asked: bool) -> None:
+def write(results, *, asked: bool, full_on_all=False) -> None:
     for task, ap in BASE.items():
         made.write(results, made.record(made.spec(task, mode="zero-shot"), made.metrics(ap)))
         number = list(BASE).index(task)
-        for mode, gains in GAIN.items():
+        for mode, shots, more_ap in [("prompt", 5, 0), ("full", 5, 0), *([("full", "all", 10)] if full_on_all else [])]:
             retention = {"tasks": ["coco/coco"], "retained_AP": LEFT[mode][number], "base_AP": 50.0}
             more = {"retention": retention} if asked else {}
-            made.write(results, made.record(made.spec(task, mode=mode), made.metrics(ap + gains[number]), **more))
+            metrics = made.metrics(ap + GAIN[mode][number] + more_ap)
+            made.write(results, made.record(made.spec(task, mode=mode, shots=shots), metrics, **more))
 
 
 @pytest.fixture
@@ -50,6 +51,21 @@ def test_gain_and_loss_are_paired_by_task(table):
     assert rows["full"]["loss"].value == pytest.approx(-25.0)
     assert rows["prompt"]["loss"].text == "0.0 (0.0 to 0.0)"
     assert (rows["full"]["before"].value, rows["full"]["after"].value) == (50.0, 25.0)
+
+
+def test_numbers_of_images_stand_side_by_side(tmp_path):
+    write(tmp_path, asked=True, full_on_all=True)
+    (suite,) = split_suites(load_runs(tmp_path))
+    section = adapting_section(suite)
+    assert section is not None
+    ap, behind, lost, whole = section.tables
+    assert [column.name for column in ap.columns] == ["model", "mode", "5", "all"]
+    shown = [[cell.text for cell in row[1:]] for row in ap.rows]
+    assert shown == [["prompt", "40.0", "–"], ["full", "62.0", "72.0"]]
+    assert [row[1].text for row in behind.rows] == ["prompt"]  # full tuning is not compared with itself
+    assert behind.rows[0][2].text == next(row for row in whole.rows if row[1].text == "prompt")[6].text
+    assert [[cell.text for cell in row[1:]] for row in lost.rows][1][1:] == ["−25.0 (−37.4 to −12.6)"] * 2
+    assert [len(table.notes) for table in (ap, behind, lost)] == [0, 1, 1]
 
 
 def test_the_plot_is_said_in_words(table):
