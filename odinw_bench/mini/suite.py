@@ -73,6 +73,11 @@ def _rendered(name: str, split: str) -> tuple[str, dict[str, Image.Image]]:
     return json.dumps(annotations), pictures
 
 
+@lru_cache(maxsize=64)  # all of the suite: 60 kB each, and many ask for nothing else, one task after the other
+def _annotations(name: str, split: str) -> str:
+    return _rendered(name, split)[0]
+
+
 def draw_split(recipe: Recipe, split: str) -> tuple[dict[str, Any], dict[str, Image.Image]]:
     """COCO annotations of a recipe's split, and the pictures by file name.
 
@@ -128,8 +133,7 @@ def render_split(name: str, split: str) -> tuple[dict[str, Any], Callable[[str],
     Raises:
         InputError: no such task or split; from the function: no such picture.
     """
-    annotations, _ = _rendered(name, split)
-    return json.loads(annotations), partial(_picture, name, split)
+    return json.loads(_annotations(name, split)), partial(_picture, name, split)
 
 
 def _picture(name: str, split: str, file_name: str) -> Image.Image:

@@ -19,6 +19,8 @@ from odinw_bench.pretraining.recipe import CURVE, PretrainRecipe, get_recipe
 from odinw_bench.utils.io import write_text
 
 CHECKPOINT = "last.pt"
+STEPS_A_LINE = 20
+"""Steps that a line of the learning curve is the mean over."""
 
 
 def pretrain(
@@ -34,7 +36,7 @@ def pretrain(
 
     Args:
         recipe: what to do.
-        out: folder of the checkpoint and the learning curve (a JSON line every 20 steps).
+        out: folder of the checkpoint and the learning curve (a JSON line every :data:`STEPS_A_LINE` steps).
         workers: processes that draw scenes beside the training.
         save_every: steps between checkpoints.
         on_step: called with ``step``, ``steps_done`` in this call, ``loss`` and ``seconds`` after every step.
@@ -72,10 +74,11 @@ def pretrain(
         now = {name: float(value.detach()) for name, value in losses.items()}
         for name, value in now.items():
             sums[name] = sums.get(name, 0.0) + value
-        if step % 20 == 0 or step == last:
+        if step % STEPS_A_LINE == 0 or step == last:
             line = {"step": step, "seconds": round(before + time.perf_counter() - started, 1)}
-            _append(out / CURVE, line | {name: round(value / (step % 20 or 20), 5) for name, value in sums.items()})
-        if step % 20 == 0:
+            count = step % STEPS_A_LINE or STEPS_A_LINE
+            _append(out / CURVE, line | {name: round(value / count, 5) for name, value in sums.items()})
+        if step % STEPS_A_LINE == 0:
             sums = {}
         if step % save_every == 0 or step == last:
             _save(out, recipe, detector, optimiser, step, sums)
@@ -107,8 +110,8 @@ def _seconds_so_far(curve: Path, step: int, *, goes_on: bool) -> float:
     if not curve.is_file():
         return 0.0
     kept = [line for line in map(json.loads, curve.read_text().splitlines()) if line["step"] <= step]
-    # The last line of a part is over fewer steps than 20, which the next line is over, too.
-    lines = [line for line in kept if line["step"] % 20 == 0 or not goes_on]
+    # The last line of a part may be over fewer steps than others, which the next line is over, too.
+    lines = [line for line in kept if line["step"] % STEPS_A_LINE == 0 or not goes_on]
     write_text(curve, "".join(json.dumps(line) + "\n" for line in lines))
     return float(kept[-1]["seconds"]) if kept else 0.0
 

@@ -16,7 +16,7 @@ PROGRAM = Path(sys.executable).with_name("odinw-bench")
 MODES = ("zero-shot", "prompt", "lora", "linear", "full")
 
 
-def run(tmp_path, *arguments, settings="epochs=1,repeats_per_epoch=1"):
+def run(tmp_path, *arguments, settings="epochs=1,repeats_per_epoch=1,min_steps_per_epoch=1"):
     """The command with all ways of adapting; the records by model, task and mode."""
     grid = ["--mode", ",".join(MODES), "--shots", "5", "--retention", "mini", "--set", settings, "--device", "cpu"]
     command = [PROGRAM, "run", *arguments, *grid, "--results", "results"]
@@ -60,7 +60,7 @@ def test_a_folder_of_grounding_dino_on_real_photos(tmp_path, shared):
         pytest.skip("the package is not installed: no odinw-bench beside the interpreter")
     folder = save_grounding(tmp_path / "tiny")
     data = ["--suite", "odinw13", "--data-root", shared / "odinw" / "data", "--dataset", "raccoon"]
-    settings = "epochs=1,repeats_per_epoch=1,train_precision=fp32"
+    settings = "epochs=1,repeats_per_epoch=1,min_steps_per_epoch=1,train_precision=fp32"
     records = run(tmp_path, *data, "--model", f"hf:{folder}", settings=settings)
     assert {(task, mode) for _, task, mode in records} == {("raccoon", mode) for mode in MODES}
     assert {record["data"]["test_images"] for record in records.values()} == {17}

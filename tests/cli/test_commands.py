@@ -18,7 +18,7 @@ from odinw_bench.runs.claims import resume_path
 from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.record import find_records
 
-TUNE = ("run", "--mode", "prompt", "--shots", "1", "--set", "epochs=1,repeats_per_epoch=1")
+TUNE = ("run", "--mode", "prompt", "--shots", "1", "--set", "epochs=1,repeats_per_epoch=1,min_steps_per_epoch=1")
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +200,7 @@ def test_predict_with_what_a_run_tuned(cli, tmp_path):
         "--shots",
         "3",
         "--set",
-        "epochs=2,repeats_per_epoch=4",
+        "epochs=2,repeats_per_epoch=4,min_steps_per_epoch=1",
         "--dataset",
         "packages",
     )
@@ -229,9 +229,8 @@ def test_predict_with_what_a_run_tuned(cli, tmp_path):
 
 def test_show_prints_a_record(cli, results):
     cli(*TUNE, "--dataset", "packages", "--results", results)
-    folder = prepare(
-        RunSpec(dataset="packages", shots=1, overrides={"epochs": 1, "repeats_per_epoch": 1}), results
-    ).folder
+    overrides = {"epochs": 1, "repeats_per_epoch": 1, "min_steps_per_epoch": 1}
+    folder = prepare(RunSpec(dataset="packages", shots=1, overrides=overrides), results).folder
     answer = cli("show", folder)
     assert answer.code == 0
     assert "glip-nano on mini/packages" in answer.out
@@ -267,7 +266,7 @@ def test_version(cli):
 @pytest.mark.integration
 def test_a_killed_run_goes_on_with_the_same_command(tmp_path):
     """SIGKILL in the middle of tuning; the same command ends with the numbers of an uninterrupted run."""
-    options = {"epochs": 8, "repeats_per_epoch": 4, "eval_every": 1}
+    options = {"epochs": 8, "repeats_per_epoch": 4, "min_steps_per_epoch": 1, "eval_every": 1}
     arguments = ["run", "--dataset", "packages", "--mode", "prompt", "--shots", "3"]
     arguments += ["--set", ",".join(f"{k}={v}" for k, v in options.items()), "--results", str(tmp_path / "killed")]
     command = [sys.executable, "-c", "from odinw_bench.cli import main; main()", *arguments]

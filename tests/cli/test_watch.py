@@ -8,7 +8,16 @@ import re
 from odinw_bench.runs.begun import begun
 from odinw_bench.runs.progress import CellProgress
 
-QUICK = ("--set", "epochs=2,repeats_per_epoch=1", "--shots", 1, "--mode", "prompt", "--engine", "local")
+QUICK = (
+    "--set",
+    "epochs=2,repeats_per_epoch=1,min_steps_per_epoch=1",
+    "--shots",
+    1,
+    "--mode",
+    "prompt",
+    "--engine",
+    "local",
+)
 
 
 def test_a_grid_says_a_line_an_epoch_and_how_long_it_takes(cli, tmp_path):

@@ -55,7 +55,12 @@ def test_a_tuned_run_brings_its_prompt(photo, tmp_path):
     from odinw_bench import RunSpec, run
 
     run(
-        RunSpec(dataset="raccoon", mode="prompt", shots=1, overrides={"epochs": 1, "repeats_per_epoch": 8}),
+        RunSpec(
+            dataset="raccoon",
+            mode="prompt",
+            shots=1,
+            overrides={"epochs": 1, "repeats_per_epoch": 8, "min_steps_per_epoch": 1},
+        ),
         results=tmp_path,
     )
     found = Detectors.of("glip-nano", None, "cpu", tmp_path)

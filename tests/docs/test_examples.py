@@ -115,7 +115,7 @@ def place(tmp_path_factory):
     write_suite(folder / "drawn", ["aquarium"])
     for name in ("my/coco/folder", "my/yolo/folder", "my/folder", "my/data", "my/pictures"):
         shutil.copytree(folder / "drawn" / "aquarium", folder / name)
-    quick = {"epochs": 1, "repeats_per_epoch": 1}
+    quick = {"epochs": 1, "repeats_per_epoch": 1, "min_steps_per_epoch": 1}
     for model, dataset, mode, shots in (
         ("glip-nano", "aquarium", "prompt", 5),
         ("glip-nano", "aquarium", "lora", 5),

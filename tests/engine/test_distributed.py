@@ -14,7 +14,7 @@ from odinw_bench.runs.record import find_records
 pytestmark = pytest.mark.integration
 
 RUN = ["-m", "odinw_bench", "run", "--model", "glip-nano-b", "--dataset", "packages", "--shots", "3", "--json"]
-SHORT = ["--set", "epochs=2,repeats_per_epoch=2,batch=4"]
+SHORT = ["--set", "epochs=2,repeats_per_epoch=2,min_steps_per_epoch=1,batch=4"]
 
 
 def run(command, folder, **variables):

@@ -102,7 +102,9 @@ def test_the_default_folder_follows_the_system(monkeypatch, tmp_path):
 @pytest.mark.parametrize("mode", ["prompt", "linear"])
 def test_a_run_from_the_disk_cache_is_the_same_run(tmp_path, mode):
     """Memory for nothing, so that every epoch reads from disk; the second run finds all that the first computed."""
-    spec = RunSpec(dataset="thermal", mode=mode, shots=1, overrides={"epochs": 2, "repeats_per_epoch": 8})
+    spec = RunSpec(
+        dataset="thermal", mode=mode, shots=1, overrides={"epochs": 2, "repeats_per_epoch": 8, "min_steps_per_epoch": 1}
+    )
     plain = run(spec, tmp_path / "plain")
     settings = CacheSettings(memory=0, disk=1 << 30, folder=tmp_path / "cache")
     first = run(spec, tmp_path / "first", cache=settings)

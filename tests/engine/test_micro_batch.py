@@ -33,7 +33,9 @@ def small_memory(monkeypatch):
 
 @pytest.mark.parametrize("mode", ["prompt", "full"])
 def test_a_batch_is_halved_and_the_numbers_stay(tmp_path, small_memory, mode):
-    spec = RunSpec("packages", mode=mode, shots=5, overrides={"epochs": 1, "repeats_per_epoch": 1})
+    spec = RunSpec(
+        "packages", mode=mode, shots=5, overrides={"epochs": 1, "repeats_per_epoch": 1, "min_steps_per_epoch": 1}
+    )
     whole = run(spec, tmp_path / "whole")
     assert whole["cost"]["images_per_pass"] == {"tuning": None, "testing": None}
     asked = small_memory(3)

@@ -54,7 +54,7 @@ def test_tuning_selects_on_a_part_of_the_training_images(cli, tmp_path, data):
         "--shots",
         "1",
         "--set",
-        "epochs=1,eval_every=1,repeats_per_epoch=1",
+        "epochs=1,eval_every=1,repeats_per_epoch=1,min_steps_per_epoch=1",
         "--engine",
         "local",
     )

@@ -72,7 +72,7 @@ def test_a_tuned_run_and_its_file_have_the_same_numbers(mode, cli, tmp_path):
         "--seed",
         "3",
         "--set",
-        "epochs=1,repeats_per_epoch=8",
+        "epochs=1,repeats_per_epoch=8,min_steps_per_epoch=1",
     )
     assert cli("run", *tuned, *own).code == 0
     (folder,) = [path.parent for path in results.rglob("run.json")]

@@ -17,7 +17,7 @@ from odinw_bench.runs.record import find_records
 from tests.models.hub_models import save_grounding
 
 peft = pytest.importorskip("peft")
-LORA = "epochs=1,repeats_per_epoch=1,batch=2,lr=0.02"
+LORA = "epochs=1,repeats_per_epoch=1,min_steps_per_epoch=1,batch=2,lr=0.02"
 
 
 @pytest.fixture(scope="module")

@@ -182,7 +182,7 @@ def _fewer_steps() -> None:
 def all_commands() -> tuple[Command, ...]:
     """All of them."""
     data = ("--dataset", "pets", "--results", "results")
-    tuned = ("run", *data, "--shots", "1", "--set", "epochs=2,repeats_per_epoch=1,eval_every=1")
+    tuned = ("run", *data, "--shots", "1", "--set", "epochs=2,repeats_per_epoch=1,min_steps_per_epoch=1,eval_every=1")
     records_of = partial(Command, needs=("pets",), finished=_run_finished, result=_run_result)
     others = partial(records_of, share=0.5, warm=None)
     search = ("search", *data, "--shots", "1", "--trials")

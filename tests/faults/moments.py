@@ -94,7 +94,7 @@ def _run(dataset: Path, results: Path) -> int:
     from odinw_bench.runs.run import run
     from odinw_bench.runs.spec import RunSpec
 
-    recipe = {"epochs": 2, "repeats_per_epoch": 1, "eval_every": 1}
+    recipe = {"epochs": 2, "repeats_per_epoch": 1, "min_steps_per_epoch": 1, "eval_every": 1}
     spec = RunSpec(str(dataset), mode="linear", shots=1, overrides=recipe)
     return at_every_moment(lambda: run(spec, results), _whole_records(results))
 

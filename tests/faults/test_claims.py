@@ -309,7 +309,7 @@ def test_a_run_that_lost_its_lease_takes_the_numbers_of_the_other(tmp_path, trie
     (tmp_path / "sitecustomize.py").write_text(NO_FLOCK + SHORT_LEASE)
     path = os.pathsep.join([str(tmp_path), str(Path.cwd())])
     tuned = ("run", "--dataset", "packages", "--mode", "prompt", "--shots", "1", "--results", "results")
-    tuned += ("--engine", "local", "--set", "epochs=4,repeats_per_epoch=1,eval_every=1")
+    tuned += ("--engine", "local", "--set", "epochs=4,repeats_per_epoch=1,min_steps_per_epoch=1,eval_every=1")
     first = start(tmp_path, *tuned, PYTHONPATH=path)
     when(lambda: next((tmp_path / "results").rglob("*.resume"), None), first)
     os.killpg(first.pid, signal.SIGSTOP)

@@ -25,7 +25,7 @@ TUNED = (
     "--shots",
     "1",
     "--set",
-    "epochs=2,repeats_per_epoch=1",
+    "epochs=2,repeats_per_epoch=1,min_steps_per_epoch=1",
     "--quiet",
 )
 

@@ -22,7 +22,7 @@ from tests.faults.program import end, kill, leftovers, numbers, records, start, 
 pytestmark = pytest.mark.integration
 
 TUNED = ("run", "--dataset", "packages", "--mode", "prompt", "--shots", "1", "--results", "results")
-SHORT = ("--set", "epochs=4,repeats_per_epoch=1,eval_every=1", "--engine", "local")
+SHORT = ("--set", "epochs=4,repeats_per_epoch=1,min_steps_per_epoch=1,eval_every=1", "--engine", "local")
 
 
 def test_in_an_epoch(tmp_path, tried):

@@ -15,7 +15,8 @@ from .program import end, kill, leftovers, numbers, records, start, when
 pytestmark = pytest.mark.integration
 
 GRID = ["run", "--model", "glip-nano,dyhead-nano", "--dataset", "packages,pothole", "--mode", "zero-shot,linear,prompt"]
-GRID += ["--shots", "0,1", "--seed", "3,30", "--set", "epochs=2,repeats_per_epoch=2", "--quiet", "--results", "results"]
+GRID += ["--shots", "0,1", "--seed", "3,30", "--quiet", "--results", "results"]
+GRID += ["--set", "epochs=2,repeats_per_epoch=2,min_steps_per_epoch=1"]
 
 
 def started(results: Path) -> dict[str, tuple]:

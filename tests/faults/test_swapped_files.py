@@ -18,7 +18,12 @@ from odinw_bench.runs.loading import load_run
 from odinw_bench.runs.record import is_done, read_record
 
 FILES = ("history.jsonl", "predictions.json", "prompt.json", "tuned.safetensors")
-SPEC = RunSpec(dataset="packages", mode="prompt", shots=1, overrides={"epochs": 1, "repeats_per_epoch": 1})
+SPEC = RunSpec(
+    dataset="packages",
+    mode="prompt",
+    shots=1,
+    overrides={"epochs": 1, "repeats_per_epoch": 1, "min_steps_per_epoch": 1},
+)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ def test_a_loss_that_is_no_number(tmp_path, tried):
     (failed,) = [record for record in found.values() if record["status"] == "failed"]
     assert "DivergedError: the loss became" in failed["error"]
     assert failed["metrics"] is None
-    end(start(tmp_path, *grid, "--set", "epochs=1,repeats_per_epoch=1"))
+    end(start(tmp_path, *grid, "--set", "epochs=1,repeats_per_epoch=1,min_steps_per_epoch=1"))
     tried("fault: a loss that is no number")
 
 
@@ -51,7 +51,7 @@ def test_a_clock_that_jumps(tmp_path, tried, jump):
         "--shots",
         "1",
         "--set",
-        "epochs=2,repeats_per_epoch=1",
+        "epochs=2,repeats_per_epoch=1,min_steps_per_epoch=1",
     )
     program = start(tmp_path, *grid, "--results", "jumping", "--workers", "2", PYTHONPATH=str(tmp_path))
     still = start(tmp_path, *grid, "--results", "still", "--engine", "local")
@@ -66,7 +66,7 @@ def test_two_grids_in_one_folder(tmp_path, tried):
     """Started at once: every cell is done by one of them, and both end with all numbers."""
     data = [write_dataset(tmp_path / f"pets{i}") for i in range(5)]
     grid = ("run", "--dataset", ",".join(map(str, data)), "--mode", "zero-shot,linear", "--shots", "1")
-    grid += ("--set", "epochs=2,repeats_per_epoch=2", "--results", "results", "--json")
+    grid += ("--set", "epochs=2,repeats_per_epoch=2,min_steps_per_epoch=1", "--results", "results", "--json")
     both = [start(tmp_path, *grid, "--engine", "local"), start(tmp_path, *grid, "--workers", "2")]
     reported = [json.loads(end(program)[0]) for program in both]
     found = records(tmp_path / "results")

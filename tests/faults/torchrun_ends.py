@@ -20,7 +20,7 @@ from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "odinw_bench"]
 TUNING = ["run", "--dataset", "packages", "--mode", "linear", "--shots", "1", "--results", "results", "--quiet"]
-SHORT = ["--set", "epochs=1,repeats_per_epoch=1,batch=2"]
+SHORT = ["--set", "epochs=1,repeats_per_epoch=1,min_steps_per_epoch=1,batch=2"]
 EVERY = 4
 """One in so many commands tunes; the others find that it is done."""
 

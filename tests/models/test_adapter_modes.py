@@ -119,7 +119,13 @@ def test_a_part_that_the_model_does_not_have(tmp_path):
 @pytest.mark.parametrize("mode", ["bias", "norm", "lora", "dora", "prompt+lora"])
 def test_a_run_trains_only_that_and_is_found_again(tmp_path, mode):
     record = run(
-        RunSpec(dataset="raccoon", mode=mode, shots=1, overrides={"epochs": 2, "repeats_per_epoch": 8}), tmp_path
+        RunSpec(
+            dataset="raccoon",
+            mode=mode,
+            shots=1,
+            overrides={"epochs": 2, "repeats_per_epoch": 8, "min_steps_per_epoch": 1},
+        ),
+        tmp_path,
     )
     tuned = glip_core.checkpoint.read_state_dict(record.folder / "tuned.safetensors")
     assert sum(value.numel() for value in tuned.values()) == record["cost"]["tuned_parameters"]

@@ -266,7 +266,7 @@ def test_through_the_program(cli, folders, kind, pets, tmp_path):
     folder = folders[kind]
     results = tmp_path / "results"
     model = ["--model", f"hf:{folder}", "--dataset", pets, "--results", results]
-    settings = ["--set", "epochs=1,repeats_per_epoch=1,batch=2"]
+    settings = ["--set", "epochs=1,repeats_per_epoch=1,min_steps_per_epoch=1,batch=2"]
     answer = cli("run", *model, "--mode", "linear,full,lora", "--shots", "1", *settings, "--json")
     assert answer.code == 0, answer.err
     records = [record for _, record in find_records(results)]

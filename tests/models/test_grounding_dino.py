@@ -328,7 +328,7 @@ def test_through_the_program(cli, tiny, pets, tmp_path):
 def test_a_folder_is_tuned_through_the_program_and_found_again(cli, tiny, pets, tmp_path):
     results = tmp_path / "results"
     model = ["--model", f"hf:{tiny}", "--dataset", pets, "--results", results]
-    settings = ["--set", "epochs=1,repeats_per_epoch=1,batch=2"]
+    settings = ["--set", "epochs=1,repeats_per_epoch=1,min_steps_per_epoch=1,batch=2"]
     answer = cli("run", *model, "--mode", "zero-shot,prompt,lora", "--shots", "1", *settings, "--json")
     assert answer.code == 0, answer.err
     records = [record for _, record in find_records(results)]

@@ -54,7 +54,7 @@ class BottleneckAdapter(TuningMode):
         return {f"bottleneck.{k}.{n}": p for k, m in added.items() for n, p in m.named_parameters()}
 '''
 TARGET = "toy_mode:BottleneckAdapter"
-QUICK = {"epochs": 1, "repeats_per_epoch": 2}
+QUICK = {"epochs": 1, "repeats_per_epoch": 2, "min_steps_per_epoch": 1}
 
 
 @pytest.fixture

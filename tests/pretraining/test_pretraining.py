@@ -21,6 +21,7 @@ from odinw_bench.pretraining import (
     export_weights,
     get_recipe,
     pretrain,
+    train,
 )
 
 RECIPE = PretrainRecipe(steps=4, batch=2, warmup=2, precision="fp32", seed=7)
@@ -129,22 +130,24 @@ def test_stopping_early_leaves_the_schedule_alone(tmp_path):
     assert all(a.equal(b) for a, b in zip(whole.parameters(), straight.parameters(), strict=True))
 
 
-def test_a_resumed_training_continues_its_curve(tmp_path):
+def test_a_resumed_training_continues_its_curve(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "STEPS_A_LINE", 4)
     recipe = dataclasses.replace(RECIPE, model="dyhead-nano", steps=60, batch=1)
     curve = tmp_path / CURVE
-    pretrain(recipe, tmp_path, until=20)
-    curve.write_text(curve.read_text() + json.dumps({"step": 40, "seconds": 9.0}) + "\n")  # then it was killed
-    pretrain(recipe, tmp_path, until=40)
+    pretrain(recipe, tmp_path, until=4)
+    curve.write_text(curve.read_text() + json.dumps({"step": 8, "seconds": 9.0}) + "\n")  # then it was killed
+    pretrain(recipe, tmp_path, until=8)
     lines = [json.loads(line) for line in curve.read_text().splitlines()]
-    assert [line["step"] for line in lines] == [20, 40]
+    assert [line["step"] for line in lines] == [4, 8]
     assert lines[1]["seconds"] >= lines[0]["seconds"] and "box" in lines[1]
 
 
-def test_a_training_that_went_on_between_two_lines_of_its_curve_has_the_same_line(tmp_path):
+def test_a_training_that_went_on_between_two_lines_of_its_curve_has_the_same_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "STEPS_A_LINE", 4)
     recipe = dataclasses.replace(RECIPE, model="dyhead-nano", steps=60, batch=1)
-    pretrain(recipe, tmp_path / "parts", until=15)
-    pretrain(recipe, tmp_path / "parts", until=20)
-    pretrain(recipe, tmp_path / "whole", until=20)
+    pretrain(recipe, tmp_path / "parts", until=3)
+    pretrain(recipe, tmp_path / "parts", until=4)
+    pretrain(recipe, tmp_path / "whole", until=4)
     (parts, whole) = (json.loads((tmp_path / name / CURVE).read_text()) for name in ("parts", "whole"))
     assert parts | {"seconds": 0} == whole | {"seconds": 0}
 

@@ -22,7 +22,7 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def records(results):
-    quick = {"epochs": 1, "repeats_per_epoch": 8}
+    quick = {"epochs": 1, "repeats_per_epoch": 8, "min_steps_per_epoch": 1}
     specs = {mode: RunSpec(dataset="raccoon", mode=mode, shots=1, overrides=quick) for mode in MODES}
     specs["dyhead"] = RunSpec(dataset="raccoon", model="dyhead-nano", mode="linear", shots=1, overrides=quick)
     specs["zero-shot"] = RunSpec(dataset="raccoon", mode="zero-shot")

@@ -29,7 +29,11 @@ pytest.importorskip("ray", reason="the engine 'ray' needs Ray (pip install 'odin
 SPECS = [
     RunSpec(dataset="packages", mode="zero-shot", model="glip-nano-b"),
     RunSpec(
-        dataset="pothole", mode="linear", shots=1, model="glip-nano-b", overrides={"epochs": 1, "repeats_per_epoch": 1}
+        dataset="pothole",
+        mode="linear",
+        shots=1,
+        model="glip-nano-b",
+        overrides={"epochs": 1, "repeats_per_epoch": 1, "min_steps_per_epoch": 1},
     ),
     RunSpec(dataset="packages", mode="zero-shot", weights="dyhead-nano", model="glip-nano-b"),
 ]

@@ -20,7 +20,7 @@ from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.record import find_records
 
-QUICK = {"epochs": 1, "repeats_per_epoch": 1}
+QUICK = {"epochs": 1, "repeats_per_epoch": 1, "min_steps_per_epoch": 1}
 SPECS = [
     RunSpec(dataset="packages", mode="zero-shot"),
     RunSpec(dataset="pothole", mode="prompt", shots=1, overrides=QUICK),

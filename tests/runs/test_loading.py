@@ -10,7 +10,7 @@ from glip_core import InputError
 from odinw_bench import RunSpec, load_run, load_task, run
 from odinw_bench.datasets.sources import open_split
 
-QUICK = {"epochs": 1, "repeats_per_epoch": 8}
+QUICK = {"epochs": 1, "repeats_per_epoch": 8, "min_steps_per_epoch": 1}
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,12 @@ from odinw_bench import RunSpec, run
 from odinw_bench.runs.loggers import find_logger
 from odinw_bench.runs.options import RunOptions
 
-SPEC = RunSpec(dataset="packages", mode="prompt", shots=1, overrides={"epochs": 2, "repeats_per_epoch": 1})
+SPEC = RunSpec(
+    dataset="packages",
+    mode="prompt",
+    shots=1,
+    overrides={"epochs": 2, "repeats_per_epoch": 1, "min_steps_per_epoch": 1},
+)
 
 
 class Calls(types.ModuleType):

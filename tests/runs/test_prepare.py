@@ -132,7 +132,7 @@ def test_names_are_looked_up_once(cli, tmp_path, monkeypatch):
     for name in ("find_model", "hyperparameters"):
         counted(preparation, name)
     counted(specs, "model_facts")
-    options = ("--mode", "prompt", "--shots", "1", "--set", "epochs=1,repeats_per_epoch=1")
+    options = ("--mode", "prompt", "--shots", "1", "--set", "epochs=1,repeats_per_epoch=1,min_steps_per_epoch=1")
     answer = cli("run", "--dataset", "packages", *options, "--engine", "local", "--results", tmp_path, "--quiet")
     assert answer.code == 0, answer.err
     assert looked_up.pop("open_split") == 3  # train, validation, test

@@ -16,7 +16,10 @@ from odinw_bench.runs.seal import find_damage
 from odinw_bench.utils.text import duration
 
 SPEC = RunSpec(
-    dataset="packages", mode="prompt", shots=1, overrides={"epochs": 3, "repeats_per_epoch": 1, "eval_every": 1}
+    dataset="packages",
+    mode="prompt",
+    shots=1,
+    overrides={"epochs": 3, "repeats_per_epoch": 1, "min_steps_per_epoch": 1, "eval_every": 1},
 )
 
 

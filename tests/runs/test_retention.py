@@ -20,7 +20,7 @@ from odinw_bench.runs import retention
 from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.schema import RunRecord
 
-QUICK = {"epochs": 1, "repeats_per_epoch": 1}
+QUICK = {"epochs": 1, "repeats_per_epoch": 1, "min_steps_per_epoch": 1}
 
 
 def spec(mode="prompt", **changes) -> RunSpec:
@@ -163,7 +163,9 @@ def test_a_record_with_an_impossible_value_is_refused(runs):
 def test_the_table_and_show_have_it(runs, cli):
     results, records = runs
     command = ["run", "--dataset", "packages", "--mode", "prompt,zero-shot", "--shots", 3, "--retention", "egohands"]
-    answer = cli(*command, "--set", "epochs=1,repeats_per_epoch=1", "--results", results, "--workers", 1)
+    answer = cli(
+        *command, "--set", "epochs=1,repeats_per_epoch=1,min_steps_per_epoch=1", "--results", results, "--workers", 1
+    )
     assert answer.code == 0
     assert "retained" in answer.out
     shown = cli("show", records["prompt"].folder)

@@ -14,7 +14,7 @@ from odinw_bench.datasets.sources import open_split
 from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.run import execute
 
-QUICK = {"epochs": 1, "repeats_per_epoch": 1}
+QUICK = {"epochs": 1, "repeats_per_epoch": 1, "min_steps_per_epoch": 1}
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,11 @@ def test_a_missing_data_root_says_what_to_do(tmp_path):
 
 def test_checkpointing_gives_the_same_run(tmp_path):
     spec = RunSpec(
-        dataset="thermal", model="dyhead-nano", mode="full", shots=1, overrides={"epochs": 2, "repeats_per_epoch": 2}
+        dataset="thermal",
+        model="dyhead-nano",
+        mode="full",
+        shots=1,
+        overrides={"epochs": 2, "repeats_per_epoch": 2, "min_steps_per_epoch": 1},
     )
     plain, thrifty = (odinw_bench.run(spec, tmp_path / str(on), checkpointing=on) for on in (False, True))
     assert plain["metrics"] == thrifty["metrics"]

@@ -94,7 +94,7 @@ def test_costs_count_the_repeats_of_few_images(tmp_path):
 
 def test_costs_are_those_of_the_records(tmp_path):
     """A record's own cell is estimated at what it took; another data set by its images."""
-    quick = {"epochs": 2, "repeats_per_epoch": 2}
+    quick = {"epochs": 2, "repeats_per_epoch": 2, "min_steps_per_epoch": 1}
     spec = RunSpec(dataset="packages", mode="prompt", shots=1, overrides=quick)
     record = run(spec, tmp_path)
     model = CostModel.of(tmp_path, {"glip-nano"})
