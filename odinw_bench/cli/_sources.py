@@ -103,7 +103,10 @@ def find_sources(given: Sequence[str]) -> list[Source]:
         elif path.is_dir():
             inside = [str(one) for one in sorted(path.iterdir()) if _shows(one)]
             if not inside:
-                raise InputError(f"the folder '{text}' has no pictures ({', '.join(PICTURES[:4])} ...) or videos in it")
+                deeper = any(one.is_dir() for one in path.iterdir())
+                hint = f"; for those of folders in it give the pattern '{path / '**' / '*'}'" if deeper else ""
+                kinds = ", ".join(PICTURES[:4])
+                raise InputError(f"the folder '{text}' has no pictures ({kinds} ...) or videos in it{hint}")
             found += [Source(one, listed=True) for one in inside]
         elif path.is_file():
             found.append(Source(text))

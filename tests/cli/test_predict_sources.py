@@ -161,6 +161,15 @@ def test_what_cannot_be_looked_at(cli, name, says, tmp_path, monkeypatch):
     assert says in cli("predict", name, *WORDS).refused()
 
 
+def test_the_pattern_for_folders_in_a_folder_is_said_and_works(tmp_path):
+    (tmp_path / "photos" / "monday").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "photos" / "monday" / "a.png")
+    with pytest.raises(InputError, match=r"has no pictures .* give the pattern") as refused:
+        find_sources([str(tmp_path / "photos")])
+    pattern = str(refused.value).split("'")[-2]
+    assert [one.place for one in find_sources([pattern])] == [str(tmp_path / "photos" / "monday" / "a.png")]
+
+
 def test_a_name_with_brackets_is_a_file_first(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a[1].png")
     (source,) = find_sources([str(tmp_path / "a[1].png")])
