@@ -6,10 +6,15 @@ import io
 import re
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from odinw_bench.report.averages import split_suites
 from odinw_bench.report.drawing import compose, label_grid, scatter_marks, write_numbers
+from odinw_bench.report.figures import shot_curves
+from odinw_bench.report.load import load_runs
 from odinw_bench.report.outlines import outline
+from tests.report import made
 
 COLUMNS, ROWS = ["a long name of a column", "b", " "], ["first", "second row", "third", "fourth"]
 
@@ -48,3 +53,18 @@ def test_marks_keep_order_colour_and_kind():
     ]
     empty = compose("none", "", "", [("none", lambda axes: scatter_marks(axes, []))])
     assert empty.panels
+
+
+@pytest.mark.parametrize(("modes", "bands"), [(4, True), (5, False)])
+def test_intervals_of_many_curves_are_not_drawn_over_each_other(tmp_path, modes, bands):
+    for mode in ("prompt", "linear", "full", "bias", "lora")[:modes]:
+        for shots in (1, 5):
+            for seed, dataset in ((3, "packages"), (30, "packages"), (3, "raccoon"), (30, "raccoon")):
+                spec = made.spec(dataset, mode=mode, shots=shots, seed=seed)
+                made.write(tmp_path, made.record(spec, made.metrics(50.0 + shots + seed / 10)))
+    (suite,) = split_suites(load_runs(tmp_path))
+    figure = shot_curves(suite)
+    assert figure is not None
+    assert ("Bands: 95 % interval" in figure.caption) is bands
+    ((_, svg),) = figure.panels
+    assert ("FillBetween" in svg) is bands
