@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import runpy
 import statistics
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,15 @@ def test_a_headline_number_by_hand():
                 by_task.setdefault(spec["dataset"], []).append(record["metrics"]["AP"])
         mean = statistics.fmean(statistics.fmean(values) for values in by_task.values())
         assert float(row["AP"]) == pytest.approx(mean, abs=1e-3)
+
+
+def test_the_tables_of_ways_of_adapting_are_those_of_the_records(monkeypatch, capsys):
+    """What the command that the page names prints, line by line."""
+    monkeypatch.setattr(sys, "argv", ["adapting_table", str(ROOT / "results" / "peft")])
+    runpy.run_module("tools.adapting_table", run_name="__main__")
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) > 10
+    assert [line for line in printed if line not in (ROOT / "docs" / "adapting.md").read_text().splitlines()] == []
 
 
 def test_the_committed_cards_are_those_of_the_records():
