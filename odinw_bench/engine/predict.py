@@ -20,6 +20,7 @@ from odinw_bench.engine.distributed import SINGLE_PROCESS, DistributedContext
 from odinw_bench.engine.features import FrozenPart
 from odinw_bench.engine.micro_batch import MicroBatching
 from odinw_bench.engine.reading import read
+from odinw_bench.engine.unfinished import UnfinishedTest
 from odinw_bench.models import AnyPrompt, Model, ModelInput
 
 _Item = TypeVar("_Item")
@@ -44,6 +45,7 @@ def detect_split(
     micro_batching: MicroBatching | None = None,
     on_images: Callable[[int], None] | None = None,
     on_wait: Callable[[float], None] | None = None,
+    unfinished: UnfinishedTest | None = None,
 ) -> list[dict[str, Any]]:
     """Detections in every image of a split, as COCO results in the pixels of the annotations.
 
@@ -58,6 +60,7 @@ def detect_split(
         micro_batching: how many images go through together where memory is short.
         on_images: called with the number of images after every batch.
         on_wait: called with the seconds for which the model waited for a batch's images.
+        unfinished: keeps what this process found, and has what an earlier one did, whose images are not done again.
 
     Raises:
         InputError: an image cannot be read.
@@ -66,10 +69,13 @@ def detect_split(
     micro_batching = micro_batching or MicroBatching()
     if distributed.size > 1:
         return _detect_together(
-            model, prompt, split, precision, frozen, distributed, micro_batching, on_images, on_wait
+            model, prompt, split, precision, frozen, distributed, micro_batching, on_images, on_wait, unfinished
         )
     model.eval()
     results: list[dict[str, Any]] = []
+    if unfinished:
+        split, kept = unfinished.begin(split)
+        results += kept or []
     with autocast(torch.device(model.device), precision):
         if isinstance(prompt, Prompt):
             prompt = model.encode(prompt)
@@ -80,6 +86,8 @@ def detect_split(
                 width, height = split.size(image_id)
                 boxes = scale_boxes(detections.boxes, one.hw, (height, width))
                 results += replace(detections, boxes=boxes).to_coco(image_id, split.category_ids)
+            if unfinished:
+                unfinished.keep(len(batch), results.copy)
             if on_images:
                 on_images(len(batch))
     return results
@@ -102,6 +110,7 @@ def _detect_together(
     micro_batching: MicroBatching,
     on_images: Callable[[int], None] | None,
     on_wait: Callable[[float], None] | None,
+    unfinished: UnfinishedTest | None,
 ) -> list[dict[str, Any]]:
     """Each process takes its share of the images; the order afterwards is that of one process."""
     share = split.subset(distributed.shard(split.image_ids))
@@ -114,6 +123,7 @@ def _detect_together(
         micro_batching=micro_batching,
         on_images=on_images,
         on_wait=on_wait,
+        unfinished=unfinished,
     )
     return gathered(found, split, distributed)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from odinw_bench.datasets.task import Task
     from odinw_bench.engine.distributed import DistributedContext
     from odinw_bench.engine.micro_batch import MicroBatching
+    from odinw_bench.engine.unfinished import UnfinishedTest
     from odinw_bench.models import Model, ModelFacts
 
 COCO = "coco"
@@ -32,6 +33,7 @@ class Conditions:
         micro_batching: how many images go through together where memory is short.
         on_images: called with the number of images after every batch.
         on_wait: called with the seconds for which the model waited for a batch's images.
+        unfinished: keeps what was found so far, for tests that are killed.
     """
 
     precision: str
@@ -39,6 +41,7 @@ class Conditions:
     micro_batching: MicroBatching
     on_images: Callable[[int], None] | None = None
     on_wait: Callable[[float], None] | None = None
+    unfinished: UnfinishedTest | None = None
 
 
 class Evaluation(ABC):

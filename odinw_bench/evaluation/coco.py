@@ -34,6 +34,7 @@ class CocoEvaluation(Evaluation):
             micro_batching=conditions.micro_batching,
             on_images=conditions.on_images,
             on_wait=conditions.on_wait,
+            unfinished=conditions.unfinished,
         )
 
     def score(self, task: Task, split: Split, predictions: Any, extra: Sequence[str] = ()) -> dict[str, Any]:

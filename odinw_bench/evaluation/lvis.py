@@ -56,17 +56,29 @@ class LvisEvaluation(Evaluation):
             sides = boxes[:, 2:] - boxes[:, :2]  # LVIS' way: without the inclusive pixel
             stream.add(image_id, _joined(boxes[:, :2], sides), found.scores.float().numpy(), found.labels.numpy())
 
-        shared = conditions.distributed
+        shared, unfinished = conditions.distributed, conditions.unfinished
+        share = split if shared.size == 1 else split.subset(shared.shard(split.image_ids))
+        if unfinished:
+            share, kept = unfinished.begin(share)
+            if kept:
+                stream.restore(kept)
+
+        def count(images: int) -> None:
+            if unfinished:
+                unfinished.keep(images, stream.kept)
+            if conditions.on_images:
+                conditions.on_images(images)
+
         detect_in_chunks(
             model,
             prompt,
-            split if shared.size == 1 else split.subset(shared.shard(split.image_ids)),
+            share,
             take,
             chunk=self.chunk,
             per_pass=self.per_pass,
             precision=conditions.precision,
             micro_batching=conditions.micro_batching,
-            on_images=conditions.on_images,
+            on_images=count,
             on_wait=conditions.on_wait,
         )
         return stream.result(shared.all_gather([stream.state()]))

@@ -143,6 +143,22 @@ class LvisStream:
         self._plain = [_Rows.joined([_Rows.none(), *self._plain])]
         return self._kept, self._plain[0]
 
+    def kept(self) -> list[dict[str, Any]]:
+        """:meth:`state` as tensors, for a file."""
+        import torch
+
+        return [{one.name: torch.from_numpy(getattr(rows, one.name)) for one in fields(rows)} for rows in self.state()]
+
+    def restore(self, kept: Sequence[Mapping[str, Any]]) -> None:
+        """Go on from what another stream kept, before any detections are added.
+
+        Args:
+            kept: by :meth:`kept`.
+        """
+        self._kept, plain = (_Rows(**{name: value.numpy() for name, value in rows.items()}) for rows in kept)
+        self._plain = [plain]
+        self._settle()
+
     def result(self, states: Sequence[tuple[_Rows, _Rows]]) -> LvisPredictions:
         """What counts of the detections of all processes.
 

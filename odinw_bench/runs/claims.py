@@ -2,8 +2,8 @@
 
 What is unfinished lies beside the record under hidden names: ``.NAME.lock`` (see :mod:`odinw_bench.utils.locks`),
 ``.NAME.TOKEN.part`` (a scratch folder; the token is its claim's), ``.NAME.TOKEN.old`` (a record that is just being
-replaced, on file systems that cannot exchange two folders in one step) and ``.NAME.resume`` (what a killed run goes
-on from).
+replaced, on file systems that cannot exchange two folders in one step) and ``.NAME.resume`` and
+``.NAME.tested-0`` (what a killed run goes on from: its tuning, and the test of each of its processes).
 
 A process that was suspended so long that another took its claim over must not finish: it notices because the new
 holder moves its scratch folder away, and because it asks :meth:`Claim.check` before each rename and unlink.
@@ -24,9 +24,20 @@ from glip_core.errors import InputError
 from odinw_bench.utils.folders import discard, exchange, sync, sync_tree
 from odinw_bench.utils.locks import BusyError, Held, LockLostError, exclusive
 
-__all__ = ["BusyError", "Claim", "LockLostError", "claim", "is_full", "resume_path", "tidy"]
+__all__ = [
+    "BusyError",
+    "Claim",
+    "LockLostError",
+    "claim",
+    "clear_tested",
+    "is_full",
+    "resume_path",
+    "tested_path",
+    "tidy",
+]
 
-_KINDS = r"lock|resume|((lock|resume)(\.[0-9a-z]+)?\.tmp)|(([0-9a-f]+\.)?(\d+\.)?(part|old))"
+_STATES = r"lock|resume|tested-\d+"
+_KINDS = rf"{_STATES}|(({_STATES})(\.[0-9a-z]+)?\.tmp)|(([0-9a-f]+\.)?(\d+\.)?(part|old))"
 _REFUSED = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 _STUCK = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.ENOTEMPTY)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -97,7 +108,7 @@ class Claim:
         owner, should it live, asks :meth:`check` before that rename.
         """
         for number, path in enumerate(_left(self.folder)):
-            if path.suffix in (".lock", ".resume"):
+            if re.fullmatch(rf"\.({_STATES})", path.suffix):
                 continue
             self.check()
             gone = _beside(self.folder, f"{self.held.token}.{number}.part")
@@ -135,8 +146,26 @@ def claim(folder: Path) -> Iterator[Claim]:
 
 
 def resume_path(folder: Path) -> Path:
-    """Where an unfinished run keeps what it needs to go on."""
+    """Where a run that is being tuned keeps what it needs to go on."""
     return _beside(folder, "resume")
+
+
+def tested_path(folder: Path, process: int) -> Path:
+    """Where one of the processes of a run that is being tested keeps what it needs to go on.
+
+    Args:
+        folder: of the record.
+        process: its number.
+    """
+    return _beside(folder, f"tested-{process}")
+
+
+def clear_tested(folder: Path) -> None:
+    """Forget what the processes of a test kept: the run is over."""
+    name = re.compile(rf"\.{re.escape(folder.name)}\.tested-\d+((\.[0-9a-z]+)?\.tmp)?")
+    for path in _left(folder):
+        if name.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def tidy(folder: Path) -> None:
@@ -149,6 +178,7 @@ def tidy(folder: Path) -> None:
     with contextlib.suppress(BusyError, InputError, OSError), claim(folder) as claimed:
         claimed.check()
         resume_path(folder).unlink(missing_ok=True)
+        clear_tested(folder)
 
 
 def _beside(folder: Path, kind: str) -> Path:

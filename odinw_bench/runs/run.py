@@ -18,7 +18,17 @@ from odinw_bench.engine.distributed import SINGLE_PROCESS, DistributedContext
 from odinw_bench.evaluation import recorded_evaluation
 from odinw_bench.models import Model
 from odinw_bench.runs.cell import Cell
-from odinw_bench.runs.claims import BusyError, Claim, LockLostError, claim, is_full, resume_path, tidy
+from odinw_bench.runs.claims import (
+    BusyError,
+    Claim,
+    LockLostError,
+    claim,
+    clear_tested,
+    is_full,
+    resume_path,
+    tested_path,
+    tidy,
+)
 from odinw_bench.runs.environment import arithmetic, environment, now, reset_peak_memory
 from odinw_bench.runs.loggers import logging_to
 from odinw_bench.runs.options import DEFAULTS, RunOptions
@@ -30,6 +40,9 @@ from odinw_bench.runs.work import Work, load_model, load_tunable
 from odinw_bench.utils.hardware import pick_device
 
 _GO, _DONE = "go", "done"
+
+TEST_PATIENCE = 20.0
+"""Seconds of testing before what was found is kept for the first time."""
 
 
 def run(
@@ -126,8 +139,10 @@ def _lead(cell: Cell, claimed: Claim, options: RunOptions, distributed: Distribu
     """Do a run, or the main process's part of it, and write the record."""
     folder = cell.folder
     resume = Resume(resume_path(folder), cell.digest, held=claimed.held)
+    tested = Resume(tested_path(folder, 0), cell.digest, patience=TEST_PATIENCE, held=claimed.held)
     if options.force:
         resume.clear()
+        clear_tested(folder)
     failure: Exception | None = None
     with (
         arithmetic(cell.facts, options.device, tf32=options.tf32),
@@ -138,7 +153,7 @@ def _lead(cell: Cell, claimed: Claim, options: RunOptions, distributed: Distribu
         record = _new_record(cell, options.device, tf32=options.tf32)
         record["environment"]["processes"] = distributed.size
         try:
-            work = Work(cell, scratch, options, resume, distributed, progress)
+            work = Work(cell, scratch, options, resume, tested, distributed, progress)
             model = _begin(cell, options)
             if model.ignored_weights:
                 record["ignored_weights"] = list(model.ignored_weights)
@@ -160,17 +175,19 @@ def _lead(cell: Cell, claimed: Claim, options: RunOptions, distributed: Distribu
         write_record(scratch, record)
         loggers.end(record)
     resume.clear()
+    clear_tested(folder)
     if failure is not None:
         raise failure
 
 
 def _follow(cell: Cell, options: RunOptions, distributed: DistributedContext, say: Say) -> None:
-    """The part of any other process: what it writes is thrown away."""
+    """The part of any other process: what it writes is thrown away, but for what it found so far in testing."""
     resume = Resume(resume_path(cell.folder), cell.digest, read_only=True)
+    tested = Resume(tested_path(cell.folder, distributed.rank), cell.digest, patience=TEST_PATIENCE)
     elsewhere = TemporaryDirectory(ignore_cleanup_errors=True)
     with arithmetic(cell.facts, options.device, tf32=options.tf32), elsewhere as scratch:
         progress = CellProgress(cell.name, Path(scratch), say)
-        work = Work(cell, Path(scratch), options, resume, distributed, progress)
+        work = Work(cell, Path(scratch), options, resume, tested, distributed, progress)
         work.tune_and_test(_begin(cell, options))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from safetensors.torch import save_file
 
 from glip_core import InputError
+from glip_core.files import file_sha256
 from odinw_bench.datasets.prompts import prompt_to_json
 from odinw_bench.engine.checkpoint import Resume
 from odinw_bench.engine.distributed import DistributedContext
@@ -17,6 +18,7 @@ from odinw_bench.engine.feature_store import make_cache
 from odinw_bench.engine.length import Length
 from odinw_bench.engine.micro_batch import MicroBatching
 from odinw_bench.engine.train import Tuned, tune
+from odinw_bench.engine.unfinished import UnfinishedTest
 from odinw_bench.evaluation import Conditions, evaluation_of
 from odinw_bench.models import Model, TunableModel, find_mode
 from odinw_bench.runs.cell import Cell
@@ -26,6 +28,9 @@ from odinw_bench.runs.progress import HISTORY, CellProgress
 from odinw_bench.runs.record import write_lines
 from odinw_bench.runs.retention import measure_base, measure_tuned
 from odinw_bench.utils.io import write_json
+
+TUNED = "tuned.safetensors"
+"""What a run trained, beside its record."""
 
 
 def load_model(cell: Cell, device: str, *, lenient: bool = False) -> Model:
@@ -65,6 +70,7 @@ class Work:
         folder: to write to.
         options: how it is done.
         resume: where the state of tuning is kept.
+        tested: where this process keeps what it found in testing so far.
         distributed: the processes that share the run.
         progress: called on each step.
     """
@@ -73,6 +79,7 @@ class Work:
     folder: Path
     options: RunOptions
     resume: Resume
+    tested: Resume
     distributed: DistributedContext
     progress: CellProgress
 
@@ -83,23 +90,22 @@ class Work:
         base = self.measure_base(model)
         tuned = self.tune(model) if isinstance(model, TunableModel) and cell.settings else None
         write_json(self.folder / "prompt.json", prompt_to_json(cell.prompt))
-        started = time.perf_counter()
-        seen = 0
-        waits: list[float] = []
-
-        def count(images: int) -> None:
-            nonlocal seen
-            seen += images
-            self.progress.tested(seen, len(self.distributed.shard(cell.test.image_ids)))
-
+        unfinished = UnfinishedTest(self.tested, file_sha256(self.folder / TUNED) if tuned else "")
+        share = len(self.distributed.shard(cell.test.image_ids))
         micro_batching = MicroBatching()
         evaluation = evaluation_of(cell.task)
-        conditions = Conditions(cell.spec.precision, self.distributed, micro_batching, count, waits.append)
+        conditions = Conditions(
+            cell.spec.precision,
+            self.distributed,
+            micro_batching,
+            lambda _: self.progress.tested(unfinished.done, share),
+            unfinished.wait,
+            unfinished,
+        )
         predictions = evaluation.detect(model, cell.task, cell.prompt, cell.test, conditions)
-        seconds = time.perf_counter() - started
+        seconds, waited = unfinished.seconds, unfinished.waited
         scored = time.perf_counter()
         metrics = evaluation.score(cell.task, cell.test, predictions, self.options.metrics)
-        waited = sum(waits)
         stages = {"images": waited, "model": seconds - waited, "scoring": time.perf_counter() - scored}
         evaluation.write(self.folder / "predictions.json", predictions)
         cost = {
@@ -157,5 +163,5 @@ class Work:
             on_resume=self.progress.resume,
         )
         write_lines(self.folder / HISTORY, tuned.history)
-        save_file(model.tuned_state(), self.folder / "tuned.safetensors")
+        save_file(model.tuned_state(), self.folder / TUNED)
         return tuned

@@ -75,4 +75,5 @@ def numbers(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def leftovers(results: Path) -> list[Path]:
     """Locks, scratch folders and states of resumption."""
-    return [path for path in results.rglob(".*") if path.name.endswith((".lock", ".part", ".tmp", ".resume", ".old"))]
+    endings = (".lock", ".part", ".tmp", ".resume", ".old")
+    return [path for path in results.rglob(".*") if path.name.endswith(endings) or ".tested-" in path.name]

@@ -1,0 +1,81 @@
+"""Tests that take hours: what was found so far is kept, so that a killed one goes on with the next image."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from odinw_bench.datasets.coco import Split
+from odinw_bench.engine.checkpoint import Resume
+from odinw_bench.utils.io import canonical_json, sha256_bytes
+
+_Split = TypeVar("_Split", bound=Split)
+
+
+class UnfinishedTest:
+    """The test of one split by one process: how far it is, what was found, how long it took.
+
+    Attributes:
+        waited: seconds for which the model waited for images, of earlier processes too.
+
+    Args:
+        resume: where it is kept.
+        weights: tells the weights that are tested from others of the same run.
+    """
+
+    def __init__(self, resume: Resume, weights: str = "") -> None:
+        self.resume, self.weights = resume, weights
+        self.waited = 0.0
+        self._split, self._done = "", 0
+        self._before, self._started = 0.0, time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """How long testing took up to now, of earlier processes what was kept."""
+        return self._before + time.perf_counter() - self._started
+
+    def begin(self, split: _Split) -> tuple[_Split, Any]:
+        """What is still to be done of a split, and what an earlier process found in the rest; None: nothing was kept.
+
+        Args:
+            split: this process's share of the images.
+        """
+        self._split = sha256_bytes(canonical_json(list(split.image_ids)))
+        state = self.resume.load()
+        if state is None or (state["split"], state["weights"]) != (self._split, self.weights):
+            return split, None
+        self._done, self._before, self.waited = state["done"], state["seconds"], state["waited"]
+        rest: Any = split.subset(split.image_ids[self._done :])  # of the same class
+        return rest, state["found"]
+
+    @property
+    def done(self) -> int:
+        """How many images are done."""
+        return self._done
+
+    def wait(self, seconds: float) -> None:
+        """The model waited for images."""
+        self.waited += seconds
+
+    def keep(self, images: int, found: Callable[[], Any]) -> None:
+        """So many more images are done.
+
+        Args:
+            images: how many.
+            found: gives what was found in all that are done: tensors, numbers and texts, in lists and dictionaries.
+
+        Raises:
+            LockLostError: another process has the run now.
+        """
+        self._done += images
+        self.resume.offer(
+            lambda: {
+                "split": self._split,
+                "weights": self.weights,
+                "done": self._done,
+                "seconds": self.seconds,
+                "waited": self.waited,
+                "found": found(),
+            }
+        )
