@@ -1,4 +1,4 @@
-"""Tests that take hours: what was found so far is kept, so that a killed one goes on with the next image."""
+"""Tests that take hours: what was found so far is kept, so that a killed one resumes at the next image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A test that is killed goes on with the next image, to the same numbers; of other weights nothing is taken up."""
+"""A test that is killed resumes at the next image, to the same numbers; of other weights nothing is taken up."""
 
 from __future__ import annotations
 
