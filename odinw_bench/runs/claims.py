@@ -3,7 +3,7 @@
 What is unfinished lies beside the record under hidden names: ``.NAME.lock`` (see :mod:`odinw_bench.utils.locks`),
 ``.NAME.TOKEN.part`` (a scratch folder; the token is its claim's), ``.NAME.TOKEN.old`` (a record that is just being
 replaced, on file systems that cannot exchange two folders in one step) and ``.NAME.resume`` and
-``.NAME.tested-0`` (what a killed run goes on from: its tuning, and the test of each of its processes).
+``.NAME.tested-0`` (what a killed run resumes from: its tuning, and the test of each of its processes).
 
 A process that was suspended so long that another took its claim over must not finish: it notices because the new
 holder moves its scratch folder away, and because it asks :meth:`Claim.check` before each rename and unlink.
