@@ -17,6 +17,7 @@ class UnfinishedTest:
     """The test of one split by one process: how far it is, what was found, how long it took.
 
     Attributes:
+        restored: images that earlier processes did.
         waited: seconds for which the model waited for images, of earlier processes too.
 
     Args:
@@ -26,7 +27,7 @@ class UnfinishedTest:
 
     def __init__(self, resume: Resume, weights: str = "") -> None:
         self.resume, self.weights = resume, weights
-        self.waited = 0.0
+        self.restored, self.waited = 0, 0.0
         self._split, self._done = "", 0
         self._before, self._started = 0.0, time.perf_counter()
 
@@ -45,14 +46,10 @@ class UnfinishedTest:
         state = self.resume.load()
         if state is None or (state["split"], state["weights"]) != (self._split, self.weights):
             return split, None
-        self._done, self._before, self.waited = state["done"], state["seconds"], state["waited"]
+        self.restored, self._before, self.waited = state["done"], state["seconds"], state["waited"]
+        self._done = self.restored
         rest: Any = split.subset(split.image_ids[self._done :])  # of the same class
         return rest, state["found"]
-
-    @property
-    def done(self) -> int:
-        """How many images are done."""
-        return self._done
 
     def wait(self, seconds: float) -> None:
         """The model waited for images."""

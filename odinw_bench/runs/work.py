@@ -91,14 +91,20 @@ class Work:
         tuned = self.tune(model) if isinstance(model, TunableModel) and cell.settings else None
         write_json(self.folder / "prompt.json", prompt_to_json(cell.prompt))
         unfinished = UnfinishedTest(self.tested, file_sha256(self.folder / TUNED) if tuned else "")
-        share = len(self.distributed.shard(cell.test.image_ids))
+        seen, share = 0, len(self.distributed.shard(cell.test.image_ids))
+
+        def count(images: int) -> None:
+            nonlocal seen
+            seen += images
+            self.progress.tested(unfinished.restored + seen, share)
+
         micro_batching = MicroBatching()
         evaluation = evaluation_of(cell.task)
         conditions = Conditions(
             cell.spec.precision,
             self.distributed,
             micro_batching,
-            lambda _: self.progress.tested(unfinished.done, share),
+            count,
             unfinished.wait,
             unfinished,
         )
