@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from odinw_bench.metrics.stats import Summary, summarize
@@ -74,18 +75,27 @@ def adapting_section(suite: Suite) -> Section | None:
 
 
 def _by_shots(suite: Suite, tuned: Sequence[Config]) -> list[Table]:
-    """A row a way, a column a number of images: AP, AP minus full tuning, and the loss; none for one such number."""
+    """A row a way, a column a number of images: AP, what more of them and full tuning change, the loss.
+
+    No table for one such number.
+    """
     shots = sorted({config.shots for config in tuned}, key=shots_rank)
     if len(shots) < 2:
         return []
     columns = [*CONFIG_COLUMNS[:2], *(Column(number, numeric=True) for number in shots)]
+    fewer = dict(pairwise(reversed(shots)))
     ways = list(dict.fromkeys(replace(config, shots="") for config in tuned))
     kinds: Sequence[tuple[str, str, Callable[[Config], Cell]]] = (
         ("ap", "AP by labelled images per class", lambda config: number_cell(average(suite.scores[config]).ap)),
         (
+            "more",
+            "AP minus that with the next fewer images, by labelled images per class",
+            lambda config: _interval(_minus(suite, config, shots=fewer.get(config.shots, ""))),
+        ),
+        (
             "behind",
             "AP minus full tuning, by labelled images per class",
-            lambda config: _interval(_behind(suite, config)),
+            lambda config: _interval(_minus(suite, config, mode="full")),
         ),
         (
             "lost",
@@ -113,7 +123,7 @@ def _cells(suite: Suite, config: Config) -> list[Cell]:
         number_cell(average(row).ap),
         Cell(str(len(row)), len(row), hint=listed(sorted(row))),
         _interval(gain(suite, config)),
-        _interval(_behind(suite, config)),
+        _interval(_minus(suite, config, mode="full")),
         number_cell(mean_cost(row, "tuned_parameters"), 0),
         number_cell(None if kept is None else kept / 1e3),
         number_cell(mean_cost(row, "tune_seconds")),
@@ -131,10 +141,10 @@ def gain(suite: Suite, config: Config) -> Summary | None:
     return difference(suite.scores[config], base) if base else None
 
 
-def _behind(suite: Suite, config: Config) -> Summary | None:
-    """AP of a way minus that of full tuning with as many images, task by task; None where that was not run."""
-    full = suite.scores.get(replace(config, mode="full"))
-    return difference(suite.scores[config], full) if full and config.mode != "full" else None
+def _minus(suite: Suite, config: Config, **changes: str) -> Summary | None:
+    """AP of a way minus that of another mode, or with other shots, task by task; None where that was not run."""
+    other = replace(config, **changes)
+    return difference(suite.scores[config], suite.scores[other]) if other != config and other in suite.scores else None
 
 
 def retained(row: Row) -> Summary | None:
