@@ -31,7 +31,6 @@ class Resume:
         identity: of the run; a state of another one is not taken up.
         overhead: share of the time that saving may take. A state of kilobytes is thus kept after every epoch, one
             of gigabytes now and then.
-        patience: seconds before the first saving: what takes no longer is not worth it.
         read_only: take a state up, keep none.
         held: the lock under which the run is done; checked before the file is replaced or removed.
     """
@@ -42,13 +41,12 @@ class Resume:
         identity: str = "",
         *,
         overhead: float = OVERHEAD,
-        patience: float = 0.0,
         read_only: bool = False,
         held: Held | None = None,
     ) -> None:
         self.read_only = read_only
         self.path, self.identity, self.overhead, self.held = path, identity, overhead, held
-        self._not_before = time.perf_counter() + patience
+        self._not_before = 0.0
 
     def load(self) -> dict[str, Any] | None:
         """The state that was saved last; None where there is none that can be used. A damaged one is noted."""

@@ -72,10 +72,9 @@ def detect_split(
             model, prompt, split, precision, frozen, distributed, micro_batching, on_images, on_wait, unfinished
         )
     model.eval()
-    results: list[dict[str, Any]] = []
-    if unfinished:
-        split, kept = unfinished.begin(split)
-        results += kept or []
+    unfinished = unfinished or UnfinishedTest()
+    split, kept = unfinished.begin(split)
+    results: list[dict[str, Any]] = kept or []
     with autocast(torch.device(model.device), precision):
         if isinstance(prompt, Prompt):
             prompt = model.encode(prompt)
@@ -86,8 +85,7 @@ def detect_split(
                 width, height = split.size(image_id)
                 boxes = scale_boxes(detections.boxes, one.hw, (height, width))
                 results += replace(detections, boxes=boxes).to_coco(image_id, split.category_ids)
-            if unfinished:
-                unfinished.keep(len(batch), results.copy)
+            unfinished.keep(len(batch), results.copy)
             if on_images:
                 on_images(len(batch))
     return results

@@ -79,6 +79,7 @@ class SentenceEvaluation(Evaluation):
         from odinw_bench.engine.data import ImageRequest
         from odinw_bench.engine.predict import autocast, gathered, timed
         from odinw_bench.engine.reading import read
+        from odinw_bench.engine.unfinished import UnfinishedTest
 
         assert isinstance(split, SentenceSplit)
         share: SentenceSplit = split
@@ -86,10 +87,9 @@ class SentenceEvaluation(Evaluation):
         if distributed.size > 1:
             share = split.subset(distributed.shard(split.image_ids))
         model.eval()
-        found: list[dict[str, Any]] = []
-        if conditions.unfinished:
-            share, kept = conditions.unfinished.begin(share)
-            found += kept or []
+        unfinished = conditions.unfinished or UnfinishedTest()
+        share, kept = unfinished.begin(share)
+        found: list[dict[str, Any]] = kept or []
         with torch.no_grad(), autocast(torch.device(model.device), conditions.precision):
             images = read(share, map(ImageRequest, share.image_ids), model)
             for request, one in timed(images, conditions.on_wait):
@@ -102,8 +102,7 @@ class SentenceEvaluation(Evaluation):
                 ):
                     placed = scale_boxes(boxes.boxes, one.hw, (height, width))
                     found.append(answer(image_id, sentence, _on_cpu(boxes, placed)))
-                if conditions.unfinished:
-                    conditions.unfinished.keep(1, found.copy)
+                unfinished.keep(1, found.copy)
                 if conditions.on_images:
                     conditions.on_images(1)
         return gathered(found, split, distributed) if distributed.size > 1 else found

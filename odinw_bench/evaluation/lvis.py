@@ -45,6 +45,7 @@ class LvisEvaluation(Evaluation):
     def detect(self, model: Model, task: Task, prompt: Any, split: Split, conditions: Conditions) -> Any:
         """See :class:`Evaluation`; of the detections only those are kept that count for one of the metrics."""
         from odinw_bench.engine.chunks import detect_in_chunks  # torch: time that --help need not pay
+        from odinw_bench.engine.unfinished import UnfinishedTest
         from odinw_bench.metrics.lvis_stream import LvisStream
         from odinw_bench.metrics.lvis_truth import LvisTruth
 
@@ -56,16 +57,14 @@ class LvisEvaluation(Evaluation):
             sides = boxes[:, 2:] - boxes[:, :2]  # LVIS' way: without the inclusive pixel
             stream.add(image_id, _joined(boxes[:, :2], sides), found.scores.float().numpy(), found.labels.numpy())
 
-        shared, unfinished = conditions.distributed, conditions.unfinished
+        shared, unfinished = conditions.distributed, conditions.unfinished or UnfinishedTest()
         share = split if shared.size == 1 else split.subset(shared.shard(split.image_ids))
-        if unfinished:
-            share, kept = unfinished.begin(share)
-            if kept:
-                stream.restore(kept)
+        share, kept = unfinished.begin(share)
+        if kept:
+            stream.restore(kept)
 
         def count(images: int) -> None:
-            if unfinished:
-                unfinished.keep(images, stream.kept)
+            unfinished.keep(images, stream.kept)
             if conditions.on_images:
                 conditions.on_images(images)
 

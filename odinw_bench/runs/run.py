@@ -41,9 +41,6 @@ from odinw_bench.utils.hardware import pick_device
 
 _GO, _DONE = "go", "done"
 
-TEST_PATIENCE = 20.0
-"""Seconds of testing before what was found is kept for the first time."""
-
 
 def run(
     spec: RunSpec,
@@ -139,7 +136,7 @@ def _lead(cell: Cell, claimed: Claim, options: RunOptions, distributed: Distribu
     """Do a run, or the main process's part of it, and write the record."""
     folder = cell.folder
     resume = Resume(resume_path(folder), cell.digest, held=claimed.held)
-    tested = Resume(tested_path(folder, 0), cell.digest, patience=TEST_PATIENCE, held=claimed.held)
+    tested = Resume(tested_path(folder, 0), cell.digest, held=claimed.held)
     if options.force:
         resume.clear()
         clear_tested(folder)
@@ -183,7 +180,7 @@ def _lead(cell: Cell, claimed: Claim, options: RunOptions, distributed: Distribu
 def _follow(cell: Cell, options: RunOptions, distributed: DistributedContext, say: Say) -> None:
     """The part of any other process: what it writes is thrown away, but for what it found so far in testing."""
     resume = Resume(resume_path(cell.folder), cell.digest, read_only=True)
-    tested = Resume(tested_path(cell.folder, distributed.rank), cell.digest, patience=TEST_PATIENCE)
+    tested = Resume(tested_path(cell.folder, distributed.rank), cell.digest)
     elsewhere = TemporaryDirectory(ignore_cleanup_errors=True)
     with arithmetic(cell.facts, options.device, tf32=options.tf32), elsewhere as scratch:
         progress = CellProgress(cell.name, Path(scratch), say)

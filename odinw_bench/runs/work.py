@@ -10,7 +10,6 @@ from typing import Any
 from safetensors.torch import save_file
 
 from glip_core import InputError
-from glip_core.files import file_sha256
 from odinw_bench.datasets.prompts import prompt_to_json
 from odinw_bench.engine.checkpoint import Resume
 from odinw_bench.engine.distributed import DistributedContext
@@ -90,7 +89,7 @@ class Work:
         base = self.measure_base(model)
         tuned = self.tune(model) if isinstance(model, TunableModel) and cell.settings else None
         write_json(self.folder / "prompt.json", prompt_to_json(cell.prompt))
-        unfinished = UnfinishedTest(self.tested, file_sha256(self.folder / TUNED) if tuned else "")
+        unfinished = UnfinishedTest(self.tested, self.folder / TUNED if tuned else None)
         seen, share = 0, len(self.distributed.shard(cell.test.image_ids))
 
         def count(images: int) -> None:
@@ -101,12 +100,7 @@ class Work:
         micro_batching = MicroBatching()
         evaluation = evaluation_of(cell.task)
         conditions = Conditions(
-            cell.spec.precision,
-            self.distributed,
-            micro_batching,
-            count,
-            unfinished.wait,
-            unfinished,
+            cell.spec.precision, self.distributed, micro_batching, count, unfinished.wait, unfinished
         )
         predictions = evaluation.detect(model, cell.task, cell.prompt, cell.test, conditions)
         seconds, waited = unfinished.seconds, unfinished.waited

@@ -91,13 +91,14 @@ def _whole_records(results: Path) -> Callable[[], None]:
 
 
 def _run(dataset: Path, results: Path) -> int:
-    from odinw_bench.runs import run as running
+    from odinw_bench.engine import unfinished
+    from odinw_bench.runs.run import run
     from odinw_bench.runs.spec import RunSpec
 
-    running.TEST_PATIENCE = 0.0  # what is found in testing is kept at once, too
+    unfinished.PATIENCE = 0.0  # what is found in testing is kept at once, too
     recipe = {"epochs": 2, "repeats_per_epoch": 1, "min_steps_per_epoch": 1, "eval_every": 1}
     spec = RunSpec(str(dataset), mode="linear", shots=1, overrides=recipe)
-    return at_every_moment(lambda: running.run(spec, results), _whole_records(results))
+    return at_every_moment(lambda: run(spec, results), _whole_records(results))
 
 
 def _report(results: Path, out: Path) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import time
 
 import pytest
 import torch
 
 from odinw_bench import RunSpec, run
+from odinw_bench.engine import unfinished
 from odinw_bench.engine.checkpoint import Resume
 from odinw_bench.engine.unfinished import UnfinishedTest
 from odinw_bench.models.glip import GlipModel
@@ -28,14 +30,15 @@ SLOW = [pytest.param(kind, marks=pytest.mark.integration) for kind in ("lvis", "
 @pytest.fixture
 def killed(monkeypatch):
     """Let a run be killed after some batches of its test; what is still to be done is counted."""
-    monkeypatch.setattr(running, "TEST_PATIENCE", 0.0)
+    monkeypatch.setattr(unfinished, "PATIENCE", 0.0)
     monkeypatch.setattr(running, "Resume", functools.partial(Resume, overhead=1.0))  # whatever saving costs
     monkeypatch.setattr(GlipModel, "batch_size", 3)
     begin, keep, rest = UnfinishedTest.begin, UnfinishedTest.keep, []
 
     def counted(self, split):
         left, found = begin(self, split)
-        rest.append((len(split), len(left)))
+        if self.resume.path is not None:
+            rest.append((len(split), len(left)))
         return left, found
 
     monkeypatch.setattr(UnfinishedTest, "begin", counted)
@@ -43,7 +46,7 @@ def killed(monkeypatch):
     def kill(spec, results, batches=2):
         def cut(self, images, found):
             keep(self, images, found)
-            cut.left -= 1
+            cut.left -= self.resume.path is not None  # validation keeps nothing
             if not cut.left:
                 raise KeyboardInterrupt
 
@@ -95,17 +98,33 @@ def test_what_is_of_something_else_is_not_taken_up(killed, tmp_path, monkeypatch
     if spoilt == "file":
         path.write_bytes(path.read_bytes()[:-3])
     elif spoilt == "weights":
-        monkeypatch.setattr("odinw_bench.runs.work.file_sha256", lambda _: "others")
+        monkeypatch.setattr(unfinished, "file_sha256", lambda _: "others")
     else:
-        monkeypatch.setattr("odinw_bench.engine.unfinished.canonical_json", lambda _: b"others")
+        kept = torch.load(path, weights_only=True)
+        Resume(path, kept["identity"]).offer(lambda: kept["state"] | {"split": "another"})
     run(SPECS["tuned"], tmp_path)
     assert rest[-1][0] == rest[-1][1]
+
+
+def test_tuning_is_no_part_of_a_short_test(killed, tmp_path, monkeypatch):
+    """However long it took, what is found in the first seconds of testing is not kept."""
+    monkeypatch.setattr(unfinished, "PATIENCE", 20.0)
+    tune = running.Work.tune
+
+    def slow(self, model):
+        found, now = tune(self, model), time.perf_counter
+        monkeypatch.setattr(time, "perf_counter", lambda: now() + 1000)
+        return found
+
+    monkeypatch.setattr(running.Work, "tune", slow)
+    killed(SPECS["tuned"], tmp_path)
+    assert not list(tmp_path.rglob(".*.tested-0"))
 
 
 def test_force_begins_again_and_a_short_test_keeps_nothing(killed, tmp_path, monkeypatch):
     rest = killed(SPECS["coco"], tmp_path)
     run(SPECS["coco"], tmp_path, force=True)
     assert rest[-1][0] == rest[-1][1]
-    monkeypatch.setattr(running, "TEST_PATIENCE", 20.0)
+    monkeypatch.setattr(unfinished, "PATIENCE", 20.0)
     killed(SPECS["coco"], tmp_path / "short")
     assert not list((tmp_path / "short").rglob(".*.tested-0"))
