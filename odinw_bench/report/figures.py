@@ -70,19 +70,23 @@ def _curves(
     panels = {panel: lines for panel, lines in panels.items() if any(len(line) > 1 for line in lines.values())}
     if not panels:  # points alone are no curves: their numbers are in the tables
         return None
+    if max(map(len, panels.values())) > _MOST_BANDS:
+        panels = {
+            panel: {name: [(shots, ap, None, None) for shots, ap, *_ in line] for name, line in lines.items()}
+            for panel, lines in panels.items()
+        }
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
     points = [point for lines in panels.values() for line in lines.values() for point in line]
     ticks = sorted({point[0] for point in points}, key=shots_rank)
-    bands = max(len(lines) for lines in panels.values()) <= _MOST_BANDS
-    top = max(high if bands and high is not None else ap for _, ap, _, high in points)
+    top = max(ap if high is None else high for _, ap, _, high in points)
     draws: list[tuple[str, Draw]] = [
-        (panel, partial(_draw_lines, lines=list(lines.items()), names=names, ticks=ticks, top=top, bands=bands))
+        (panel, partial(_draw_lines, lines=list(lines.items()), names=names, ticks=ticks, top=top))
         for panel, lines in panels.items()
     ]
     drawn = [config for config in suite.scores if config.mode != "manual"]  # which no curve begins with
     left_out = [config.name for config in drawn if config not in kept]
     caption = f"{title}. Mean over seeds and {shared(tasks)}: {listed(tasks)}."
-    if bands and any(low is not None for _, _, low, _ in points):
+    if any(low is not None for _, _, low, _ in points):
         caption += f" Bands: 95 % interval of each mean over {kind}; what is decided is in the conclusion."
     if left_out:
         caption += f" Left out for too few tasks: {listed(left_out, 12)}."
@@ -105,9 +109,7 @@ def shared(tasks: Sequence[str]) -> str:
     return "the 1 task that all of these have" if len(tasks) == 1 else f"the {len(tasks)} tasks that all of these have"
 
 
-def _draw_lines(
-    axes: Axes, lines: Sequence[Line], names: Sequence[str], ticks: Sequence[str], top: float, *, bands: bool
-) -> None:
+def _draw_lines(axes: Axes, lines: Sequence[Line], names: Sequence[str], ticks: Sequence[str], top: float) -> None:
     for name, points in lines:
         style = names.index(name)
         colour = COLOURS[style % len(COLOURS)]
@@ -121,7 +123,7 @@ def _draw_lines(
         )
         known = [(ticks.index(shots), low, high) for shots, _, low, high in points]
         sure = [(at, low, high) for at, low, high in known if low is not None and high is not None]
-        if sure and bands:
+        if sure:
             at, low, high = zip(*sure, strict=True)
             axes.fill_between(at, low, high, color=colour, alpha=0.13, linewidth=0)
     axes.set_xticks(range(len(ticks)), ticks)
