@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import pandas as pd
@@ -65,7 +64,7 @@ def missing_section(suite: Suite) -> Section:
         text.append(f"Tasks without any run: {listed(untried)}.")
     absent = _absent(suite, begun)
     if absent:
-        text.append(f"Configurations without any run: {listed(absent)}.")
+        text.append(f"Configurations without any run: {'; '.join(absent)}.")
     columns = [
         *CONFIG_COLUMNS,
         Column("missing", numeric=True, hint="cells: tasks times seeds"),
@@ -91,19 +90,29 @@ def _possible_tasks(suite: Suite, config: Config, tasks: Sequence[str]) -> list[
 
 
 def _absent(suite: Suite, begun: Sequence[Config]) -> list[str]:
-    """Models and modes of the grid with the shots that have no run at all, in words."""
+    """Models and modes of the grid with the shots that have no run at all, in words; what lacks the same, together."""
     models = list(dict.fromkeys(config.model for config in begun if not config.variant))
     modes = list(dict.fromkeys(config.mode for config in begun if config.mode in MODES))
     shots = sorted({config.shots for config in begun if config.mode not in UNTUNED}, key=shots_rank)
     made = {(config.model, config.mode, config.shots) for config in begun}
-    absent = []
-    for model, mode in itertools.product(models, modes):
-        if mode in TEXT_MODES and model in PRESETS and not PRESETS[model].has_text:
-            continue
-        lost = [shot for shot in (["0"] if mode in UNTUNED else shots) if (model, mode, shot) not in made]
-        if lost:
-            absent.append(f"{model} {mode}" + ("" if lost == ["0"] else f" ({', '.join(lost)} shots)"))
-    return absent
+    alike = defaultdict(list)
+    for model in models:
+        lost = defaultdict(list)
+        for mode in modes:
+            if mode in TEXT_MODES and model in PRESETS and not PRESETS[model].has_text:
+                continue
+            wanted = ["0"] if mode in UNTUNED else shots
+            lost[tuple(number for number in wanted if (model, mode, number) not in made)].append(mode)
+        words = [listed(some) + _with_shots(numbers) for numbers, some in lost.items() if numbers]
+        if words:
+            alike["; ".join(words)].append(model)
+    return [f"{listed(some)}: {words}" for words, some in alike.items()]
+
+
+def _with_shots(numbers: Sequence[str]) -> str:
+    if list(numbers) == ["0"]:
+        return ""
+    return f" ({', '.join(numbers)} {'shot' if list(numbers) == ['1'] else 'shots'})"
 
 
 def _command(suite: Suite, config: Config, tasks: Sequence[str], seeds: Sequence[int]) -> str:

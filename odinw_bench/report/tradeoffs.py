@@ -28,6 +28,7 @@ _COSTS = (
 _POINTS = (230.0, 190.0)  # about the size of a panel's axes
 _FONT = 8.0
 _LONGEST = 26  # characters of a label
+_CLEARER = 2.0  # points that a name is nearer to its own dot than to another
 _EDGE = 4.0  # points between a label and the axis below it: letters such as p go below the line that they stand on
 
 
@@ -169,8 +170,12 @@ def _ticks(low: float, high: float) -> list[float]:
 def _named(
     best: Sequence[Dot], spots: dict[Dot, tuple[float, float]], *, several: bool
 ) -> list[tuple[Dot, str, float, float]]:
-    """The names of the front's dots with their place (left, bottom) as shares of the axes, where there is room."""
-    marks = [_around(x * _POINTS[0], y * _POINTS[1]) for x, y in spots.values()]
+    """The names of the front's dots with their place (left, bottom) as shares of the axes, where there is room.
+
+    A name that would stand nearer to another dot than to its own is left out: it would be read as the other's.
+    """
+    centres = {dot: (x * _POINTS[0], y * _POINTS[1]) for dot, (x, y) in spots.items()}
+    marks = [_around(*centre) for centre in centres.values()]
     taken: list[Rectangle] = []
     placed = []
     for dot in reversed(best):
@@ -178,13 +183,16 @@ def _named(
         text = f"{config.model_name + ' ' if several else ''}{config.mode} {config.shots}"
         text = text if len(text) <= _LONGEST else f"{config.mode} {config.shots}"
         width, height = 0.62 * _FONT * len(text), 1.3 * _FONT
-        x, y = (part * size for part, size in zip(spots[dot], _POINTS, strict=True))
+        x, y = centres[dot]
+        others = [centre for other, centre in centres.items() if other != dot]
         places = [(x - width - 7, y + 1), (x - width / 2, y + 8), (x + 8, y - height), (x - width - 7, y - height)]
         places += [(x + 8, y + 1), (x - width / 2, y - height - 8), (x - width - 12, y + 12), (x + 12, y - height - 8)]
         for left, bottom in places:
             rectangle = (left, bottom, left + width, bottom + height)
             inside = left >= 0 and bottom >= _EDGE and left + width <= _POINTS[0] and bottom + height <= _POINTS[1]
-            if inside and not any(overlap(rectangle, other) for other in (*taken, *marks)):
+            own = _distance((x, y), rectangle)
+            mistaken = any(_distance(centre, rectangle) < own + _CLEARER for centre in others)
+            if inside and not mistaken and not any(overlap(rectangle, other) for other in (*taken, *marks)):
                 taken.append(rectangle)
                 placed.append((dot, text, left / _POINTS[0], bottom / _POINTS[1]))
                 break
@@ -193,3 +201,9 @@ def _named(
 
 def _around(x: float, y: float) -> Rectangle:
     return x - 5, y - 5, x + 5, y + 5
+
+
+def _distance(point: tuple[float, float], rectangle: Rectangle) -> float:
+    """From a point to the nearest point of a rectangle; 0 inside it."""
+    (x, y), (left, low, right, high) = point, rectangle
+    return math.hypot(max(left - x, 0.0, x - right), max(low - y, 0.0, y - high))

@@ -217,6 +217,17 @@ def test_no_name_of_the_front_touches_the_axis_below_it(tmp_path):
             assert left >= 0 and bottom * 190 >= 4
 
 
+def test_a_name_that_would_be_read_as_another_dots_is_left_out(tmp_path):
+    """Two dots whose names have room: alone both are named; a third one close to the second makes it nameless."""
+    write(tmp_path, "aquarium", "linear", 1.0)
+    (config,) = suite_of(tmp_path).scores
+    first, second, third = (Dot(config, number, number) for number in (1, 2, 3))
+    spots = {first: (0.4, 0.3), second: (0.7, 0.7)}
+    assert [dot for dot, *_ in _named([first, second], spots, several=False)] == [second, first]
+    spots[third] = (0.703, 0.705)
+    assert [dot for dot, *_ in _named([first, second], spots, several=False)] == [first]
+
+
 def test_latex_is_a_booktabs_table_with_the_best_in_bold():
     columns = [Column("model"), Column("AP", numeric=True, best=True), Column("seeds", numeric=True)]
     rows = [
