@@ -84,12 +84,23 @@ def test_without_runs_that_were_asked_there_is_no_section(tmp_path):
 
 
 def test_the_table_can_be_printed(tmp_path, monkeypatch, capsys):
-    write(tmp_path / "asked", asked=True)
+    write(tmp_path / "asked", asked=True, full_on_all=True)
     write(tmp_path / "not", asked=False)
-    monkeypatch.setattr(sys, "argv", ["adapting_table", str(tmp_path / "asked")])
-    runpy.run_module("tools.adapting_table", run_name="__main__")
-    assert "| glip-nano | full | 5 |" in capsys.readouterr().out
+
+    def printed(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["adapting_table", *arguments])
+        runpy.run_module("tools.adapting_table", run_name="__main__")
+        return capsys.readouterr().out
+
+    whole = printed(str(tmp_path / "asked"))
+    assert "| glip-nano | full | 5 |" in whole and "| glip-nano | full | all |" in whole
+    part = printed(str(tmp_path / "asked"), "--shots", "all")
+    assert [line for line in whole.splitlines() if line not in part.splitlines()] == [
+        line
+        for line in whole.splitlines()
+        if line.startswith(("| glip-nano | full | 5 |", "| glip-nano | prompt | 5 |"))
+    ]
     for folder, message in (("not", "with --retention"), ("missing", "not found")):
-        monkeypatch.setattr(sys, "argv", ["adapting_table", str(tmp_path / folder)])
-        with pytest.raises(SystemExit, match=message):
-            runpy.run_module("tools.adapting_table", run_name="__main__")
+        with pytest.raises(SystemExit):
+            printed(str(tmp_path / folder))
+        assert message in capsys.readouterr().err
