@@ -98,7 +98,7 @@ def listed(candidate: Candidate, labelled: Labelled, settings: AdviceSettings) -
         low, high = np.quantile(drawn[:, 0], [0.025, 0.975])
         costs = [record.cost for record in records.values()]
         memory = [cost["peak_memory_bytes"] for cost in costs if cost.get("peak_memory_bytes")]
-        kept = [record.files.get("tuned.safetensors", {}).get("size", 0) for record in records.values()]
+        kept = [record.kept_bytes or 0 for record in records.values()]
         entry |= {
             "AP": ap,
             "low": float(low),

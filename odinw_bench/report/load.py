@@ -163,7 +163,7 @@ def _row(folder: str, record: RunRecord, dataset: str) -> dict[str, Any]:
             if name not in COCO and value is not None and not isinstance(value, Mapping)
         },
         **{name: _number(record.cost.get(name)) for name in COSTS},
-        KEPT_BYTES: _number(record.files.get("tuned.safetensors", {}).get("size")),
+        KEPT_BYTES: _number(record.kept_bytes),
         **{name: _number(record.retention.get(name)) for name in RETENTION},
         "train_images": _number(data.get("train_images")),
         "test_images": _number(data.get("test_images")),

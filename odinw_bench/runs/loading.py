@@ -15,7 +15,7 @@ from glip_core.images import load_image
 from odinw_bench.datasets.prompts import prompt_from_json
 from odinw_bench.models import UNTUNED, TunableModel, find_mode, find_model
 from odinw_bench.models.base import Model
-from odinw_bench.runs.record import RunRecord, read_record
+from odinw_bench.runs.record import TUNED, RunRecord, read_record
 from odinw_bench.runs.seal import open_sealed
 from odinw_bench.utils.hardware import pick_device
 from odinw_bench.utils.io import read_json
@@ -111,7 +111,7 @@ def load_run(run: Path | str | RunRecord, device: str = "auto", *, weights: str 
     load = found.load_lenient if record.get("ignored_weights") else found.load
     model = load(weights, pick_device(device), classes=len(words), seed=spec.seed)
     if spec.mode not in UNTUNED and isinstance(model, TunableModel):
-        tuned = open_sealed(record, "tuned.safetensors")
+        tuned = open_sealed(record, TUNED)
         used = {"adapter_rank": 0, "adapter_alpha": 0.0, "adapter_where": ""} | record["protocol"]["hyperparameters"]
         mode = find_mode(record["spec"].get("mode_class", spec.mode)).configured(SimpleNamespace(**used))
         model.apply_tuned(mode, words, read_state_dict(tuned), source=str(tuned))

@@ -11,7 +11,7 @@ from typing import Any
 
 from glip_core.errors import InputError
 from odinw_bench.runs.archive import ARCHIVE, archived_record, archived_records, record_of
-from odinw_bench.runs.schema import SCHEMA, SEAL, RecordedSpec, RunRecord, seal_of
+from odinw_bench.runs.schema import SCHEMA, SEAL, TUNED, RecordedSpec, RunRecord, seal_of
 from odinw_bench.runs.seal import RECORD, find_damage, list_files
 from odinw_bench.utils.folders import find_folders
 from odinw_bench.utils.io import json_bytes, read_json, write_json
@@ -19,6 +19,7 @@ from odinw_bench.utils.io import json_bytes, read_json, write_json
 __all__ = [
     "RECORD",
     "SCHEMA",
+    "TUNED",
     "RecordedSpec",
     "RunRecord",
     "Unreadable",

@@ -20,6 +20,9 @@ SCHEMA = 2
 SCHEMAS = (1, 2)
 """Of those that are read. Schema 1 has no ``files``: whether those are whole is not known."""
 
+TUNED = "tuned.safetensors"
+"""The file beside a record that holds what the run trained."""
+
 SEAL = "seal"
 """The field that holds :func:`seal_of` of the others. Records of schema 1, and early ones of schema 2, have none."""
 
@@ -219,6 +222,11 @@ class RunRecord(Mapping[str, Any]):
         names = fields.mapping(self.data, "classes", "data.")
         labels = class_labels({key: fields.text(names, key, "data.classes.") for key in names})
         return {labels.get(key, key): ap for key, ap in found.items()}
+
+    @property
+    def kept_bytes(self) -> int | None:
+        """Size of what the run trained; None: it trained nothing, or its record does not say."""
+        return self.files[TUNED]["size"] if TUNED in self.files else None
 
     @property
     def is_done(self) -> bool:

@@ -24,12 +24,9 @@ from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.environment import peak_memory, reset_peak_memory
 from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.progress import HISTORY, CellProgress
-from odinw_bench.runs.record import write_lines
+from odinw_bench.runs.record import TUNED, write_lines
 from odinw_bench.runs.retention import measure_base, measure_tuned
 from odinw_bench.utils.io import write_json
-
-TUNED = "tuned.safetensors"
-"""What a run trained, beside its record."""
 
 
 def load_model(cell: Cell, device: str, *, lenient: bool = False) -> Model:
