@@ -75,7 +75,7 @@ def adapting_section(suite: Suite) -> Section | None:
 
 
 def _by_shots(suite: Suite, tuned: Sequence[Config]) -> list[Table]:
-    """A row a way, a column a number of images: AP, what more of them and full tuning change, the loss.
+    """A row a way, a column a number of images: AP, what is lost elsewhere, and the differences of both from full tuning.
 
     No table for one such number.
     """
@@ -101,6 +101,11 @@ def _by_shots(suite: Suite, tuned: Sequence[Config]) -> list[Table]:
             "lost",
             "AP lost elsewhere, by labelled images per class",
             lambda config: _interval(retained(suite.scores[config])),
+        ),
+        (
+            "left",
+            "AP elsewhere minus that after full tuning, by labelled images per class",
+            lambda config: _interval(_left_minus_full(suite, config)),
         ),
     )
     tables = []
@@ -151,6 +156,18 @@ def retained(row: Row) -> Summary | None:
     """AP after tuning minus AP before on other data sets, of each task that was tuned on; None: it was not asked."""
     asked = _asked(row)
     return summarize([score.costs[AFTER] - score.costs[BEFORE] for score in asked.values()]) if asked else None
+
+
+def _left_minus_full(suite: Suite, config: Config) -> Summary | None:
+    """AP on other data sets minus that after full tuning, task by task; None where one of the two was not asked."""
+    full = replace(config, mode="full")
+    ours, theirs = _asked(suite.scores[config]), _asked(suite.scores.get(full, {}))
+    both = [task for task in ours if task in theirs]
+    return (
+        summarize([ours[task].costs[AFTER] - theirs[task].costs[AFTER] for task in both])
+        if both and full != config
+        else None
+    )
 
 
 def _asked(row: Row) -> Row:

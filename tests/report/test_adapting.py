@@ -58,7 +58,7 @@ def test_numbers_of_images_stand_side_by_side(tmp_path):
     (suite,) = split_suites(load_runs(tmp_path))
     section = adapting_section(suite)
     assert section is not None
-    ap, more, behind, lost, whole = section.tables
+    ap, more, behind, lost, left, whole = section.tables
     assert [column.name for column in ap.columns] == ["model", "mode", "5", "all"]
     shown = [[cell.text for cell in row[1:]] for row in ap.rows]
     assert shown == [["prompt", "40.0", "–"], ["full", "62.0", "72.0"]]
@@ -66,7 +66,8 @@ def test_numbers_of_images_stand_side_by_side(tmp_path):
     assert [row[1].text for row in behind.rows] == ["prompt"]  # full tuning is not compared with itself
     assert behind.rows[0][2].text == next(row for row in whole.rows if row[1].text == "prompt")[6].text
     assert [[cell.text for cell in row[1:]] for row in lost.rows][1][1:] == ["−25.0 (−37.4 to −12.6)"] * 2
-    assert [len(table.notes) for table in (ap, more, behind, lost)] == [0, 1, 1, 1]
+    assert [[cell.text for cell in row[1:]] for row in left.rows] == [["prompt", "+25.0 (+12.6 to +37.4)", "–"]]
+    assert [len(table.notes) for table in (ap, more, behind, lost, left)] == [0, 1, 1, 1, 1]
 
 
 def test_the_plot_is_said_in_words(table):
