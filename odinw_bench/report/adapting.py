@@ -75,7 +75,7 @@ def adapting_section(suite: Suite) -> Section | None:
 
 
 def _by_shots(suite: Suite, tuned: Sequence[Config]) -> list[Table]:
-    """A row a way, a column a number of images: AP, what is lost elsewhere, and the differences of both from full tuning.
+    """A row a way, a column a number of images: AP, what is lost elsewhere, both also beside full tuning.
 
     No table for one such number.
     """
