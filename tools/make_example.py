@@ -5,8 +5,8 @@
 made again, from the committed results.
 
 Of the records all are kept, in one compressed file. One run a data set, the best of those that :data:`SHOWN` selects,
-also keeps its folder with prompt, history and predictions, for the report's gallery and for tests; no run keeps its
-weights. Of searches the result is kept, not the study.
+also keeps its folder with prompt, history, predictions and the tuned prompt, for the report's gallery and for tests.
+Of searches the result is kept, not the study.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from odinw_bench.pretraining import RECIPES
 from odinw_bench.pretraining.modelcard import model_card
 from odinw_bench.report import ReportSettings, build_report
 from odinw_bench.runs.archive import ARCHIVE, write_archive
-from odinw_bench.runs.record import RunRecord, find_records
+from odinw_bench.runs.record import TUNED, RunRecord, find_records
 from odinw_bench.utils.io import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,7 +31,7 @@ SHOWN = {("glip-nano", "prompt", "5", 3), ("glip-nano", "manual", "0", 3)}
 """Model, mode, shots and seed of the runs of which one a data set is kept whole (predictions are 0.3 MB a run)."""
 
 _SEARCH = ("search.json", "best.yaml")
-_RUN = ("run.json", "prompt.json", "history.jsonl", "predictions.json")
+_RUN = ("run.json", "prompt.json", "history.jsonl", "predictions.json", TUNED)
 
 
 def keep(grid: Path, target: Path) -> int:
@@ -80,8 +80,8 @@ def _copy(source: Path, target: Path, names: Sequence[str]) -> None:
 
 
 def card_records() -> list[RunRecord]:
-    """Of the example and of the table of ways of adapting: the numbers in the models' cards."""
-    return [record for folder in ("example", "peft") for _, record in find_records(ROOT / "results" / folder)]
+    """Of the example: the numbers in the models' cards."""
+    return [record for _, record in find_records(ROOT / "results" / "example")]
 
 
 def _write_cards() -> None:
