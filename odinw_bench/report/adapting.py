@@ -160,14 +160,10 @@ def retained(row: Row) -> Summary | None:
 
 def _left_minus_full(suite: Suite, config: Config) -> Summary | None:
     """AP on other data sets minus that after full tuning, task by task; None where one of the two was not asked."""
-    full = replace(config, mode="full")
-    ours, theirs = _asked(suite.scores[config]), _asked(suite.scores.get(full, {}))
-    both = [task for task in ours if task in theirs]
-    return (
-        summarize([ours[task].costs[AFTER] - theirs[task].costs[AFTER] for task in both])
-        if both and full != config
-        else None
-    )
+    full = {} if config.mode == "full" else suite.scores.get(replace(config, mode="full"), {})
+    ours, theirs = _asked(suite.scores[config]), _asked(full)
+    steps = [ours[task].costs[AFTER] - theirs[task].costs[AFTER] for task in ours if task in theirs]
+    return summarize(steps) if steps else None
 
 
 def _asked(row: Row) -> Row:

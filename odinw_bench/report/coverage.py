@@ -109,10 +109,10 @@ def _absent(suite: Suite, begun: Sequence[Config]) -> list[str]:
     return [f"{listed(some)}: {words}" for words, some in alike.items()]
 
 
-def _with_shots(numbers: Sequence[str]) -> str:
-    if list(numbers) == ["0"]:
+def _with_shots(numbers: tuple[str, ...]) -> str:
+    if numbers == ("0",):
         return ""
-    return f" ({', '.join(numbers)} {'shot' if list(numbers) == ['1'] else 'shots'})"
+    return f" ({', '.join(numbers)} {'shot' if numbers == ('1',) else 'shots'})"
 
 
 def _command(suite: Suite, config: Config, tasks: Sequence[str], seeds: Sequence[int]) -> str:
