@@ -29,7 +29,7 @@ _POINTS = (230.0, 190.0)  # about the size of a panel's axes
 _FONT = 8.0
 _LONGEST = 26  # characters of a label
 _CLEARER = 2.0  # points that a name is nearer to its own dot than to another
-_EDGE = 4.0  # points between a label and the axis below it: letters such as p go below the line that they stand on
+_EDGE = 4.0  # points between a label and the axes: letters such as p go below the line that they stand on
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _named(
         places += [(x + 8, y + 1), (x - width / 2, y - height - 8), (x - width - 12, y + 12), (x + 12, y - height - 8)]
         for left, bottom in places:
             rectangle = (left, bottom, left + width, bottom + height)
-            inside = left >= 0 and bottom >= _EDGE and left + width <= _POINTS[0] and bottom + height <= _POINTS[1]
+            inside = _EDGE <= left <= _POINTS[0] - width - _EDGE and _EDGE <= bottom <= _POINTS[1] - height
             own = _distance((x, y), rectangle)
             mistaken = any(_distance(centre, rectangle) < own + _CLEARER for centre in others)
             if inside and not mistaken and not any(overlap(rectangle, other) for other in (*taken, *marks)):
