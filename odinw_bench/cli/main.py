@@ -44,13 +44,15 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help=r"""Which way of adapting a language-pre-trained detector should I use, what will I get, what will it cost?
 
-GLIP and DyHead on ODinW: zero-shot, manual prompts, prompt tuning, linear probe and full tuning, by shots and seeds.
-Everything runs at once on the embedded miniature (suite `mini`, models `glip-nano` and `dyhead-nano`).
+GLIP, DyHead, Grounding DINO and other detectors on ODinW and on your own images: zero-shot, manual prompts, prompt
+tuning, linear probe, LoRA, full tuning and more, by shots and seeds. Everything runs at once on the embedded miniature
+(suite `mini`; models `glip-nano`, `dyhead-nano`, `gdino-nano`, `rtdetr-nano`).
 
 Start here:
 
 ```
 odinw-bench run --mode prompt --shots 5
+odinw-bench advise my/coco/folder --budget 30m --models glip-t
 odinw-bench predict photo.jpg \
     --prompt "stingray, which is flat and round. fish" --model glip-t
 odinw-bench run --suite odinw13 --dataset aquarium --data-root DATA \
