@@ -21,12 +21,14 @@ DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)),
 INK = "#010203"  # what becomes the page's own text colour
 _PANEL = (4.2, 3.3)  # inches
 _WIDE = 28  # characters of a name, two of which do not stand side by side
+_LEGEND_LINES = 2  # of a legend within a panel's height
+_LEGEND_LINE = 0.19  # inches of each further one, by which the panel is higher
 
 Draw = Callable[["Axes"], None]
 
 
 def legend_below(axes: Axes, handles: Sequence[Any], *, points: float) -> None:
-    """A legend so many points under the axis: the axes' own height changes with the legend's."""
+    """A legend so many points under the axis; :func:`compose` makes a panel with a long one higher."""
     from matplotlib.transforms import offset_copy
 
     below = offset_copy(axes.transAxes, fig=axes.get_figure(root=True), y=-points, units="points")
@@ -37,9 +39,13 @@ def legend_below(axes: Axes, handles: Sequence[Any], *, points: float) -> None:
         loc="upper center",
         bbox_to_anchor=(0.5, 0),
         bbox_transform=below,
-        ncols=1 if any(len(handle.get_label()) > _WIDE for handle in handles) else 2,
+        ncols=_legend_columns([handle.get_label() for handle in handles]),
         borderpad=0,
     )
+
+
+def _legend_columns(names: Sequence[str]) -> int:
+    return 1 if any(len(name) > _WIDE for name in names) else 2
 
 
 def write_numbers(axes: Axes, numbers: Sequence[tuple[float, float, str, str]], *, points: float = 7) -> None:
@@ -81,7 +87,9 @@ def label_grid(axes: Axes, columns: Sequence[str], rows: Sequence[str], *, point
         axes.add_artist(drawn)
 
 
-def scatter_marks(axes: Axes, marks: Sequence[tuple[float, float, float, str, str]]) -> None:
+def scatter_marks(
+    axes: Axes, marks: Sequence[tuple[float, float, float, str, str]], opacity: float | Sequence[float] = 0.85
+) -> None:
     """Marks (x, y, area in square points, colour, marker), the later ones on top, all as one artist.
 
     ``Axes.scatter`` draws one kind of marker; an artist for each mark takes most of a figure's time.
@@ -91,7 +99,8 @@ def scatter_marks(axes: Axes, marks: Sequence[tuple[float, float, float, str, st
     if not marks:
         return
     x, y, sizes, colours, kinds = map(list, zip(*marks, strict=True))
-    drawn = axes.scatter(x, y, s=sizes, color=colours, alpha=0.85, edgecolors=INK, linewidths=0.4)
+    drawn = axes.scatter(x, y, s=sizes, color=colours, edgecolors=INK, linewidths=0.4)
+    drawn.set_alpha(opacity)
     styles = {kind: MarkerStyle(kind) for kind in kinds}
     outlines = {kind: style.get_path().transformed(style.get_transform()) for kind, style in styles.items()}
     drawn.set_paths([outlines[kind] for kind in kinds])
@@ -126,6 +135,7 @@ def compose(
         for number, (title, draw) in enumerate(draws if on_page else ()):
             figure, axes = plt.subplots(figsize=size, layout="constrained")
             draw(axes)
+            _make_room(figure)
             _fix_layout(figure)
             panels.append((title, _inline(_svg(figure, transparent=True), f"{key}-{number}")))
             plt.close(figure)
@@ -139,11 +149,21 @@ def compose(
             axes.set_title(for_figure(title))
         for axes in grid.flat[len(draws) :]:
             axes.set_visible(False)
+        _make_room(whole, rows)
         _fix_layout(whole)
         png = _png(whole)
         svg = _svg(whole)
         plt.close(whole)
     return Figure(key, caption, alt, panels, png, svg)
+
+
+def _make_room(figure: Any, rows: int = 1) -> None:
+    """Make a figure of so many rows of panels higher: the axes over a long legend are as high as over a short one."""
+    legends = [legend for axes in figure.axes if (legend := axes.get_legend())]
+    names = [[text.get_text() for text in legend.get_texts()] for legend in legends]
+    lines = max((-(-len(each) // _legend_columns(each)) for each in names), default=0)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + rows * _LEGEND_LINE * max(0, lines - _LEGEND_LINES))
 
 
 def _fix_layout(figure: Any) -> None:

@@ -29,6 +29,8 @@ _POINTS = (230.0, 190.0)  # about the size of a panel's axes
 _FONT = 8.0
 _LONGEST = 26  # characters of a label
 _CLEARER = 2.0  # points that a name is nearer to its own dot than to another
+_MANY = 40  # configurations, beyond which the dots off the front are drawn faintly
+_FAINT = 0.25  # opacity
 _EDGE = 4.0  # points between a label and the axes: letters such as p go below the line that they stand on
 
 
@@ -67,6 +69,7 @@ def cost_figure(suite: Suite) -> Figure | None:
     """AP against seconds, memory and trainable parameters, with the front of each."""
     tasks, kept = common_tasks(suite.scores)
     kept = [config for config in kept if config.mode not in UNTUNED and config.mode != AS_PUBLISHED]
+    faint = len(kept) > _MANY
     draws: list[tuple[str, Draw]] = []
     for name, label, unit in _COSTS:
         dots = []
@@ -76,19 +79,20 @@ def cost_figure(suite: Suite) -> Figure | None:
             if cost:
                 dots.append(Dot(config, cost * unit, average(row).ap))
         if len(dots) > 1:
-            draws.append((label, partial(_draw, dots=dots, best=front(dots))))
+            draws.append((label, partial(_draw, dots=dots, best=front(dots), faint=faint)))
     if not draws:
         return None
     caption = (
         f"Cost against accuracy of what was tuned; means over {shared(tasks)}. Larger marks: more shots. The line "
-        "joins what nothing cheaper reaches (the Pareto front); its points are named where there is room; all are in "
-        "the table."
+        "joins what nothing cheaper reaches (the Pareto front); its points are named where there is room"
+        + (", the others are faint" if faint else "")
+        + "; all are in the table."
     )
     alt = "Scatter plots of mean AP against tuning time, memory and parameters; their numbers are in the table."
     return compose(suite.key("cost"), caption, alt, draws)
 
 
-def _draw(axes: Axes, dots: Sequence[Dot], best: Sequence[Dot]) -> None:
+def _draw(axes: Axes, dots: Sequence[Dot], best: Sequence[Dot], *, faint: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.ticker import EngFormatter, FixedLocator, NullFormatter, NullLocator
 
@@ -108,6 +112,7 @@ def _draw(axes: Axes, dots: Sequence[Dot], best: Sequence[Dot]) -> None:
             )
             for dot in dots
         ],
+        [_FAINT if faint and dot not in best else 0.85 for dot in dots],
     )
     lowest, highest = min(dot.x for dot in dots), max(dot.x for dot in dots)
     wide = lowest > 0 and highest > 5 * lowest

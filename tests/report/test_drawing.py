@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from odinw_bench.report.averages import split_suites
-from odinw_bench.report.drawing import compose, label_grid, scatter_marks, write_numbers
+from odinw_bench.report.drawing import compose, label_grid, legend_below, scatter_marks, write_numbers
 from odinw_bench.report.figures import shot_curves
 from odinw_bench.report.load import load_runs
 from odinw_bench.report.outlines import outline
@@ -53,6 +53,24 @@ def test_marks_keep_order_colour_and_kind():
     ]
     empty = compose("none", "", "", [("none", lambda axes: scatter_marks(axes, []))])
     assert empty.panels
+
+
+def test_axes_over_a_long_legend_are_as_high_as_over_a_short_one():
+    def height(entries: int) -> float:
+        from matplotlib.lines import Line2D
+
+        def draw(axes):
+            legend_below(axes, [Line2D([], [], label=f"line {n}") for n in range(entries)], points=20)
+            drawn.append(axes)
+
+        drawn: list = []
+        compose("legend", "", "", [("one", draw), ("two", draw)])
+        *_, axes = drawn
+        figure = axes.get_figure()
+        return figure.get_size_inches()[1] * axes.get_position().height
+
+    # Four lines more, for each of which the room is right to some hundredths of an inch; without it: 0.75 less.
+    assert height(12) == pytest.approx(height(4), abs=0.1)
 
 
 @pytest.mark.parametrize(("modes", "bands"), [(4, True), (5, False)])
