@@ -130,7 +130,7 @@ def place(tmp_path_factory):
             for owner in ("glip-nano", "glip-t"):
                 shutil.copytree(record.folder, folder / "results" / "odinw13" / owner / dataset / name)
             if dataset == "aquarium":
-                shutil.copytree(record.folder, folder / "results" / "my" / "glip-t" / "pictures" / name)
+                shutil.copytree(record.folder, folder / "results" / "custom" / "glip-t" / "pictures" / name)
     return folder
 
 
