@@ -14,7 +14,7 @@ import pandas as pd
 from glip_core.errors import InputError
 from odinw_bench.engine.recipes import current_name
 from odinw_bench.metrics.extra import COCO
-from odinw_bench.report.datasets import dataset_names
+from odinw_bench.report.datasets import dataset_names, tested_sha256
 from odinw_bench.report.variants import detector_of, tell_official_splits, tell_weights_apart, variant_of
 from odinw_bench.runs.record import RunRecord, Unreadable, find_records
 from odinw_bench.runs.seal import find_damage
@@ -170,7 +170,7 @@ def _row(folder: str, record: RunRecord, dataset: str) -> dict[str, Any]:
         "train_images": _number(data.get("train_images")),
         "test_images": _number(data.get("test_images")),
         "leaks": _number(data.get("leaks")),
-        "test_sha256": record.test_sha256,
+        "test_sha256": tested_sha256(record),
         "train_sha256": str(hashes.get("train") or ""),
         "eval_split": spec.eval_split,
         "weights_sha256": str(record.get("weights_sha256") or ""),
