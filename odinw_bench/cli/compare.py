@@ -14,7 +14,7 @@ from odinw_bench.cli._options import DataRoot, Debug, Json, OwnData
 
 if TYPE_CHECKING:
     from odinw_bench.metrics.stats import Comparison, Summary
-    from odinw_bench.report.pairs import Pair
+    from odinw_bench.report.pairs import Pair, Run
 
 app = typer.Typer()
 
@@ -32,7 +32,7 @@ def compare(
 ) -> None:
     r"""Is A better than B? A paired bootstrap over the test images, in words.
 
-    Patterns compare groups: runs of one task and seed are paired. For example:
+    Patterns compare groups: runs of one task and seed are paired; what tuned nothing meets every seed. For example:
 
     ```
     odinw-bench compare results/mini/glip-nano/aquarium/prompt-5* \
@@ -59,8 +59,8 @@ def compare(
         rows = [_json(pair) for pair in compared]
         print_json({"words": words, "pairs": rows, "over_tasks": asdict(total) if total else None, "unpaired": alone})
         return
-    write_line(f"A: {_names([pair.a.name for pair in compared])}")
-    write_line(f"B: {_names([pair.b.name for pair in compared])}")
+    write_line(f"A: {_names([_name(pair.a, pair.b) for pair in compared])}")
+    write_line(f"B: {_names([_name(pair.b, pair.a) for pair in compared])}")
     if several:
         _print_table(compared)
     write_line(words)
@@ -100,6 +100,8 @@ def in_words_of_group(pairs: Sequence[Pair], total: Summary) -> str:
     mean = f"{abs(total.mean):.1f} {metric} on average over {total.count} {'task' if total.count == 1 else 'tasks'}"
     counts = f"of {len(pairs)} pairs A is clearly better in {clear_a}, B in {clear_b}"
     if total.low is None or total.high is None:
+        if round(total.mean, 1) == 0:
+            return f"A and B are level: they differ by {mean} ({counts})."
         better = "A" if total.mean > 0 else "B"
         return f"{better} is ahead by {mean} ({counts})."
     interval = f"95 % interval over tasks {format_number(total.low)} to {format_number(total.high)}"
@@ -118,6 +120,12 @@ def _metric(pairs: Sequence[Pair]) -> str:
     return " or ".join(dict.fromkeys(pair.metric for pair in pairs))
 
 
+def _name(run: Run, other: Run) -> str:
+    """A run's name, with its seed where the other's is another one that counts."""
+    apart = run.seed != other.seed and run.is_tuned and other.is_tuned
+    return f"{run.name}, seed {run.seed}" if apart else run.name
+
+
 def _names(names: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(names))
 
@@ -128,7 +136,7 @@ def _print_table(pairs: Sequence[Pair]) -> None:
     rows = [
         [
             "/".join(pair.a.place[:2]),
-            str(pair.b.seed if pair.a.record.spec.shots == 0 else pair.a.seed),
+            str(pair.a.seed if pair.a.is_tuned else pair.b.seed),
             number(pair.a.record.result),
             number(pair.b.record.result),
             *_interval(pair.result),

@@ -23,7 +23,7 @@ from odinw_bench.report.document import (
     number_cell,
 )
 from odinw_bench.report.drawing import COLOURS, INK, MARKERS, compose, legend_below, scatter_marks
-from odinw_bench.report.load import KEPT_BYTES, RETENTION
+from odinw_bench.report.load import CONFIG, KEPT_BYTES, RETENTION, rows_of
 from odinw_bench.report.tables import CONFIG_COLUMNS, config_cells
 from odinw_bench.runs.spec import UNTUNED
 from odinw_bench.utils.escape import for_figure
@@ -141,9 +141,21 @@ def _cells(suite: Suite, config: Config) -> list[Cell]:
 
 def gain(suite: Suite, config: Config) -> Summary | None:
     """AP of a configuration minus that of its model zero-shot, task by task; None where that was not run."""
+    base = _base(suite, config)
+    return None if base is None else difference(suite.scores[config], suite.scores[base])
+
+
+def _base(suite: Suite, config: Config) -> Config | None:
+    """The same detector zero-shot, before any tuning: other recipes begin with it too, other weights do not."""
     plain = replace(config, mode="zero-shot", shots="0")
-    base = suite.scores.get(plain) or suite.scores.get(replace(plain, variant=""))
-    return difference(suite.scores[config], base) if base else None
+    if plain in suite.scores:
+        return plain
+    runs = suite.runs[suite.runs["model"] == config.model]
+    kinds: dict[Config, set[tuple[str, str]]] = {}
+    for *names, detector, weights in rows_of(runs, (*CONFIG[1:], "detector", "weights_sha256")):
+        kinds.setdefault(Config(*names), set()).add((detector, weights))
+    own = kinds.get(config)
+    return next((other for other in suite.scores if other.mode == "zero-shot" and kinds.get(other) == own), None)
 
 
 def _minus(suite: Suite, config: Config, **changes: str) -> Summary | None:

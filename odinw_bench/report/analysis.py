@@ -25,7 +25,7 @@ def seen_names() -> dict[str, dict[str, bool]]:
 
 def seen_section(suite: Suite) -> Section | None:
     """Names that pre-training knows against names it never heard, for the miniature."""
-    if suite.name != MINI:
+    if suite.base != MINI:
         return None
     seen = seen_names()
     columns = [

@@ -14,6 +14,7 @@ from glip_core.config import PRESETS
 from odinw_bench.datasets.registry import SUITES, load_suite
 from odinw_bench.metrics.stats import PERCENT, Summary, summarize
 from odinw_bench.report.load import COSTS, KEPT_BYTES, OFFICIAL_IDS, RETENTION, Runs, rows_of
+from odinw_bench.report.variants import ON_OFFICIAL, usual_split
 from odinw_bench.runs.spec import MODES, UNTUNED
 from odinw_bench.utils.text import slug
 
@@ -91,15 +92,20 @@ Scores = Mapping[Config, Mapping[str, Score]]
 
 @dataclass(frozen=True)
 class Suite:
-    """The runs of one suite.
+    """The runs of one suite; where they were tested on several splits, those on one of these.
+
+    Numbers of different splits are never ranked against each other: every table, figure and choice is within a split.
 
     Attributes:
-        name: of the suite.
+        name: of the suite, with the split for all but the first of several: no other has the same.
         tasks: names of all its data sets, measured or not, sorted.
         titles: their names for people.
         scores: what was measured, configurations in order of rank.
         runs: the rows of :attr:`Runs.done`.
         failed: the rows of :attr:`Runs.failed`.
+        base: the suite's name in the records.
+        split: what was tested, in words (``on val``), where the suite's runs are of several splits; else empty.
+        others: the suite's other splits, likewise.
     """
 
     name: str
@@ -108,6 +114,9 @@ class Suite:
     scores: Scores
     runs: pd.DataFrame
     failed: pd.DataFrame
+    base: str
+    split: str = ""
+    others: Sequence[str] = ()
 
     def key(self, part: str) -> str:
         """An anchor or file name that no other suite has."""
@@ -145,21 +154,30 @@ class Average:
 
 
 def split_suites(runs: Runs) -> list[Suite]:
-    """The runs by suite, suites in order."""
-    names = sorted({*runs.done["suite"], *runs.failed["suite"]}, key=lambda name: (_suite_rank(name), name))
-    return [_suite(name, runs) for name in names]
+    """The runs by suite and by the split that was tested, suites in order.
+
+    Of several splits of a suite the one that its runs are tested on unless they say another goes first, then the
+    official one of each task.
+    """
+    kinds = {*rows_of(runs.done, ("suite", "tested")), *rows_of(runs.failed, ("suite", "tested"))}
+    found = sorted(kinds, key=lambda kind: _order(*kind))
+    return [_suite(name, split, [other for suite, other in found if suite == name], runs) for name, split in found]
 
 
-def _suite_rank(name: str) -> int:
-    return SUITES.index(name) if name in SUITES else len(SUITES)
+def _order(name: str, split: str) -> tuple[object, ...]:
+    rank = SUITES.index(name) if name in SUITES else len(SUITES)
+    return rank, name, split != f"on {usual_split(name)}", split != ON_OFFICIAL, split
 
 
-def _suite(name: str, runs: Runs) -> Suite:
-    done, failed = runs.done[runs.done["suite"] == name], runs.failed[runs.failed["suite"] == name]
+def _suite(base: str, split: str, splits: Sequence[str], runs: Runs) -> Suite:
+    done, failed = (frame[(frame["suite"] == base) & (frame["tested"] == split)] for frame in (runs.done, runs.failed))
     found = sorted({*done["dataset"], *failed["dataset"]})
-    known = {task.name: task.title for task in load_suite(name)} if name in SUITES else {}
+    known = {task.name: task.title for task in load_suite(base)} if base in SUITES else {}
     titles = known | {task: task for task in found if task not in known}
-    return Suite(name, sorted(titles), titles, _scores(done, runs.classes), done, failed)
+    name = base if split == splits[0] else f"{base}, {split}"
+    others = [other for other in splits if other != split]
+    scores = _scores(done, runs.classes)
+    return Suite(name, sorted(titles), titles, scores, done, failed, base, split if others else "", others)
 
 
 def _scores(done: pd.DataFrame, classes: pd.DataFrame) -> Scores:

@@ -113,7 +113,18 @@ def conclusion_section(suite: Suite) -> Section | None:
     ]
     title = f"{suite.titles[suite.measured[0]]}: what to use" if len(suite.tasks) == 1 else "What to use"
     table = Table(suite.key("conclusion"), title, columns, [_row(one) for one in made], _notes(suite, made), cards=True)
-    return Section(suite.key("conclusion"), "Conclusion", text=[_summary(made)], tables=[table])
+    text = [_summary(made), *_of_one_split(suite)]
+    return Section(suite.key("conclusion"), "Conclusion", text=text, tables=[table])
+
+
+def _of_one_split(suite: Suite) -> list[str]:
+    """That other splits are not compared with this one; nothing where all runs are of one."""
+    if not suite.others:
+        return []
+    return [
+        f"These are the runs that were tested {suite.split}. Those {' and '.join(suite.others)} are in sections of "
+        "their own: numbers of different splits are not comparable."
+    ]
 
 
 def _summary(made: Sequence[Choice]) -> str:
@@ -233,7 +244,7 @@ def _notes(suite: Suite, made: Sequence[Choice]) -> list[str]:
     text = f"From {counted(len(suite.runs), 'finished run')}, {len(suite.failed)} failed."
     if len(suite.tasks) > 1:
         text += f" {len(suite.measured)} of {len(suite.tasks)} tasks: {listed(suite.measured)}."
-    if suite.name == MINI:
+    if suite.base == MINI:
         text += " The suite mini is drawn: its numbers are not comparable with those of the real ODinW data."
     return [*notes, text]
 

@@ -84,9 +84,9 @@ def _begun(suite: Suite) -> list[Config]:
 
 def _possible_tasks(suite: Suite, config: Config, tasks: Sequence[str]) -> list[str]:
     """Tasks a configuration can be run on: ``manual`` needs a hand-written prompt."""
-    if config.mode != "manual" or suite.name not in SUITES or "attributes " in config.variant:
+    if config.mode != "manual" or suite.base not in SUITES or "attributes " in config.variant:
         return list(tasks)
-    return [task for task in tasks if load_task(task, suite.name).has_manual]
+    return [task for task in tasks if load_task(task, suite.base).has_manual]
 
 
 def _absent(suite: Suite, begun: Sequence[Config]) -> list[str]:
@@ -119,7 +119,7 @@ def _command(suite: Suite, config: Config, tasks: Sequence[str], seeds: Sequence
     if config.variant or config.model not in PRESETS or config.mode not in MODES:
         return ""
     datasets = "all" if len(tasks) == len(suite.tasks) else ",".join(tasks)
-    parts = ["odinw-bench", "run", "--model", config.model, "--suite", suite.name, "--dataset", datasets]
+    parts = ["odinw-bench", "run", "--model", config.model, "--suite", suite.base, "--dataset", datasets]
     parts += ["--mode", config.mode]
     if config.mode not in UNTUNED:
         parts += ["--shots", config.shots, *(["--seed", ",".join(map(str, seeds))] if seeds else [])]

@@ -68,7 +68,7 @@ def gallery(
     """
     try:
         config, row = _best_run(suite, task, results)
-        place = (suite.name, row["task"], row["eval_split"], row["test_sha256"])
+        place = (suite.base, row["task"], row["eval_split"], row["test_sha256"])
         test = open_test_data(*place, data_root=data_root, data=data, folder=row["data_folder"])
         predictions = read_predictions(results / row["folder"])
         text, pictures = _choose(test, predictions, count)

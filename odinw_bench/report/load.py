@@ -14,8 +14,8 @@ import pandas as pd
 from glip_core.errors import InputError
 from odinw_bench.engine.recipes import current_name
 from odinw_bench.metrics.extra import COCO
-from odinw_bench.report.datasets import dataset_names
-from odinw_bench.report.variants import tell_official_splits, tell_weights_apart, variant_of
+from odinw_bench.report.datasets import dataset_names, tested_sha256
+from odinw_bench.report.variants import detector_of, tell_official_splits, tell_weights_apart, variant_of
 from odinw_bench.runs.record import RunRecord, Unreadable, find_records
 from odinw_bench.runs.seal import find_damage
 from odinw_bench.runs.spec import UNTUNED
@@ -49,6 +49,7 @@ class Runs:
         done: a row per run that counts: ``folder``, ``suite``, ``dataset`` (a name of its own where two folders
             share one, see :func:`odinw_bench.report.datasets.dataset_names`; ``task`` is the name in the record,
             ``data_folder`` the path), ``model``, ``variant`` (what differs from the model's usual run, in words),
+            ``detector`` (what of that is not of the recipe or the split), ``tested`` (the split, in words: ``on val``),
             ``mode``, ``shots`` (text), ``seed``, the metrics (``extra``: those beside COCO's, by name), the costs,
             data, weights, environment and protocol.
         failed: the same of the runs that failed, with ``error``, ``traceback`` (its file) and ``raised_at``.
@@ -97,7 +98,7 @@ def load_runs(results: Path) -> Runs:
     if not rows:
         raise InputError(f"no run records in '{results}'; 'odinw-bench run --results {results}' writes them")
     frame = pd.DataFrame(rows)
-    frame["variant"] = tell_official_splits(frame)
+    frame["variant"], frame["tested"] = tell_official_splits(frame)
     frame["variant"] = tell_weights_apart(frame)
     finished = frame["status"] == "done"
     done, more = _newest(frame[finished])
@@ -134,7 +135,7 @@ def split_evaluations(
 def _nothing() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The tables of no runs."""
     names = [*CONFIG, "dataset", "seed", "status", "folder", "error", *METRICS, *COSTS, *_ENVIRONMENT]
-    names += [KEPT_BYTES, *RETENTION, "traceback", "raised_at"]
+    names += [KEPT_BYTES, *RETENTION, "traceback", "raised_at", "detector", "tested"]
     names += ["protocol", "hyperparameters", "test_sha256", "weights_sha256", "eval_split", "leaks", "finished"]
     empty = pd.DataFrame(columns=names)
     return empty, empty.copy(), pd.DataFrame(columns=["run", "name", "AP"])
@@ -154,6 +155,7 @@ def _row(folder: str, record: RunRecord, dataset: str) -> dict[str, Any]:
         "shots": str(spec.shots),
         "seed": spec.seed,
         "variant": variant_of(record),
+        "detector": detector_of(record),
         "status": record.status,
         "error": record.error or "",
         **{name: _number(record.metrics.get(name)) for name in (*METRICS, OFFICIAL_IDS)},
@@ -168,7 +170,7 @@ def _row(folder: str, record: RunRecord, dataset: str) -> dict[str, Any]:
         "train_images": _number(data.get("train_images")),
         "test_images": _number(data.get("test_images")),
         "leaks": _number(data.get("leaks")),
-        "test_sha256": record.test_sha256,
+        "test_sha256": tested_sha256(record),
         "train_sha256": str(hashes.get("train") or ""),
         "eval_split": spec.eval_split,
         "weights_sha256": str(record.get("weights_sha256") or ""),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,11 +12,12 @@ from glip_core.errors import InputError
 from odinw_bench.evaluation import COCO, EVALUATIONS
 from odinw_bench.metrics.resampling import compare_shares
 from odinw_bench.metrics.stats import Comparison, Summary, paired_bootstrap, summarize
-from odinw_bench.report.datasets import dataset_names
+from odinw_bench.report.datasets import dataset_names, tested_sha256
 from odinw_bench.report.document import listed
 from odinw_bench.report.testdata import open_test_data, read_predictions
 from odinw_bench.runs.archive import archived_record
 from odinw_bench.runs.record import RunRecord, Unreadable, find_records, read_record
+from odinw_bench.runs.spec import UNTUNED
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Run:
         return self.record.spec.seed
 
     @property
+    def is_tuned(self) -> bool:
+        """Whether its seed made a difference."""
+        return self.record.spec.mode not in UNTUNED
+
+    @property
     def name(self) -> str:
         """Model, mode and shots."""
         spec = self.record.spec
@@ -54,7 +60,7 @@ class Run:
     @property
     def test_sha256(self) -> str:
         """Hash of the annotations it was tested on; empty: not known."""
-        return self.record.test_sha256
+        return tested_sha256(self.record)
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,9 @@ def _distinguished(runs: Sequence[Run]) -> list[Run]:
 
 
 def pair_up(first: Sequence[Run], second: Sequence[Run]) -> tuple[list[tuple[Run, Run]], list[str]]:
-    """Runs of the same data set and seed; a side with one run only (nothing was tuned) meets every seed of the other.
+    """Runs of the same data set and seed; a side with one run that tuned nothing meets every seed of the other.
+
+    One run against one is a pair whatever their seeds: both were named.
 
     Returns:
         the pairs by data set and seed, and notes on the runs that found no partner.
@@ -124,13 +132,14 @@ def pair_up(first: Sequence[Run], second: Sequence[Run]) -> tuple[list[tuple[Run
     """
     both = _distinguished([*first, *second])
     sides = [_by_place(both[: len(first)], "A"), _by_place(both[len(first) :], "B")]
+    named = len(first) == len(second) == 1
     pairs, alone = [], []
     for place in sorted({*sides[0], *sides[1]}):
         a, b = (side.get(place, {}) for side in sides)
-        if len(a) == 1 and b:
-            a = dict.fromkeys(b, next(iter(a.values())))
-        elif len(b) == 1 and a:
-            b = dict.fromkeys(a, next(iter(b.values())))
+        if b and (lone := _lone(a, named)):
+            a = dict.fromkeys(b, lone)
+        elif a and (lone := _lone(b, named)):
+            b = dict.fromkeys(a, lone)
         pairs += [(a[seed], b[seed]) for seed in sorted({*a} & {*b})]
         lost = sorted({*a} ^ {*b})
         if lost:
@@ -140,6 +149,12 @@ def pair_up(first: Sequence[Run], second: Sequence[Run]) -> tuple[list[tuple[Run
             f"A and B have no data set and seed in common: A is {_places(sides[0])}, B is {_places(sides[1])}"
         )
     return pairs, alone
+
+
+def _lone(runs: Mapping[int, Run], named: bool) -> Run | None:
+    """The one run of a side that may meet any seed: chance is in the subset and in tuning alone."""
+    run = next(iter(runs.values())) if len(runs) == 1 else None
+    return run if run is not None and (named or not run.is_tuned) else None
 
 
 def _by_place(runs: Sequence[Run], side: str) -> dict[tuple[str, str, str], dict[int, Run]]:

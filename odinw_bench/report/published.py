@@ -155,7 +155,7 @@ def with_published_prompts(suite: Suite) -> Suite:
 
     A data set whose part was not measured is left out, like any that is missing.
     """
-    if suite.name != SUITE:
+    if suite.base != SUITE:
         return suite
     scores = dict(suite.scores)
     for config in suite.scores:

@@ -48,7 +48,7 @@ def config_cells(config: Config) -> list[Cell]:
 
 def headline(suite: Suite) -> Table:
     """Models x modes x shots: the mean over data sets with what it was taken over."""
-    published = suite.name == PUBLISHED_SUITE
+    published = suite.base == PUBLISHED_SUITE
     shared, kept = common_tasks(suite.scores)
     uneven = len({frozenset(row) for row in suite.scores.values()}) > 1
     columns = [
@@ -230,7 +230,7 @@ def dataset_section(suite: Suite, task: str, shown: Gallery) -> Section:
     """One data set: AP, its spread over seeds, AP per class, and pictures."""
     rows_of = {config: row[task] for config, row in suite.scores.items() if task in row}
     names = list(dict.fromkeys(name for score in rows_of.values() for name in score.classes))
-    published, single = suite.name == PUBLISHED_SUITE, is_single(suite)
+    published, single = suite.base == PUBLISHED_SUITE, is_single(suite)
     official = any(score.official_ids is not None for score in rows_of.values())
     columns = [
         *CONFIG_COLUMNS,

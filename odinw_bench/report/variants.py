@@ -28,13 +28,35 @@ OF_THE_PAPER = ("coco",)
 
 def variant_of(record: RunRecord) -> str:
     """What sets a run apart from the usual one of its model, mode and shots; empty for a usual run."""
+    parts = [*_recipe(record), *_detector(record)]
+    if record.spec.eval_split != usual_split(record.spec.suite):
+        parts.append(f"on {record.spec.eval_split}")
+    return ", ".join(parts)
+
+
+def detector_of(record: RunRecord) -> str:
+    """What sets the detector apart that a run began with, whatever the recipe of its tuning; empty for the usual one.
+
+    Runs of one model for which it is the same, and the hash of the weights too, began with the same detector.
+    """
+    return ", ".join(_detector(record))
+
+
+def _recipe(record: RunRecord) -> list[str]:
+    """How it was tuned, where that is unusual; whatever tunes nothing knows no protocol."""
     spec, protocol, parts = record.spec, record.protocol_name, []
-    if spec.mode not in UNTUNED:  # whatever tunes nothing knows no protocol
-        usual = nano_protocol if is_embedded(spec.model) else official_protocol
-        known = spec.model in PRESETS or is_embedded(spec.model)
-        if protocol and known and protocol != usual(spec.shots):
-            parts.append(protocol)
-        parts += sorted(f"{current_name(key)}={value}" for key, value in spec.overrides.items())
+    if spec.mode in UNTUNED:
+        return []
+    usual = nano_protocol if is_embedded(spec.model) else official_protocol
+    known = spec.model in PRESETS or is_embedded(spec.model)
+    if protocol and known and protocol != usual(spec.shots):
+        parts.append(protocol)
+    return parts + sorted(f"{current_name(key)}={value}" for key, value in spec.overrides.items())
+
+
+def _detector(record: RunRecord) -> list[str]:
+    """The weights, the prompt and the precision, where they are unusual."""
+    spec, parts = record.spec, []
     for key, value in (("weights", spec.weights), ("attributes", spec.attributes)):
         if value:
             body = key == "weights" and spec.model in PRESETS and not _has_text(spec.model)
@@ -44,13 +66,11 @@ def variant_of(record: RunRecord) -> str:
         parts += _unusual_prompt(record)
     if spec.precision != "fp32":
         parts.append(spec.precision)
-    if spec.eval_split != _usual_split(spec.suite):
-        parts.append(f"on {spec.eval_split}")
-    return ", ".join(parts)
+    return parts
 
 
 @cache
-def _usual_split(suite: str) -> str:
+def usual_split(suite: str) -> str:
     """The split that runs of a suite are tested on unless they say another."""
     splits = {task.split_named("test") for task in load_suite(suite)} if suite in OF_THE_PAPER else {"test"}
     return splits.pop() if len(splits) == 1 else "test"
@@ -75,21 +95,23 @@ def _official(fact: str, suite: str) -> dict[str, str]:
     return {task.name: getattr(task, fact) for task in load_suite(suite)} if suite in REAL_SUITES else {}
 
 
-def tell_official_splits(frame: pd.DataFrame) -> list[str]:
-    """The variants; runs that were tested on each task's official split are one row, though some use another's name.
+def tell_official_splits(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """The variants, and the splits that were tested in words.
 
-    Runs on ``val`` alone stay that: ``minival``, the official split of some tasks, says that the official ones
+    Runs that were tested on each task's official split are of one variant and one split, though some use another's
+    name. Runs on ``val`` alone stay that: ``minival``, the official split of some tasks, says that the official ones
     were meant.
     """
     columns = ("suite", "model", "mode", "shots", "variant", "eval_split", "dataset")
     rows = list(zip(*(frame[name].tolist() for name in columns), strict=True))
     keys = [(*row[:4], row[4].removesuffix(f"on {row[5]}").removesuffix(", ")) for row in rows]
     meant = {key for key, row in zip(keys, rows, strict=True) if row[5] == "minival"}
-    variants = []
+    variants, splits = [], []
     for key, row in zip(keys, rows, strict=True):
         official = row[5] == _official("eval_split", row[0]).get(row[6]) and key in meant
         variants.append(f"{key[4]}, {ON_OFFICIAL}".removeprefix(", ") if official else row[4])
-    return variants
+        splits.append(ON_OFFICIAL if official else f"on {row[5]}")
+    return variants, splits
 
 
 def tell_weights_apart(frame: pd.DataFrame) -> pd.Series:

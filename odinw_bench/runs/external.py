@@ -131,7 +131,7 @@ def score(
         tidy(folder)
         return read_record(folder)
     with claim(folder) as claimed, claimed.writing() as scratch:
-        record = _record(spec, digest, metrics, {external.eval_split: split.sha256}, len(split))
+        record = _record(spec, digest, metrics, split.sha256, len(split))
         record |= recorded_evaluation(task)
         record["data"]["classes"] = split.classes
         if task.root is not None:
@@ -152,9 +152,7 @@ def _listed(content: Any, path: Path) -> Any:
     return content
 
 
-def _record(
-    spec: dict[str, Any], digest: str, metrics: dict[str, Any], hashes: dict[str, str], images: int
-) -> dict[str, Any]:
+def _record(spec: dict[str, Any], digest: str, metrics: dict[str, Any], sha256: str, images: int) -> dict[str, Any]:
     at = now()
     return {
         "schema": SCHEMA,
@@ -163,7 +161,7 @@ def _record(
         "status": "done",
         "metrics": metrics,
         "cost": None,
-        "data": {"test_images": images, "few_shot": None, "annotations_sha256": hashes},
+        "data": {"test_images": images, "few_shot": None, "annotations_sha256": {"test": sha256}},
         "protocol": {"name": EXTERNAL, "hyperparameters": None, "eval_split": spec["eval_split"]},
         "weights_sha256": None,
         "environment": environment("cpu"),

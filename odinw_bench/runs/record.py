@@ -24,6 +24,7 @@ __all__ = [
     "RunRecord",
     "Unreadable",
     "find_records",
+    "has_numbers",
     "is_done",
     "read_record",
     "write_lines",
@@ -120,6 +121,14 @@ def is_done(folder: Path) -> bool:
     if damage is not None:
         _log.warning("the run in '%s' counts as not done: %s", folder, damage)
     return record.is_done and damage is None
+
+
+def has_numbers(folder: Path) -> bool:
+    """Whether a folder holds the readable record of a finished run, also of one that has lost other files since."""
+    try:
+        return read_record(folder).is_done
+    except InputError:
+        return False
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:

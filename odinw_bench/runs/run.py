@@ -34,7 +34,7 @@ from odinw_bench.runs.loggers import logging_to
 from odinw_bench.runs.options import DEFAULTS, RunOptions
 from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.progress import CellProgress, Say
-from odinw_bench.runs.record import SCHEMA, RunRecord, is_done, read_record, write_record
+from odinw_bench.runs.record import SCHEMA, RunRecord, has_numbers, is_done, read_record, write_record
 from odinw_bench.runs.spec import RunSpec
 from odinw_bench.runs.work import Work, load_model, load_tunable
 from odinw_bench.utils.hardware import pick_device
@@ -165,7 +165,7 @@ def _lead(cell: Cell, claimed: Claim, options: RunOptions, distributed: Distribu
             record["error"] = describe(error)
             if not isinstance(error, InputError):
                 (scratch / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
-            if is_done(folder):  # a failure never takes the place of numbers
+            if has_numbers(folder):  # a failure never takes the place of numbers
                 raise
         record["finished"] = now()
         progress.remove()
@@ -197,13 +197,13 @@ def _begin(cell: Cell, options: RunOptions) -> Model:
 
 
 def record_failure(cell: Cell, device: str, error: str) -> None:
-    """Record a run whose process died, unless it is done after all.
+    """Record a run whose process died, unless it has numbers, be they from before.
 
     Raises:
         BusyError: another process is doing it.
     """
     with claim(cell.folder) as claimed:
-        if is_done(cell.folder):
+        if has_numbers(cell.folder):
             return
         with claimed.writing() as scratch:
             write_record(scratch, _new_record(cell, device) | {"error": error, "finished": now()})

@@ -13,6 +13,7 @@ from odinw_bench.metrics.stats import paired_bootstrap
 from odinw_bench.runs.environment import arithmetic
 from odinw_bench.runs.run import run
 from odinw_bench.search import OFFICIAL, PLAIN, Search, best_candidate, given_trial
+from odinw_bench.search.prompt_search import labelled_images
 from odinw_bench.search.sampler import BY_GROUP
 from odinw_bench.search.simplest import simplify
 from odinw_bench.search.space import Candidate
@@ -70,7 +71,7 @@ def conclude(search: Search, control: Mapping[str, float] | None, *, explain: bo
         "kind": "search",
         "space": "prompt",
         "spec": settings.spec().to_json() | {"suite": search.prepared.task.suite, "dataset": search.prepared.task.name},
-        "images": {"searched_on": len(search.prepared.train or ()) + len(search.prepared.validation or ())},
+        "images": {"searched_on": sum(map(len, labelled_images(search.prepared)))},
         "prompts": prompts,
         "best_parts": [dict(part) for part in candidate.parts],
         "shuffled_control": None if control is None else dict(control),

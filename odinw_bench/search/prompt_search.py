@@ -11,6 +11,7 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from odinw_bench.datasets.coco import Split
 from odinw_bench.engine.scorer import Scorer
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.environment import arithmetic
@@ -56,11 +57,27 @@ class Search:
     @cached_property
     def scorer(self) -> Scorer:
         """The detector on the labelled images, loaded once in each process."""
-        prepared = self.prepared
-        assert prepared.train is not None
-        assert prepared.validation is not None
-        model = load_tunable(prepared, self.settings.device)
-        return Scorer(model, [prepared.train, prepared.validation])
+        return Scorer(load_tunable(self.prepared, self.settings.device), labelled_images(self.prepared))
+
+
+def labelled_images(prepared: Cell) -> list[Split]:
+    """What a search is scored on: the k-shot subset and the images that tuning selects on, each picture once.
+
+    Data without a validation split have both from one; an image that counted twice would make intervals too narrow.
+    """
+    train, validation = prepared.train, prepared.validation
+    assert train is not None
+    assert validation is not None
+    if not _of_one_split(prepared):
+        return [train, validation]
+    taken = {train.file_name(image) for image in train.image_ids}
+    more = [image for image in validation.image_ids if validation.file_name(image) not in taken]
+    return [train, validation.subset(more)] if more else [train]
+
+
+def _of_one_split(prepared: Cell) -> bool:
+    task = prepared.task
+    return prepared.few_shot_validation == "given" or task.selection_split == task.learnt_from(prepared.spec.shots)
 
 
 def set_up(settings: SearchSettings) -> Search:
@@ -72,7 +89,10 @@ def set_up(settings: SearchSettings) -> Search:
     prepared = prepare(settings.spec(), settings.results, data_root=settings.data_root)
     space = PromptSpace(prepared.task, pools_of(prepared.task))
     choices = {name: list(one.choices) for name, one in space.distributions.items()}
-    digest = sha256_bytes(canonical_json([prepared.digest, choices]))[:8]
+    asked: list[Any] = [prepared.digest, choices]
+    if _of_one_split(prepared):  # a study whose trials counted some twice does not go on
+        asked.append("each image once")
+    digest = sha256_bytes(canonical_json(asked))[:8]
     task = prepared.task
     name = f"{task.suite}/{prepared.facts.name}/{task.name}/prompt-{settings.shots}shot-seed{settings.seed}-{digest}"
     return Search(settings, prepared, space, name, settings.results / "search" / name)
@@ -164,6 +184,7 @@ __all__ = [
     "begin",
     "best_candidate",
     "given_trial",
+    "labelled_images",
     "set_up",
     "shuffled_control",
     "work",

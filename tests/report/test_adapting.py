@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from odinw_bench.report.adapting import adapting_section
+from odinw_bench.report.adapting import adapting_section, gain
 from odinw_bench.report.averages import split_suites
 from odinw_bench.report.load import load_runs
 from tests.report import made
@@ -51,6 +51,35 @@ def test_gain_and_loss_are_paired_by_task(table):
     assert rows["full"]["loss"].value == pytest.approx(-25.0)
     assert rows["prompt"]["loss"].text == "0.0 (0.0 to 0.0)"
     assert (rows["full"]["before"].value, rows["full"]["after"].value) == (50.0, 25.0)
+
+
+def test_a_gain_is_over_the_same_detector_on_the_same_split(tmp_path):
+    """Other recipes begin with it; other weights, a precision or a split of their own do not."""
+    made.write(tmp_path, made.record(made.spec(mode="zero-shot"), made.metrics(10.0)))
+    made.write(tmp_path, made.record(made.spec(mode="zero-shot", weights="a/known.pth"), made.metrics(20.0)))
+    changes = {
+        "usual": {},
+        "lr=0.5": {"overrides": {"lr": 0.5}},
+        "weights mine.pth": {"weights": "a/mine.pth"},
+        "lr=0.5, weights known.pth": {"weights": "a/known.pth", "overrides": {"lr": 0.5}},
+        "bf16": {"precision": "bf16"},
+    }
+    for said in changes.values():
+        made.write(tmp_path, made.record(made.spec(**said), made.metrics(50.0)))
+    other = made.record(made.spec(overrides={"lr": 0.25}), made.metrics(50.0), weights_sha256="f" * 64)
+    made.write(tmp_path, other)  # of weights that have the usual name, as of another version of the model
+    made.write(tmp_path, made.record(made.spec(overrides={"lr": 0.5}, eval_split="val"), made.metrics(50.0)))
+    test, val = split_suites(load_runs(tmp_path))
+    gains = {config.variant or "usual": gain(test, config) for config in test.scores if config.mode == "prompt"}
+    assert {variant: won and won.mean for variant, won in gains.items()} == {
+        "usual": 40.0,
+        "lr=0.5": 40.0,
+        "lr=0.25": None,
+        "weights mine.pth": None,
+        "lr=0.5, weights known.pth": 30.0,
+        "bf16": None,
+    }
+    assert [gain(val, config) for config in val.scores] == [None]
 
 
 def test_numbers_of_images_stand_side_by_side(tmp_path):

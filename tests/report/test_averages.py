@@ -55,12 +55,9 @@ def test_runs_that_differ_in_anything_are_not_averaged(tmp_path):
     put(tmp_path, 60.0, eval_split="val")
     put(tmp_path, 70.0, mode="manual", attributes="a/best.yaml")
     put(tmp_path, 80.0, mode="manual")
-    found = {config.variant: average(row).ap for config, row in suite_of(tmp_path).scores.items() if row}
-    variants = {
-        config.model_name: average(row).ap
-        for config, row in suite_of(tmp_path).scores.items()
-        if config.mode == "prompt"
-    }
+    rows = [pair for suite in split_suites(load_runs(tmp_path)) for pair in suite.scores.items()]
+    found = {config.variant: average(row).ap for config, row in rows if row}
+    variants = {config.model_name: average(row).ap for config, row in rows if config.mode == "prompt"}
     assert variants == {
         "glip-nano": 10.0,
         "glip-nano (lr=0.5)": 20.0,
@@ -70,6 +67,26 @@ def test_runs_that_differ_in_anything_are_not_averaged(tmp_path):
         "glip-nano (on val)": 60.0,
     }
     assert found["attributes best.yaml"] == 70.0
+
+
+def test_runs_on_another_split_are_a_suite_of_their_own(tmp_path):
+    put(tmp_path, 10.0)
+    put(tmp_path, 30.0, eval_split="val")
+    put(tmp_path, 20.0, dataset="raccoon", suite="odinw13")
+    for dataset, split in (("raccoon", "val"), ("egohands", "minival")):  # the official splits of the two
+        put(tmp_path, 40.0, dataset=dataset, suite="odinw13", eval_split=split)
+    suites = split_suites(load_runs(tmp_path))
+    assert [(suite.name, suite.base, suite.split) for suite in suites] == [
+        ("mini", "mini", "on test"),
+        ("mini, on val", "mini", "on val"),
+        ("odinw13", "odinw13", "on test"),
+        ("odinw13, on the official split", "odinw13", "on the official split"),
+    ]
+    assert [average(row).ap for suite in suites for row in suite.scores.values()] == [10.0, 30.0, 20.0, 40.0]
+    assert [list(suite.others) for suite in suites[:2]] == [["on val"], ["on test"]]
+    put(tmp_path / "alone", 30.0, eval_split="val")
+    (alone,) = split_suites(load_runs(tmp_path / "alone"))
+    assert (alone.name, alone.split, alone.others) == ("mini", "", [])
 
 
 def test_weights_of_one_name_but_other_content_are_told_apart(tmp_path):

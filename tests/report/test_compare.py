@@ -42,7 +42,9 @@ def test_words_and_json_are_those_of_the_bootstrap(cli, two):
 def test_no_clear_difference_is_called_that(cli, tmp_path):
     one = made.write_drawn(tmp_path, 0.6, dataset="aquarium", seed=3)
     other = made.write_drawn(tmp_path, 0.6, dataset="aquarium", seed=30)
-    assert "No clear difference: A minus B is" in cli("compare", one, other, *FAST).out
+    said = cli("compare", one, other, *FAST).out
+    assert "No clear difference: A minus B is" in said
+    assert "A: glip-nano prompt 5-shot, seed 3\nB: glip-nano prompt 5-shot, seed 30\n" in said
     assert "A and B are equal" in cli("compare", one, one, *FAST).out
 
 
@@ -68,6 +70,29 @@ def test_groups_are_paired_by_task_and_seed(cli, tmp_path):
     assert "over 2" in answer.out
     assert "of 4 pairs A is clearly better in 4, B in 0" in answer.out
     assert "left out: mini/pothole" in answer.out
+
+
+def test_tuned_runs_of_other_seeds_are_not_paired(cli, tmp_path):
+    """One tuned run is of its own subset: it is no partner of the runs on other subsets."""
+    one = made.write_drawn(tmp_path, 0.5, dataset="aquarium", mode="linear", seed=3)
+    for seed in (30, 300):
+        made.write_drawn(tmp_path, 0.5, dataset="aquarium", seed=seed)
+    others = tmp_path / "mini/glip-nano/aquarium/prompt-5shot-*"
+    assert "no data set and seed in common: A is mini/aquarium seed 3, B" in cli("compare", one, others).refused()
+    made.write_drawn(tmp_path, 0.5, dataset="aquarium", seed=3)
+    shown = json.loads(cli("compare", others, one, *FAST, "--json").out)
+    assert [(pair["b"], "seed3-" in pair["a"]) for pair in shown["pairs"]] == [(str(one), True)]
+    assert shown["unpaired"] == ["mini/aquarium: seeds 30, 300 are on one side only"]
+
+
+def test_groups_that_are_level_are_called_that(cli, tmp_path):
+    """With one task there is no interval to tell a difference of zero by."""
+    for seed in (3, 30):
+        made.write_drawn(tmp_path, 0.5, dataset="aquarium", seed=seed)
+    runs = tmp_path / "mini/glip-nano/aquarium/prompt-5shot-*"
+    said = cli("compare", runs, runs, *FAST).out.splitlines()[-1]
+    words = "A and B are level: they differ by 0.0 AP on average over 1 task"
+    assert said == f"{words} (of 2 pairs A is clearly better in 0, B in 0)."
 
 
 def test_what_cannot_be_compared_is_refused(cli, tmp_path, two):

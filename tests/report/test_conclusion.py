@@ -10,12 +10,13 @@ import pytest
 from glip_core.detection.labels import overlap
 from odinw_bench.report import Column, ReportSettings, Table, build_report, number_cell, text_cell
 from odinw_bench.report.analysis import seen_names, seen_section
-from odinw_bench.report.averages import Config, split_suites
+from odinw_bench.report.averages import Config, average, split_suites
 from odinw_bench.report.conclusion import choices, conclusion_section
 from odinw_bench.report.document import Box
 from odinw_bench.report.labels import place_labels, text_width
 from odinw_bench.report.load import load_runs
 from odinw_bench.report.markup import to_latex
+from odinw_bench.report.tables import headline
 from odinw_bench.report.tradeoffs import Dot, _named, front
 from odinw_bench.report.widths import PAGE, _width, fitted
 from tests.report import made
@@ -23,8 +24,8 @@ from tests.report import made
 TASKS = ("aquarium", "packages", "pothole")
 
 
-def write(results, dataset, mode, ap, *, seed=3, shots=5, suite="mini", **changes):
-    spec = made.spec(dataset=dataset, mode=mode, seed=seed, shots=shots, suite=suite)
+def write(results, dataset, mode, ap, *, seed=3, shots=5, suite="mini", split="test", **changes):
+    spec = made.spec(dataset=dataset, mode=mode, seed=seed, shots=shots, suite=suite, eval_split=split)
     made.write(results, made.record(spec, made.metrics(ap, thing=ap)) | changes)
 
 
@@ -96,6 +97,26 @@ def test_where_nothing_is_compared_nothing_is_said_of_deciding(tmp_path):
     write(tmp_path, "packages", "full", 60)
     notes = conclusion_section(suite_of(tmp_path)).tables[0].notes
     assert [note.split(".")[0] for note in notes] == ["From 1 finished run, 0 failed"]
+
+
+def test_another_split_is_neither_chosen_nor_the_best(tmp_path):
+    """Twenty more on val decide nothing on test: not what to use, nor what is bold."""
+    results, out = tmp_path / "results", tmp_path / "out"
+    for task in TASKS:
+        for split, more in (("test", 0), ("val", 20)):
+            for mode, ap in (("full", 60), ("prompt", 50)):
+                write(results, task, mode, ap + more + len(task) / 10, split=split, suite="custom")
+    test, val = split_suites(load_runs(results))
+    for suite, split, other in ((test, "test", "val"), (val, "val", "test")):
+        (one,) = choices(suite)
+        assert (one.best.mode, [rival.config.mode for rival in one.rivals]) == ("full", ["prompt"])
+        said = conclusion_section(suite).text[1]
+        assert said.startswith(f"These are the runs that were tested on {split}. Those on {other} are in sections of")
+        assert next(cell.value for cell in headline(suite).best()) == pytest.approx(average(suite.scores[one.best]).ap)
+        assert len(headline(suite).rows) == 2
+    build_report(ReportSettings(results, out, pictures=0))
+    text = (out / "report.md").read_text(encoding="utf-8")
+    assert "Suite custom\n" in text and "Suite custom, on val\n" in text
 
 
 def test_names_seen_are_said_of_the_miniatures_models_alone(tmp_path):

@@ -6,8 +6,10 @@ import json
 
 import pytest
 
-from odinw_bench import evaluate
-from odinw_bench.runs.record import find_records
+from odinw_bench import evaluate, load_task
+from odinw_bench.datasets.sources import open_split
+from odinw_bench.report.load import load_runs
+from odinw_bench.runs.record import find_records, read_record, write_record
 from tests.report import made
 
 
@@ -61,6 +63,27 @@ def test_other_predictions_are_another_record(cli, predictions, tmp_path):
         arguments = ["--suite", "mini", "--dataset", "packages", "--predictions", path, "--model-name", "m"]
         assert cli("score", *arguments, "--results", tmp_path / "r").code == 0
     assert len(list(find_records(tmp_path / "r"))) == 2
+
+
+@pytest.mark.parametrize("form", ["as it is written", "as it was written before"])
+def test_predictions_on_another_split_say_what_they_were_tested_on(cli, tmp_path, form):
+    """What was tested on other annotations is not compared, and the report has its doubts."""
+    results, path = tmp_path / "results", tmp_path / "one.json"
+    split = open_split(load_task("packages", "mini"), "val")
+    path.write_text(json.dumps(made.detections(split, 0.5, seed=1)))
+    common = ["score", "--suite", "mini", "--dataset", "packages", "--eval-split", "val", "--predictions", path]
+    for name in ("a", "b"):
+        assert cli(*common, "--model-name", name, "--results", results).code == 0
+    folders = {record.spec.model: folder for folder, record in find_records(results)}
+    content = read_record(folders["a"]).to_json()
+    if form == "as it is written":
+        assert content["data"]["annotations_sha256"] == {"test": split.sha256}
+        changed = {"test": "0" * 64}
+    else:
+        changed = {"val": "0" * 64}
+    write_record(folders["a"], content | {"data": content["data"] | {"annotations_sha256": changed}})
+    assert "were tested on different data" in cli("compare", folders["a"], folders["b"]).refused()
+    assert any("tested on 2 versions of its data" in note for note in load_runs(results).notes)
 
 
 def test_bad_input_is_one_line(cli, predictions, tmp_path):

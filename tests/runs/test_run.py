@@ -12,7 +12,8 @@ from glip_core import InputError
 from odinw_bench import RunSpec, evaluate, load_task
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.runs.prepare import prepare
-from odinw_bench.runs.run import execute
+from odinw_bench.runs.record import is_done, read_record
+from odinw_bench.runs.run import execute, record_failure
 
 QUICK = {"epochs": 1, "repeats_per_epoch": 1, "min_steps_per_epoch": 1}
 
@@ -101,6 +102,29 @@ def test_a_failed_run_is_recorded_and_tried_again(tmp_path, monkeypatch):
     assert record["error"] == "RuntimeError: out of paper"
     assert record["metrics"] is None
     assert odinw_bench.run(spec, tmp_path)["status"] == "done"
+
+
+def test_a_failure_leaves_numbers_whose_files_were_deleted(tmp_path, monkeypatch, cli):
+    """Predictions deleted to save space: the run counts as not done, yet its record still has its numbers."""
+    spec = RunSpec(dataset="packages", mode="zero-shot")
+    before = odinw_bench.run(spec, tmp_path)
+    cell = prepare(spec, tmp_path)
+    (cell.folder / "predictions.json").unlink()
+    assert not is_done(cell.folder)
+
+    def explode(*_, **__):
+        raise RuntimeError("out of paper")
+
+    monkeypatch.setattr("odinw_bench.engine.predict.detect_split", explode)
+    with pytest.raises(RuntimeError, match="out of paper"):
+        execute(cell)
+    record_failure(cell, "cpu", "its process died")
+    assert read_record(cell.folder) == before
+    words = ("run", "--dataset", "packages", "--mode", "zero-shot", "--engine", "local", "--results", tmp_path)
+    answer = cli(*words)
+    assert answer.code == 1
+    assert "out of paper" in answer.out + answer.err
+    assert read_record(cell.folder) == before
 
 
 def test_another_subset_or_data_is_another_run(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from odinw_bench import load_task
 from odinw_bench.engine.scorer import shuffled
 from odinw_bench.runs.record import find_records
 from odinw_bench.search import SearchSettings, begin, set_up, work, written_params
+from odinw_bench.search.prompt_search import labelled_images
+from tests.cli.conftest import write_dataset
 
 SMALL = ("search", "--dataset", "packages", "--shots", "1", "--no-control", "--no-explain")
 
@@ -114,6 +117,19 @@ def test_the_test_split_is_not_touched_while_searching(tmp_path, monkeypatch):
     begin(search)
     work(search)
     assert search.study().best_trial.number in (0, 1)
+
+
+@pytest.mark.parametrize(("without", "scored"), [("valid", 6), (None, 8)])
+def test_each_labelled_image_counts_once(tmp_path, without, scored):
+    """Without a validation split the k-shot subset is of the images that are selected on: six of training are all."""
+    folder = write_dataset(tmp_path / "pets", images=6)
+    if without:
+        shutil.rmtree(folder / without)
+    search = set_up(SearchSettings(str(folder), shots=1, trials=1, results=tmp_path))
+    assert len(search.prepared.train) == 2
+    assert [len(search.prepared.validation), search.prepared.task.selection_split] == [6, "train" if without else "val"]
+    assert len(search.scorer.annotations["images"]) == sum(map(len, labelled_images(search.prepared))) == scored
+    assert len(search.scorer.annotations["annotations"]) == scored
 
 
 def test_the_same_seed_tries_the_same_prompts(tmp_path):
