@@ -141,9 +141,7 @@ class RunRecord(Mapping[str, Any]):
             raise InputError(f"status must be 'done' or 'failed', not {shorten(status)}")
         metrics, cost = fields.mapping(content, "metrics"), fields.mapping(content, "cost")
         evaluation = fields.mapping(content, "evaluation")
-        headline = "AP" if not evaluation else fields.text(evaluation, "headline", "evaluation.")
-        if evaluation:
-            fields.text(evaluation, "name", "evaluation.")
+        headline = fields.check_evaluation(evaluation, metrics) if evaluation else "AP"
         if status == "done" or metrics:
             fields.check_metrics(metrics, headline, objects=bool(evaluation))
         fields.check_cost(cost)
@@ -209,6 +207,16 @@ class RunRecord(Mapping[str, Any]):
     def headline(self) -> str:
         """The metric that tables show: AP, or what takes its place in the record's evaluation."""
         return str(self.evaluation.get("headline", "AP"))
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The metrics that its evaluation says tables print; empty: it does not say."""
+        return tuple(self.evaluation.get("shown") or ())
+
+    def number(self, metric: str) -> float | None:
+        """A metric; None where the record has none of that name, or has an object there."""
+        value = self.metrics.get(metric)
+        return None if value is None or isinstance(value, Mapping) else float(value)
 
     @property
     def result(self) -> float | None:
