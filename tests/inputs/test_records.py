@@ -57,7 +57,8 @@ def search(space):
         "kind": "search",
         "space": space,
         "spec": made.spec(),
-        found[0]: {found[1]: entry, "best found": entry},
+        found[0]: {found[1]: entry, "best found": entry, "simplest": entry},
+        "single_words": [{"word": "red", "kept": False}],
         "shuffled_control": {"gain": 0.5},
         "trials": [{"number": 0, "AP": 30.0, "state": "complete", "given": "names", "caption": "x"}],
     }
