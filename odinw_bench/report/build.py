@@ -10,7 +10,7 @@ from typing import Any
 from glip_core.errors import InputError
 from odinw_bench.report.analysis import fusion_section
 from odinw_bench.report.averages import Suite, split_suites
-from odinw_bench.report.coverage import failed_section, missing_section, provenance_section
+from odinw_bench.report.coverage import failed_section, missing_section, notes_section, provenance_section
 from odinw_bench.report.document import Gallery, Report, Section
 from odinw_bench.report.evaluations import evaluation_sections
 from odinw_bench.report.gallery import gallery
@@ -82,9 +82,8 @@ def build_report(settings: ReportSettings, say: Say = lambda _: None) -> list[Pa
     sections = [_suite_section(suite, builders, settings, say) for suite in suites]
     fusion = fusion_section(_profiles(settings.results, runs.notes))
     searched = search_section(find_searches(settings.results, runs.notes))
-    sections += [section for section in (searched, fusion) if section]
-    if suites:
-        sections.append(provenance_section(runs))
+    provenance = provenance_section(runs) if suites else notes_section(runs)
+    sections += [section for section in (searched, fusion, provenance) if section]
     sections += evaluation_sections(runs.others)
     paper = paper_section(runs, suites)
     sections += [paper] if paper else []

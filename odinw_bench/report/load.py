@@ -15,6 +15,7 @@ from glip_core.errors import InputError
 from odinw_bench.engine.recipes import current_name
 from odinw_bench.metrics.extra import COCO
 from odinw_bench.report.datasets import dataset_names
+from odinw_bench.report.other_runs import OtherRun, other_runs
 from odinw_bench.report.variants import tell_official_splits, tell_weights_apart, variant_of
 from odinw_bench.runs.record import RunRecord, Unreadable, find_records
 from odinw_bench.runs.seal import find_damage
@@ -54,15 +55,14 @@ class Runs:
         failed: the same of the runs that failed, with ``error``, ``traceback`` (its file) and ``raised_at``.
         classes: a row per run and class: ``run`` (index in ``done``), ``name``, ``AP``.
         notes: what was passed over, and why.
-        others: finished runs of other evaluations than COCO's, with the folder of each relative to the results; they
-            are in none of the tables.
+        others: finished runs of other evaluations than COCO's, those that count; they are in none of the tables.
     """
 
     done: pd.DataFrame
     failed: pd.DataFrame
     classes: pd.DataFrame
     notes: list[str]
-    others: list[tuple[str, RunRecord]] = field(default_factory=list)
+    others: list[OtherRun] = field(default_factory=list)
 
 
 def load_runs(results: Path) -> Runs:
@@ -81,7 +81,8 @@ def load_runs(results: Path) -> Runs:
     classes: list[tuple[int, str, float]] = []
     notes: list[str] = []
     unreadable: list[Unreadable] = []
-    found, others = split_evaluations(list(find_records(results, unreadable)), results)
+    found, tested_otherwise = split_evaluations(list(find_records(results, unreadable)), results)
+    others, passed_over = other_runs(tested_otherwise)
     datasets = dataset_names([record for _, record in found])
     for (folder, record), dataset in zip(found, datasets, strict=True):
         classes += [(len(rows), name, _number(ap)) for name, ap in record.per_class.items()]
@@ -89,7 +90,7 @@ def load_runs(results: Path) -> Runs:
             notes.append(f"{folder.relative_to(results)} has lost files of its run: {damage}")
         place = str(folder.relative_to(results))
         rows.append(_row(place, record, dataset) | _traceback(folder, results, record.is_done))
-    notes += [f"passed over {one.folder.relative_to(results)}: {one.reason}" for one in unreadable]
+    notes += [f"passed over {one.folder.relative_to(results)}: {one.reason}" for one in unreadable] + passed_over
     if not rows and others:
         return Runs(*_nothing(), notes, others)
     if not rows and unreadable:

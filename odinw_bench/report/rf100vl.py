@@ -41,11 +41,11 @@ def track(record: RunRecord) -> str:
 def _scores(found: Found) -> _Scores:
     """Mean AP over seeds on the test split, by configuration and data set."""
     scores: dict[_Config, dict[str, float]] = {}
-    for records in grouped([one for one in found if one[1].spec.eval_split == "test"]).values():
-        spec, ap = records[0].spec, mean([record.result for record in records])
-        if ap is not None:
-            key = (NAMES.get(spec.suite, spec.suite), spec.model, spec.mode, track(records[0]))
-            scores.setdefault(key, {})[spec.dataset] = ap
+    for (suite, dataset, split, model, mode, *_), records in grouped(found).items():
+        ap = mean([record.result for record in records])
+        if split == "test" and ap is not None:
+            config = (NAMES.get(suite, suite), model, mode, track(records[0]))  # one track: grouped by shots as given
+            scores.setdefault(config, {})[dataset] = ap
     return dict(sorted(scores.items()))
 
 

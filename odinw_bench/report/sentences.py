@@ -30,7 +30,7 @@ def refexp_section(key: str, found: Found) -> Section:
         "expression. GLIP's authors publish no number and no rule from logits to boxes; this one is ours."
     )
     tables = [metrics_table(key, found), _intervals(key, found), _by_type(key, found)]
-    if any(record.spec.suite in _REFEXP_SUITES for _, record in found):
+    if any(run.record.spec.suite in _REFEXP_SUITES for run in found):
         tables.append(_published(key, published_refexp()))
     tables.append(made_by(key, found))
     return Section(f"evaluation-{key}", "Referring expressions", text=[about], tables=[one for one in tables if one])
@@ -43,7 +43,7 @@ def _single(found: Found) -> Mapping[tuple[str, ...], RunRecord]:
 
 def _intervals(key: str, found: Found) -> Table | None:
     rows: list[Sequence[Cell]] = []
-    headline = found[0][1].headline
+    headline = found[0].record.headline
     for config, record in _single(found).items():
         interval = record.metrics.get(f"{headline}_interval")
         if isinstance(interval, Mapping):
@@ -54,7 +54,7 @@ def _intervals(key: str, found: Found) -> Table | None:
 
 
 def _by_type(key: str, found: Found) -> Table | None:
-    headline = found[0][1].headline
+    headline = found[0].record.headline
     single = _single(found)
     values = {config: record.metrics.get(f"{headline}_by_type") for config, record in single.items()}
     known = {config: value for config, value in values.items() if isinstance(value, Mapping)}

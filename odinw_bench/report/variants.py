@@ -26,8 +26,13 @@ OF_THE_PAPER = ("coco",)
 """Suites whose test split has no labels: another takes its place."""
 
 
-def variant_of(record: RunRecord) -> str:
-    """What sets a run apart from the usual one of its model, mode and shots; empty for a usual run."""
+def variant_of(record: RunRecord, *, split: bool = True) -> str:
+    """What sets a run apart from the usual one of its model, mode and shots; empty for a usual run.
+
+    Args:
+        record: of the run.
+        split: whether the split that was tested on does.
+    """
     spec, protocol, parts = record.spec, record.protocol_name, []
     if spec.mode not in UNTUNED:  # whatever tunes nothing knows no protocol
         usual = nano_protocol if is_embedded(spec.model) else official_protocol
@@ -44,7 +49,7 @@ def variant_of(record: RunRecord) -> str:
         parts += _unusual_prompt(record)
     if spec.precision != "fp32":
         parts.append(spec.precision)
-    if spec.eval_split != _usual_split(spec.suite):
+    if split and spec.eval_split != _usual_split(spec.suite):
         parts.append(f"on {spec.eval_split}")
     return ", ".join(parts)
 
