@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from odinw_bench.engine.protocol_files import newest_protocol
 from odinw_bench.metrics.published import paper_tables
 from odinw_bench.report.averages import Config, Suite, average
 from odinw_bench.report.document import NOTHING, Cell, Column, Section, Table, listed, number_cell, text_cell
@@ -20,6 +21,8 @@ _SUITES = {"coco", "lvis", "lvis-minival", "flickr30k"}
 """The suites that the section is about; with runs on ODinW alone there is none."""
 
 _ODINW = (("zero-shot", "0"), *(("full", shots) for shots in ("1", "3", "5", "10", "all")))
+_RECIPE = newest_protocol("coco-glip")
+"""That the paper's numbers on COCO were tuned by; the default is the recipe of ODinW."""
 _LADDER = ("dyhead-t", "glip-t-a", "glip-t-b", "glip-t-c", "glip-t", "glip-l")
 
 
@@ -40,15 +43,18 @@ def paper_section(runs: Runs, suites: Sequence[Suite]) -> Section | None:
     text = (
         "Percent. Columns headed 'published' are the paper's or the README's numbers and were not measured here; a "
         "dash means that nothing was measured, or published. Rows that the paper has not stand at the end. Measured "
-        "with the released weights and the usual recipe in full precision; other runs are named below a table."
+        "with the released weights and the paper's recipe in full precision; other runs are named below a table."
     )
     return Section("paper", "The GLIP paper's tables", text=[text], tables=tables)
 
 
 def _coco(runs: Runs) -> Table:
     ways = {"zero_shot": ("zero-shot", "0"), "fine_tuned": ("full", "all")}
-    coco = runs.done[runs.done["suite"] == "coco"]
-    usual, unusual = coco[coco["variant"] == ""], coco[coco["variant"] != ""]
+    coco = runs.done[(runs.done["suite"] == "coco") & runs.done["mode"].isin(["zero-shot", "full"])]
+    coco = coco[(coco["mode"] != "full") | (coco["shots"] == "all")]
+    fits = (coco["variant"] == "") & (coco["mode"] == "zero-shot")
+    fits |= coco["variant"].isin(["", _RECIPE]) & (coco["protocol"] == _RECIPE)
+    usual = coco[fits]
     rows = []
     for row in _rows("coco", set(usual["model"])):
         cells = []
@@ -56,9 +62,12 @@ def _coco(runs: Runs) -> Table:
             cells += [number_cell(_ap(usual, row["preset"], mode, shots)), _published(row, row.get(key))]
         rows.append(_framed(row, cells))
     heads = [(name, "published") for name in ("zero-shot AP", "fine-tuned AP")]
-    configs = {Config(*map(str, row)) for row in rows_of(unusual, ("model", "variant", "mode", "shots"))}
-    notes = _passed_over(config.name for config in configs if (config.mode, config.shots) in ways.values())
-    return Table("paper-table-2", "Table 2: COCO val2017", _columns(heads), rows, notes)
+    names = ("model", "variant", "mode", "shots", "protocol")
+    others = {
+        Config(model, variant or ("" if mode == "zero-shot" else protocol), mode, shots).name
+        for model, variant, mode, shots, protocol in rows_of(coco[~fits], names)
+    }
+    return Table("paper-table-2", "Table 2: COCO val2017", _columns(heads), rows, _passed_over(others))
 
 
 def _lvis(runs: Runs) -> Table:
@@ -151,7 +160,7 @@ def _zero_shot(runs: Runs, suites: Collection[str]) -> tuple[list[OtherRun], lis
 def _passed_over(names: Iterable[str]) -> list[str]:
     """A note that names the runs which stand beside no published number; none where there are no such runs."""
     found = sorted(names)
-    why = "their weights, recipe, precision or data are not the usual ones"
+    why = "their weights, recipe, precision or data are not the paper's"
     return [f"Passed over, since {why}: {listed(found)}."] if found else []
 
 
