@@ -47,7 +47,7 @@ class OtherRun:
 
 
 def other_runs(found: Sequence[tuple[str, RunRecord]]) -> tuple[list[OtherRun], list[str]]:
-    """The runs that count, told apart by recipe, weights, precision and data; of two of one cell it is the newest.
+    """The runs that count, distinguished by recipe, weights, precision and data; of two of one cell it is the newest.
 
     Args:
         found: finished runs of other evaluations than COCO's, each with its folder.
@@ -55,8 +55,8 @@ def other_runs(found: Sequence[tuple[str, RunRecord]]) -> tuple[list[OtherRun], 
     Returns:
         the runs in the order of ``found``, and a note for each that was passed over.
     """
-    runs = _data_told(
-        _weights_told([OtherRun(folder, record, variant_of(record, split=False)) for folder, record in found])
+    runs = _by_data(
+        _by_weights([OtherRun(folder, record, variant_of(record, split=False)) for folder, record in found])
     )
     newest: dict[Hashable, str] = {}
     for run in sorted(runs, key=lambda run: (str(run.record.get("finished") or ""), run.folder)):
@@ -71,21 +71,21 @@ def _cell(run: OtherRun) -> Hashable:
     return run.record.evaluation["name"], run.config, run.seed
 
 
-def _weights_told(runs: Sequence[OtherRun]) -> list[OtherRun]:
+def _by_weights(runs: Sequence[OtherRun]) -> list[OtherRun]:
     """With the hash of the weights where runs of one name had different ones; unknown ones are no usual ones then."""
     hashes = [str(run.record.get("weights_sha256") or "") for run in runs]
     names = [(run.record.spec.suite, run.model_name) for run in runs]
     known = _kinds(names, hashes)
-    told = []
+    distinct = []
     for run, name, sha256 in zip(runs, names, hashes, strict=True):
         if known[name] and not sha256:
-            told.append(_with(run, "weights not known"))
+            distinct.append(_with(run, "weights not known"))
         else:
-            told.append(_with(run, f"weights {sha256[:8]}") if len(known[name]) > 1 else run)
-    return told
+            distinct.append(_with(run, f"weights {sha256[:8]}") if len(known[name]) > 1 else run)
+    return distinct
 
 
-def _data_told(runs: Sequence[OtherRun]) -> list[OtherRun]:
+def _by_data(runs: Sequence[OtherRun]) -> list[OtherRun]:
     """With the hash of the test data where one split's differ."""
     hashes = [run.record.test_sha256 for run in runs]
     splits = [(run.record.spec.suite, run.record.spec.dataset, run.record.spec.eval_split) for run in runs]
