@@ -10,7 +10,7 @@ from typing import Any
 from glip_core.errors import InputError
 from odinw_bench.report.analysis import fusion_section
 from odinw_bench.report.averages import Suite, split_suites
-from odinw_bench.report.coverage import failed_section, missing_section, provenance_section
+from odinw_bench.report.coverage import failed_section, missing_section, notes_section, provenance_section
 from odinw_bench.report.document import Gallery, Report, Section
 from odinw_bench.report.evaluations import evaluation_sections
 from odinw_bench.report.gallery import gallery
@@ -26,9 +26,9 @@ from odinw_bench.report.state_of_the_art import PAGE as PUBLISHED_PAGE
 from odinw_bench.report.state_of_the_art import published_page
 from odinw_bench.report.tables import dataset_section, is_single
 from odinw_bench.utils.garbage import rarely_collected
-from odinw_bench.utils.io import write_bytes, write_text
+from odinw_bench.utils.io import stays_inside, write_bytes
 from odinw_bench.utils.scratch import clear_scratch
-from odinw_bench.utils.text import slug
+from odinw_bench.utils.text import shorten, slug
 
 PAGE = "report.html"
 Say = Callable[[str], None]
@@ -82,9 +82,8 @@ def build_report(settings: ReportSettings, say: Say = lambda _: None) -> list[Pa
     sections = [_suite_section(suite, builders, settings, say) for suite in suites]
     fusion = fusion_section(_profiles(settings.results, runs.notes))
     searched = search_section(find_searches(settings.results, runs.notes))
-    sections += [section for section in (searched, fusion) if section]
-    if suites:
-        sections.append(provenance_section(runs))
+    provenance = provenance_section(runs) if suites else notes_section(runs)
+    sections += [section for section in (searched, fusion, provenance) if section]
     sections += evaluation_sections(runs.others)
     paper = paper_section(runs, suites)
     sections += [paper] if paper else []
@@ -161,18 +160,22 @@ def _profiles(results: Path, notes: list[str]) -> list[dict[str, Any]]:
 
 
 def _write(report: Report, out: Path, page: str) -> list[Path]:
-    written = [out / page, (out / page).with_suffix(".md")]
-    write_text(written[0], to_html(report))
-    write_text(written[1], to_markdown(report, page))
+    """Write a page, the same as Markdown, its tables and figures.
+
+    Raises:
+        InputError: the key of a table or figure would lead out of the folder; nothing is written then.
+    """
+    files: dict[str, str | bytes] = {page: to_html(report), f"{Path(page).stem}.md": to_markdown(report, page)}
     for section in report.walk():
         for table in section.tables:
-            for ending, text in (("tex", to_latex(table)), ("csv", to_csv(table))):
-                written.append(out / "tables" / f"{table.key}.{ending}")
-                write_text(written[-1], text)
+            files |= {f"tables/{table.key}.tex": to_latex(table), f"tables/{table.key}.csv": to_csv(table)}
         for figure in section.figures:
-            written += [out / "figures" / f"{figure.key}.png", out / "figures" / f"{figure.key}.svg"]
-            write_bytes(written[-2], figure.png)
-            write_text(written[-1], figure.svg)
-    for folder in {path.parent for path in written}:
+            files |= {f"figures/{figure.key}.png": figure.png, f"figures/{figure.key}.svg": figure.svg}
+    outside = next((name for name in files if not stays_inside(name)), None)
+    if outside is not None:
+        raise InputError(f"a part of the report would be written outside '{out}', as {shorten(outside)}")
+    for name, content in files.items():
+        write_bytes(out / name, content if isinstance(content, bytes) else content.encode())
+    for folder in {(out / name).parent for name in files}:
         clear_scratch(folder)
-    return written
+    return [out / name for name in files]

@@ -205,12 +205,20 @@ def provenance_section(runs: Runs) -> Section:
     seeds = sorted({int(seed) for seed in done[~done["mode"].isin(UNTUNED)]["seed"]})
     if seeds:
         text.append(f"Seeds of the tuned runs: {listed([str(seed) for seed in seeds])}.")
-    if runs.notes:
-        rows = [[text_cell(note)] for note in runs.notes[:_MOST_ERRORS]]
-        more = [f"{len(runs.notes) - len(rows)} more are left out."] if len(runs.notes) > len(rows) else []
-        tables.append(Table("notes", "Doubts, and records that were passed over", [Column("note")], rows, more))
-    tables = [table for table in tables if table.rows]
+    tables = [table for table in [*tables, _notes(runs)] if table.rows]
     return Section("provenance", "Where the numbers come from", text=text, tables=tables, folded=True)
+
+
+def notes_section(runs: Runs) -> Section | None:
+    """What was passed over, for a report without the tables of :func:`provenance_section`; None where nothing was."""
+    table = _notes(runs)
+    return Section("provenance", "What was passed over", tables=[table], folded=True) if table.rows else None
+
+
+def _notes(runs: Runs) -> Table:
+    rows = [[text_cell(note)] for note in runs.notes[:_MOST_ERRORS]]
+    more = [f"{len(runs.notes) - len(rows)} more are left out."] if len(runs.notes) > len(rows) else []
+    return Table("notes", "Doubts, and records that were passed over", [Column("note")], rows, more)
 
 
 def _grouped(frame: pd.DataFrame, key: str, caption: str, names: dict[str, str]) -> Table:

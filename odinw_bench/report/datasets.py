@@ -41,15 +41,6 @@ def dataset_names(records: Sequence[RunRecord]) -> list[str]:
     ]
 
 
-def tested_sha256(record: RunRecord) -> str:
-    """Hash of the annotations that a record was tested on; empty: not known.
-
-    ``score`` once wrote it under the split's own name, where other records have it under ``test``.
-    """
-    hashes = record.data.get("annotations_sha256") or {}
-    return record.test_sha256 or str(hashes.get(record.spec.eval_split) or "")
-
-
 def _one_folder_each(paths: Mapping[str, Versions]) -> dict[str, str]:
     """From each folder to the first with the same data."""
     first: dict[str, str] = {}

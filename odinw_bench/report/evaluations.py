@@ -6,51 +6,52 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 
 from odinw_bench.report.document import Column, Section, Table, number_cell, text_cell
+from odinw_bench.report.other_runs import OtherRun
 from odinw_bench.runs.record import RunRecord
 from odinw_bench.utils.plugins import load_object
+from odinw_bench.utils.text import slug
 
-Found = Sequence[tuple[str, RunRecord]]
-"""Finished runs of one evaluation, each with its folder relative to the results."""
+Found = Sequence[OtherRun]
+"""Finished runs of one evaluation."""
 
 SectionOf = Callable[[str, Found], Section]
-"""From an evaluation's name and its runs to its section."""
+"""From an evaluation's key, which is safe in the names of files and anchors, and its runs to its section."""
 
 
 def evaluation_sections(others: Found) -> list[Section]:
     """A section for each evaluation that there are runs of, by its name."""
-    by_name: dict[str, list[tuple[str, RunRecord]]] = {}
-    for folder, record in others:
-        by_name.setdefault(str(record.evaluation["name"]), []).append((folder, record))
-    return [_section_of(name)(name, by_name[name]) for name in sorted(by_name)]
+    by_name: dict[str, list[OtherRun]] = {}
+    for run in others:
+        by_name.setdefault(str(run.record.evaluation["name"]), []).append(run)
+    return [_section_of(name)(slug(name, unique=True), by_name[name]) for name in sorted(by_name)]
 
 
 def _section_of(name: str) -> SectionOf:
     return load_object(SECTIONS_OF[name], "report section", here=False) if name in SECTIONS_OF else plain_section
 
 
-def plain_section(name: str, found: Found) -> Section:
+def plain_section(key: str, found: Found) -> Section:
     """The metrics that the records say are to be shown, and where they come from."""
-    return Section(
-        f"evaluation-{name}", f"Evaluation {name}", tables=[metrics_table(name, found), made_by(name, found)]
-    )
+    title = f"Evaluation {found[0].record.evaluation['name']}"
+    return Section(f"evaluation-{key}", title, tables=[metrics_table(key, found), made_by(key, found)])
 
 
-def metrics_table(name: str, found: Found) -> Table:
+def metrics_table(key: str, found: Found) -> Table:
     """A row per task, split and configuration: the means over seeds of the shown metrics, in percent."""
-    shown = list(dict.fromkeys(metric for _, record in found for metric in record.evaluation.get("shown", ())))
-    shown = shown or [found[0][1].headline]
+    shown = list(dict.fromkeys(metric for run in found for metric in run.record.shown))
+    shown = shown or [found[0].record.headline]
     rows = [
         [
-            *map(text_cell, key),
-            *(number_cell(mean([record.metrics.get(metric) for record in records])) for metric in shown),
+            *map(text_cell, config),
+            *(number_cell(mean([record.number(metric) for record in records])) for metric in shown),
         ]
-        for key, records in grouped(found).items()
+        for config, records in grouped(found).items()
     ]
     columns = [
         *map(Column, CONFIG),
         *(Column(metric, numeric=True, hint="percent, mean over seeds") for metric in shown),
     ]
-    return Table(f"{name}-metrics", "Metrics in percent", columns, rows)
+    return Table(f"{key}-metrics", "Metrics in percent", columns, rows)
 
 
 CONFIG = ("suite", "task", "split", "model", "mode", "shots", "seeds")
@@ -58,15 +59,15 @@ CONFIG = ("suite", "task", "split", "model", "mode", "shots", "seeds")
 
 
 def grouped(found: Found) -> Mapping[tuple[str, ...], list[RunRecord]]:
-    """The runs by :data:`CONFIG`, sorted; of two runs of one seed the newest counts."""
-    newest: dict[tuple[str, ...], dict[int, RunRecord]] = {}
-    for _, record in sorted(found, key=lambda one: (str(one[1].get("finished") or ""), one[0])):
-        spec = record.spec
-        key = (spec.suite, spec.dataset, spec.eval_split, spec.model, spec.mode, str(spec.shots))
-        newest.setdefault(key, {})[spec.seed if spec.shots != 0 else 0] = record
+    """The runs by :data:`CONFIG`, sorted, those of one row by seed; what sets a run apart stands with its model."""
+    by_config: dict[tuple[str, ...], dict[int, RunRecord]] = {}
+    for run in found:
+        by_config.setdefault(run.config, {})[run.seed] = run.record
     return {
-        (*key, ", ".join(map(str, sorted(runs))) if key[-1] != "0" else "-"): [runs[seed] for seed in sorted(runs)]
-        for key, runs in sorted(newest.items())
+        (*config, ", ".join(map(str, sorted(runs))) if config[-1] != "0" else "-"): [
+            runs[seed] for seed in sorted(runs)
+        ]
+        for config, runs in sorted(by_config.items())
     }
 
 
@@ -76,16 +77,17 @@ def mean(values: Sequence[float | None]) -> float | None:
     return statistics.fmean(known) if known and len(known) == len(values) else None
 
 
-def made_by(name: str, found: Found) -> Table:
+def made_by(key: str, found: Found) -> Table:
     """Versions, hardware and data of the runs."""
     facts = ("odinw_bench", "git_revision", "torch", "device_name")
     counts: dict[tuple[str, ...], int] = {}
-    for _, record in found:
-        key = (*(str(record.environment.get(fact) or "") for fact in facts), record.test_sha256[:16])
-        counts[key] = counts.get(key, 0) + 1
+    for run in found:
+        environment = (str(run.record.environment.get(fact) or "") for fact in facts)
+        row = (*environment, run.record.test_sha256[:16])
+        counts[row] = counts.get(row, 0) + 1
     columns = [Column("runs", numeric=True), *map(Column, ("odinw-bench", "revision", "torch", "device", "test data"))]
-    rows = [[number_cell(counts[key], 0), *map(text_cell, key)] for key in sorted(counts)]
-    return Table(f"{name}-made-by", "Where the numbers come from", columns, rows)
+    rows = [[number_cell(counts[row], 0), *map(text_cell, row)] for row in sorted(counts)]
+    return Table(f"{key}-made-by", "Where the numbers come from", columns, rows)
 
 
 SECTIONS_OF: Mapping[str, str] = {

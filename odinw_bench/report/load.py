@@ -14,7 +14,8 @@ import pandas as pd
 from glip_core.errors import InputError
 from odinw_bench.engine.recipes import current_name
 from odinw_bench.metrics.extra import COCO
-from odinw_bench.report.datasets import dataset_names, tested_sha256
+from odinw_bench.report.datasets import dataset_names
+from odinw_bench.report.other_runs import OtherRun, other_runs
 from odinw_bench.report.variants import detector_of, tell_official_splits, tell_weights_apart, variant_of
 from odinw_bench.runs.record import RunRecord, Unreadable, find_records
 from odinw_bench.runs.seal import find_damage
@@ -55,15 +56,14 @@ class Runs:
         failed: the same of the runs that failed, with ``error``, ``traceback`` (its file) and ``raised_at``.
         classes: a row per run and class: ``run`` (index in ``done``), ``name``, ``AP``.
         notes: what was passed over, and why.
-        others: finished runs of other evaluations than COCO's, with the folder of each relative to the results; they
-            are in none of the tables.
+        others: finished runs of other evaluations than COCO's, those that count; they are in none of the tables.
     """
 
     done: pd.DataFrame
     failed: pd.DataFrame
     classes: pd.DataFrame
     notes: list[str]
-    others: list[tuple[str, RunRecord]] = field(default_factory=list)
+    others: list[OtherRun] = field(default_factory=list)
 
 
 def load_runs(results: Path) -> Runs:
@@ -82,7 +82,8 @@ def load_runs(results: Path) -> Runs:
     classes: list[tuple[int, str, float]] = []
     notes: list[str] = []
     unreadable: list[Unreadable] = []
-    found, others = split_evaluations(list(find_records(results, unreadable)), results)
+    found, tested_otherwise = split_evaluations(list(find_records(results, unreadable)), results)
+    others, passed_over = other_runs(tested_otherwise)
     datasets = dataset_names([record for _, record in found])
     for (folder, record), dataset in zip(found, datasets, strict=True):
         classes += [(len(rows), name, _number(ap)) for name, ap in record.per_class.items()]
@@ -90,7 +91,7 @@ def load_runs(results: Path) -> Runs:
             notes.append(f"{folder.relative_to(results)} has lost files of its run: {damage}")
         place = str(folder.relative_to(results))
         rows.append(_row(place, record, dataset) | _traceback(folder, results, record.is_done))
-    notes += [f"passed over {one.folder.relative_to(results)}: {one.reason}" for one in unreadable]
+    notes += [f"passed over {one.folder.relative_to(results)}: {one.reason}" for one in unreadable] + passed_over
     if not rows and others:
         return Runs(*_nothing(), notes, others)
     if not rows and unreadable:
@@ -170,7 +171,7 @@ def _row(folder: str, record: RunRecord, dataset: str) -> dict[str, Any]:
         "train_images": _number(data.get("train_images")),
         "test_images": _number(data.get("test_images")),
         "leaks": _number(data.get("leaks")),
-        "test_sha256": tested_sha256(record),
+        "test_sha256": record.test_sha256,
         "train_sha256": str(hashes.get("train") or ""),
         "eval_split": spec.eval_split,
         "weights_sha256": str(record.get("weights_sha256") or ""),

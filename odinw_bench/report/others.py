@@ -10,6 +10,7 @@ from typing import Any
 from glip_core.errors import InputError
 from odinw_bench.runs import record_fields as fields
 from odinw_bench.utils.io import parse_json, read_bytes
+from odinw_bench.utils.text import shorten
 
 FOUND = {"prompt": "prompts", "tuning": "recipes"}
 """By what was searched for: under which key a search says what it found."""
@@ -74,7 +75,10 @@ def check_search(search: Mapping[str, Any]) -> None:
     found = fields.mapping(search, space)
     for name in {*_COMPARED[space], *found}:
         _check_found(fields.mapping(found, name, f"{space}."), f"{space}.{name}.")
-    for place, word in enumerate(search.get("single_words") or ()):
+    words = search.get("single_words")
+    if not isinstance(words, list | None):
+        raise InputError(f"single_words must be a list, not {shorten(words)}")
+    for place, word in enumerate(words or ()):
         if not isinstance(word, Mapping) or not isinstance(word.get("kept"), bool):
             raise InputError(f"single_words[{place}] must be an object that says whether it was kept")
         fields.text(word, "word", f"single_words[{place}].")

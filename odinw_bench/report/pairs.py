@@ -12,7 +12,7 @@ from glip_core.errors import InputError
 from odinw_bench.evaluation import COCO, EVALUATIONS
 from odinw_bench.metrics.resampling import compare_shares
 from odinw_bench.metrics.stats import Comparison, Summary, paired_bootstrap, summarize
-from odinw_bench.report.datasets import dataset_names, tested_sha256
+from odinw_bench.report.datasets import dataset_names
 from odinw_bench.report.document import listed
 from odinw_bench.report.testdata import open_test_data, read_predictions
 from odinw_bench.runs.archive import archived_record
@@ -60,7 +60,7 @@ class Run:
     @property
     def test_sha256(self) -> str:
         """Hash of the annotations it was tested on; empty: not known."""
-        return tested_sha256(self.record)
+        return self.record.test_sha256
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ _Config = tuple[str, str, str, str]
 _Scores = Mapping[_Config, Mapping[str, float]]
 
 
-def rf100vl_section(name: str, found: Found) -> Section:
+def rf100vl_section(key: str, found: Found) -> Section:
     """Tables of the runs with the evaluation ``rf100vl``."""
     scores = _scores(found)
     about = (
@@ -24,8 +24,8 @@ def rf100vl_section(name: str, found: Found) -> Section:
         "the data sets of a domain, 'all' over all data sets alike and not over the domains. The 10-shot track is "
         "on the images that the benchmark gives. A mean over some of the data sets is not the benchmark's number."
     )
-    tables = [_by_domain(name, scores), _published(name), _by_dataset(name, scores), made_by(name, found)]
-    return Section(f"evaluation-{name}", "Roboflow100-VL", text=[about], tables=tables)
+    tables = [_by_domain(key, scores), _published(key), _by_dataset(key, scores), made_by(key, found)]
+    return Section(f"evaluation-{key}", "Roboflow100-VL", text=[about], tables=tables)
 
 
 def track(record: RunRecord) -> str:
@@ -41,15 +41,15 @@ def track(record: RunRecord) -> str:
 def _scores(found: Found) -> _Scores:
     """Mean AP over seeds on the test split, by configuration and data set."""
     scores: dict[_Config, dict[str, float]] = {}
-    for records in grouped([one for one in found if one[1].spec.eval_split == "test"]).values():
-        spec, ap = records[0].spec, mean([record.result for record in records])
-        if ap is not None:
-            key = (NAMES.get(spec.suite, spec.suite), spec.model, spec.mode, track(records[0]))
-            scores.setdefault(key, {})[spec.dataset] = ap
+    for (suite, dataset, split, model, mode, *_), records in grouped(found).items():
+        ap = mean([record.result for record in records])
+        if split == "test" and ap is not None:
+            config = (NAMES.get(suite, suite), model, mode, track(records[0]))  # one track: grouped by shots as given
+            scores.setdefault(config, {})[dataset] = ap
     return dict(sorted(scores.items()))
 
 
-def _by_domain(name: str, scores: _Scores) -> Table:
+def _by_domain(key: str, scores: _Scores) -> Table:
     whole = {
         "RF100-VL": {domain: _count(domain, twenty=False) for domain in DOMAINS},
         "RF20-VL": {domain: _count(domain, twenty=True) for domain in DOMAINS},
@@ -73,7 +73,7 @@ def _by_domain(name: str, scores: _Scores) -> Table:
         Column("data sets"),
     ]
     notes = ["A mean over fewer data sets than the domain has is marked by an asterisk."]
-    return Table(f"{name}-domains", "AP by domain, in percent", columns, rows, notes)
+    return Table(f"{key}-domains", "AP by domain, in percent", columns, rows, notes)
 
 
 def _count(domain: str, *, twenty: bool) -> int:
@@ -89,7 +89,7 @@ def _mean_cell(values: Sequence[float], of: int) -> Cell:
     return Cell(f"{made.text}*", made.value, hint=f"mean over {len(values)} of {of} data sets", kind="partial")
 
 
-def _published(name: str) -> Table:
+def _published(key: str) -> Table:
     columns = [
         *map(Column, ("benchmark", "model")),
         *(Column(one, numeric=True) for one in ("zero-shot", "10-shot", "full")),
@@ -101,7 +101,7 @@ def _published(name: str) -> Table:
         for one in published_rf100vl()
     ]  # fmt: skip
     notes = ["Published by others, none of it measured here. Their means by domain were found in no public text."]
-    return Table(f"{name}-published", "Published AP over all data sets, in percent", columns, rows, notes)
+    return Table(f"{key}-published", "Published AP over all data sets, in percent", columns, rows, notes)
 
 
 def _printed(one: PublishedRF100VL, shots: str) -> Cell:
@@ -109,7 +109,7 @@ def _printed(one: PublishedRF100VL, shots: str) -> Cell:
     return NOTHING if ap is None else number_cell(ap, hint=one.source, kind="published")
 
 
-def _by_dataset(name: str, scores: _Scores) -> Table:
+def _by_dataset(key: str, scores: _Scores) -> Table:
     configs = list(scores)
     tasks = sorted({task for row in scores.values() for task in row}, key=lambda task: (domain_of(task) or "", task))
     columns = [
@@ -121,4 +121,4 @@ def _by_dataset(name: str, scores: _Scores) -> Table:
         [text_cell(task), text_cell(domain_of(task) or ""), *(number_cell(scores[one].get(task)) for one in configs)]
         for task in tasks
     ]
-    return Table(f"{name}-datasets", "AP by data set, in percent", columns, rows)
+    return Table(f"{key}-datasets", "AP by data set, in percent", columns, rows)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from odinw_bench.report.document import Cell, Column, Figure, Section, Table, format_number, number_cell, text_cell
+from odinw_bench.report.document import Cell, Column, Figure, Section, Table, number_cell, text_cell
 from odinw_bench.report.drawing import COLOURS, MARKERS, compose, legend_below
 from odinw_bench.report.others import check_search, find_content
 from odinw_bench.utils.escape import for_figure
@@ -45,15 +45,15 @@ def _earned(searches: Sequence[Mapping[str, Any]]) -> list[str]:
     """Which words of the best prompts earned their place, a paragraph for each search that left some out."""
     found = []
     for search in searches:
-        words, simplest = search.get("single_words"), search.get("prompts", {}).get("simplest")
+        words = search.get("single_words") if search["space"] == "prompt" else None
+        simplest = search["prompts"].get("simplest") if words else None
         if not words or simplest is None:
             continue
         kept, gone = ([str(one["word"]) for one in words if one["kept"] is kept] for kept in (True, False))
-        best = search["prompts"]["best found"]["test_AP"]
+        fewer, best = (number_cell(one["test_AP"]).text for one in (simplest, search["prompts"]["best found"]))
         found.append(
             f"{_name(search)}: words that earned their place on the labelled images: {', '.join(kept) or 'none'}; "
-            f"left out: {', '.join(gone)}. Test AP without these {format_number(simplest['test_AP'])}, with all "
-            f"{format_number(best)}."
+            f"left out: {', '.join(gone)}. Test AP without these {fewer}, with all {best}."
         )
     return found
 

@@ -26,10 +26,15 @@ OF_THE_PAPER = ("coco",)
 """Suites whose test split has no labels: another takes its place."""
 
 
-def variant_of(record: RunRecord) -> str:
-    """What sets a run apart from the usual one of its model, mode and shots; empty for a usual run."""
+def variant_of(record: RunRecord, *, split: bool = True) -> str:
+    """What sets a run apart from the usual one of its model, mode and shots; empty for a usual run.
+
+    Args:
+        record: of the run.
+        split: whether the split that was tested on does.
+    """
     parts = [*_recipe(record), *_detector(record)]
-    if record.spec.eval_split != usual_split(record.spec.suite):
+    if split and record.spec.eval_split != usual_split(record.spec.suite):
         parts.append(f"on {record.spec.eval_split}")
     return ", ".join(parts)
 

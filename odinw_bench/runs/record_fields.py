@@ -156,6 +156,33 @@ def check_metrics(metrics: Mapping[str, Any], headline: str = "AP", *, objects: 
         number(per_class, name, "metrics.per_class.", high=100)
 
 
+def check_evaluation(evaluation: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """Check how a record says it was tested, where that is not by COCO's AP.
+
+    Args:
+        evaluation: of a record; not empty.
+        metrics: of the same record.
+
+    Returns:
+        the metric that stands in AP's place.
+
+    Raises:
+        InputError: its name or headline is missing, or a metric that tables are to show is an object.
+    """
+    where = "evaluation."
+    headline = text(evaluation, "headline", where)
+    text(evaluation, "name", where)
+    shown = evaluation.get("shown")
+    if not isinstance(shown, list | None):
+        raise InputError(f"{where}shown must be a list of metrics, not {shorten(shown)}")
+    numbered = {f"shown[{place}]": name for place, name in enumerate(shown or ())}
+    for place, name in {"headline": headline, **numbered}.items():
+        text({place: name}, place, where)
+        if isinstance(metrics.get(name), Mapping):
+            raise InputError(f"{where}{place} must name a metric that is a number, not {shorten(name)}")
+    return headline
+
+
 def check_cost(cost: Mapping[str, Any]) -> None:
     """Check that every cost is a number of at least 0, null, or an object of such.
 

@@ -141,9 +141,7 @@ class RunRecord(Mapping[str, Any]):
             raise InputError(f"status must be 'done' or 'failed', not {shorten(status)}")
         metrics, cost = fields.mapping(content, "metrics"), fields.mapping(content, "cost")
         evaluation = fields.mapping(content, "evaluation")
-        headline = "AP" if not evaluation else fields.text(evaluation, "headline", "evaluation.")
-        if evaluation:
-            fields.text(evaluation, "name", "evaluation.")
+        headline = fields.check_evaluation(evaluation, metrics) if evaluation else "AP"
         if status == "done" or metrics:
             fields.check_metrics(metrics, headline, objects=bool(evaluation))
         fields.check_cost(cost)
@@ -211,6 +209,16 @@ class RunRecord(Mapping[str, Any]):
         return str(self.evaluation.get("headline", "AP"))
 
     @property
+    def shown(self) -> tuple[str, ...]:
+        """The metrics that its evaluation says tables print; empty: it does not say."""
+        return tuple(self.evaluation.get("shown") or ())
+
+    def number(self, metric: str) -> float | None:
+        """A metric; None where the record has none of that name, or has an object there."""
+        value = self.metrics.get(metric)
+        return None if value is None or isinstance(value, Mapping) else float(value)
+
+    @property
     def result(self) -> float | None:
         """The headline metric in percent; None where the run failed or there was nothing to find."""
         return self.metrics.get(self.headline)
@@ -255,8 +263,12 @@ class RunRecord(Mapping[str, Any]):
 
     @property
     def test_sha256(self) -> str:
-        """Hash of the annotations it was tested on; empty: not known."""
-        return str(fields.mapping(self.data, "annotations_sha256").get("test") or "")
+        """Hash of the annotations it was tested on; empty: not known.
+
+        ``score`` once wrote it under the split's own name.
+        """
+        hashes = fields.mapping(self.data, "annotations_sha256")
+        return str(hashes.get("test") or hashes.get(self.spec.eval_split) or "")
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``run.json``."""

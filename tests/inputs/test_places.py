@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import odinw_bench
 from glip_core.errors import InputError
 from odinw_bench.mini.export import write_suite
 from odinw_bench.models.registry import find_model
+from odinw_bench.report.document import Column, Section, Table
 from odinw_bench.report.testdata import TestData
 from odinw_bench.utils.plugins import load_object
 from tests.inputs.answers import sound
@@ -34,6 +36,51 @@ def test_an_export_stays_in_its_folder(cli, tmp_path, tried, name):
     line = sound(cli("export", "coco", folder, "--out", tmp_path / "a/b/out"), "results", "file's name")
     assert line is not None
     assert sorted(tmp_path.rglob("*")) == before
+    tried("input: place of others")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ['../../escaped/x"><img src=x onerror=alert(1)>', "absolute", "a/b", "a}\\input{b", "half", "é" * 300],
+)
+def test_a_report_stays_in_its_folder_whatever_an_evaluation_is_called(cli, tmp_path, tried, name):
+    results, out = tmp_path / "results", tmp_path / "a/b/out"
+    record = made.record(made.spec(mode="zero-shot"), {"R@2": 50.0})
+    name = str(tmp_path / "escaped") if name == "absolute" else name
+    made.write(results, record | {"evaluation": {"name": name, "headline": "R@2"}})
+    before = sorted(tmp_path.rglob("*"))
+    assert sound(cli("report", "--results", results, "--out", out)) is None
+    text = (out / "report.md").read_text(encoding="utf-8")
+    assert "<img" not in text
+    tables = sorted(out.glob("tables/*"))
+    assert [path.suffix for path in tables] == [".csv", ".tex"] * 2
+    for path in tables:
+        assert re.fullmatch(r"[a-z0-9-]+-(metrics|made-by)", path.stem)
+        if path.suffix == ".tex":
+            assert f"\\label{{tab:{path.stem}}}" in path.read_text(encoding="utf-8")
+    inside = {path for path in tmp_path.rglob("*") if path == out or path in out.parents or out in path.parents}
+    assert sorted({*tmp_path.rglob("*")} - inside) == [path for path in before if path not in inside]
+    if name == "half":
+        assert tables[0].name == "half-made-by.csv"
+        assert '<a id="evaluation-half"></a>' in text
+    tried("input: place of others")
+
+
+def outside(suite):
+    """A section of another package whose table would lie elsewhere."""
+    table = Table("../../escaped", "x", [Column("x")], [])
+    return Section(suite.key("mine"), "Mine", tables=[table])
+
+
+def test_a_report_writes_no_section_outside_its_folder(cli, tmp_path, tried):
+    made.write(tmp_path / "results", made.record(made.spec(), made.metrics(50.0)))
+    out = tmp_path / "a/out"
+    answer = cli(
+        "report", "--results", tmp_path / "results", "--out", out, "--pictures", 0, "--section", f"{__name__}:outside"
+    )
+    assert answer.code == 2
+    assert "would be written outside" in answer.err.splitlines()[-1]
+    assert not (tmp_path / "a").exists()
     tried("input: place of others")
 
 

@@ -57,7 +57,8 @@ def search(space):
         "kind": "search",
         "space": space,
         "spec": made.spec(),
-        found[0]: {found[1]: entry, "best found": entry},
+        found[0]: {found[1]: entry, "best found": entry, "simplest": entry},
+        "single_words": [{"word": "red", "kept": False}],
         "shuffled_control": {"gain": 0.5},
         "trials": [{"number": 0, "AP": 30.0, "state": "complete", "given": "names", "caption": "x"}],
     }
@@ -83,6 +84,50 @@ NOT_RECORDS = {
     "null": b"null",
     "two": json.dumps(good()).encode() * 2,
 }
+
+
+def measured_by(evaluation):
+    """A record of another evaluation than COCO's."""
+    metrics = {"R@2": 50.0, "found": 3.0, "by_type": {"round": 1.0}}
+    return made.record(made.spec(mode="zero-shot"), metrics) | {
+        "evaluation": {"name": "half", "headline": "R@2", "shown": ["R@2"]} | evaluation
+    }
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "message"),
+    [
+        ({"shown": 5}, "evaluation.shown must be a list of metrics, not 5"),
+        ({"shown": "R@2"}, "evaluation.shown must be a list of metrics, not 'R@2'"),
+        ({"shown": [5]}, "evaluation.shown[0] must be a text, not 5"),
+        ({"shown": ["R@2", "by_type"]}, "evaluation.shown[1] must name a metric that is a number, not 'by_type'"),
+        ({"headline": "by_type"}, "evaluation.headline must name a metric that is a number, not 'by_type'"),
+        ({"name": ["half"]}, "evaluation.name must be a text"),
+    ],
+)
+def test_an_evaluation_that_cannot_be_shown_is_passed_over(cli, tmp_path, tried, evaluation, message):
+    results = tmp_path / "results"
+    made.write(results, good())
+    odd = results / "odd"
+    odd.mkdir()
+    (odd / "run.json").write_text(json.dumps(measured_by(evaluation)))
+    assert sound(cli("report", "--results", results, "--out", tmp_path / "out", "--pictures", "0")) is None
+    (note,) = load_runs(results).notes
+    assert note == f"passed over odd: {message}" or note.startswith(f"passed over odd: {message}, ")
+    tried("input: edited record")
+
+
+def test_what_one_record_shows_may_be_an_object_in_another(cli, tmp_path, tried):
+    results = tmp_path / "results"
+    made.write(results, measured_by({"shown": ["R@2", "found"]}))
+    other = measured_by({})
+    other["metrics"]["found"] = {"round": 1.0}
+    other["spec"] = other["spec"] | {"model": "glip-nano-a"}
+    made.write(results, other)
+    assert sound(cli("report", "--results", results, "--out", tmp_path / "out", "--pictures", "0")) is None
+    rows = (tmp_path / "out/tables/half-metrics.csv").read_text().splitlines()
+    assert [row.rsplit(",", 1)[1] for row in rows] == ["found", "3.0", ""]
+    tried("input: edited record")
 
 
 @pytest.mark.integration  # half a minute
