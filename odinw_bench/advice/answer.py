@@ -76,7 +76,7 @@ def advise(
 ) -> Advice:
     """Which way of adapting to use on some labelled images.
 
-    The test split is not looked at. Every evaluation is an ordinary record, and one that is there is not done again:
+    The test split has no part in it. Every evaluation is an ordinary record, and one that is there is not done again:
     asked once more, with a larger budget, the advice resumes.
 
     Args:
@@ -156,7 +156,10 @@ def advise(
             "classes": task.class_names,
             "tested": labelled.note,
         },
-        "notes": [*checked, *task.notes, *_limits(task, settings), *_doubts(order, untried, belief, curve, runner_up)],
+        "notes": [
+            *(*checked, *task.notes, *labelled.notes, *_limits(task, settings)),
+            *_doubts(order, untried, belief, curve, runner_up),
+        ],
         "seconds": round(budget.spent, 2),
         "budget_seconds": budget_seconds,
     }
