@@ -93,6 +93,41 @@ def test_names_in_data_are_escaped_on_the_page(cli, tmp_path):
     assert read_json(tmp_path / "o" / "advice.json")["failures"]["classes"]
 
 
+@pytest.fixture
+def failing(monkeypatch):
+    """Every run of some modes fails."""
+
+    def fail(*modes):
+        do_run = candidates.run
+
+        def run(spec, *given, **options):
+            if spec.mode in modes:
+                raise RuntimeError("CUDA out of memory.\nTried to allocate 2 GiB")
+            return do_run(spec, *given, **options)
+
+        monkeypatch.setattr(candidates, "run", run)
+
+    return fail
+
+
+def test_a_way_that_fails_is_noted_and_the_others_are_compared(cli, pets, tmp_path, failing):
+    failing("linear", "full")
+    command = ("advise", pets, "--modes", "zero-shot,linear,full", "--retention", "none", "--results", tmp_path)
+    answer = json.loads(cli(*command, "--json").out)
+    assert answer["recommendation"]["mode"] == "zero-shot"
+    tried = {one["mode"]: one["tried"] for one in answer["candidates"]}
+    assert tried["linear"] == tried["full"] == "it failed: RuntimeError: CUDA out of memory. Tried to allocate 2 GiB"
+    (note,) = [note for note in answer["notes"] if "CUDA" in note]
+    assert note.startswith("a run of glip-nano linear, glip-nano full failed: RuntimeError: CUDA")
+    assert not any("not tried" in note for note in answer["notes"])
+
+
+def test_where_all_ways_fail_the_first_error_is_shown(cli, pets, tmp_path, failing):
+    failing("zero-shot", "linear")
+    line = cli("advise", pets, *QUICK, "--results", tmp_path, "--json").refused()
+    assert "no way of adapting has a result; glip-nano zero-shot failed: RuntimeError: CUDA out of memory" in line
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("10m", 600), ("1h30m", 5400), ("90s", 90), ("45", 45), ("0.5h", 1800)])
 def test_times(text, seconds):
     assert parse_seconds(text) == seconds
