@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from odinw_bench import advise, load_task
-from odinw_bench.advice import candidates
+from odinw_bench.advice import candidates, lost
 from odinw_bench.advice.folds import Labelled
-from odinw_bench.advice.settings import AdviceSettings, parse_seconds
+from odinw_bench.advice.settings import AdviceSettings, Budget, parse_seconds
 from odinw_bench.datasets.prompts import read_attributes
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.runs.record import find_records
@@ -164,6 +165,31 @@ def test_what_tuning_destroys_elsewhere(pets, tmp_path, one_epoch):
     found = advice["zero_shot"]
     assert found["lost"] == 0  # a tuned prompt changes no weight
     assert found["before"] == found["after"] > 0
+
+
+@pytest.mark.parametrize(
+    ("retention", "asked"), [(("mini/aquarium",), None), (("shellfish", "aquarium"), {"mini/shellfish": 50.0})]
+)
+def test_the_task_itself_is_not_elsewhere(pets, tmp_path, monkeypatch, retention, asked):
+    """Though the fold, a data set of its own, is what was tuned on."""
+    found = []
+
+    def measure(_, tasks):
+        found.append({one.name: 50.0 for one in tasks})
+        return found[-1]
+
+    monkeypatch.setattr(lost, "load_tunable", lambda *_: None)
+    monkeypatch.setattr(lost, "load_run", lambda *_: SimpleNamespace(model=None))
+    monkeypatch.setattr(lost, "measure_base", lambda model, cell, *_: measure(model, cell.retained))
+    monkeypatch.setattr(lost, "measure", lambda model, tasks, *_: measure(model, tasks))
+    record = SimpleNamespace(cost={"images_per_second": 1e9}, folder=tmp_path)
+    way = candidates.Candidate("glip-nano", "prompt", 0, full={0: record})
+    task = load_task("aquarium", "mini")
+    labelled = SimpleNamespace(task=task, folds=[SimpleNamespace(file=pets)])
+    settings = AdviceSettings("aquarium", results=tmp_path, device="cpu", retention=retention)
+    answer = lost.zero_shot_lost(way, labelled, settings, Budget(600), lambda _: None)
+    assert (answer is None) == (asked is None)
+    assert found == ([] if asked is None else [asked, asked])
 
 
 def test_a_way_that_there_was_no_time_for_is_recommended_and_said_to_be_untried(cli, tmp_path, monkeypatch):
