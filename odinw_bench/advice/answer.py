@@ -76,7 +76,7 @@ def advise(
 ) -> Advice:
     """Which way of adapting to use on some labelled images.
 
-    The test split is not looked at. Every evaluation is an ordinary record, and one that is there is not done again:
+    The test split has no part in it. Every evaluation is an ordinary record, and one that is there is not done again:
     asked once more, with a larger budget, the advice resumes.
 
     Args:
@@ -94,7 +94,8 @@ def advise(
         say: called with a line of text on each step.
 
     Raises:
-        InputError: data, models or modes cannot be used, or the budget is too small for a first result.
+        InputError: data, models or modes cannot be used, the budget is too small for a first result, or every run that
+            was tried failed.
     """
     settings = AdviceSettings(
         str(data),
@@ -121,6 +122,9 @@ def advise(
     belief = believe(candidates, labelled)
     order = ranked(belief)
     if not order:
+        failed = next((one for one in candidates if one.failed), None)
+        if failed is not None:
+            raise InputError(f"no way of adapting has a result; {failed.name} failed: {failed.failed}")
         raise InputError(
             f"no way was tested within {budget_seconds:g} s: give a larger --budget (what was begun is resumed), "
             "a smaller --models, or another --device"
@@ -156,7 +160,10 @@ def advise(
             "classes": task.class_names,
             "tested": labelled.note,
         },
-        "notes": [*checked, *task.notes, *_limits(task, settings), *_doubts(order, untried, belief, curve, runner_up)],
+        "notes": [
+            *(*checked, *task.notes, *labelled.notes, *_limits(task, settings)),
+            *_doubts(order, untried, belief, curve, runner_up),
+        ],
         "seconds": round(budget.spent, 2),
         "budget_seconds": budget_seconds,
     }
@@ -196,15 +203,21 @@ def _doubts(
     curve: Sequence[Any],
     runner_up: Mapping[str, Any] | None,
 ) -> list[str]:
-    notes = []
     best = order[0]
+    errors: dict[str, list[str]] = {}
+    for one in (*order, *untried):
+        if one.failed:
+            errors.setdefault(one.failed, []).append(one.name)
+    notes = [f"a run of {', '.join(names)} failed: {error}" for error, names in errors.items()]
     if best.records and len(order) > 1:
         notes.append(
             "the best of several is chosen on the images that its AP is measured on: expect a little less, the more so "
             "the wider the interval is"
         )
     promising = [
-        f"{one.name} {100 * belief.probability(one, best):.0f} %" for one in untried if one.stopped and one.tunes
+        f"{one.name} {100 * belief.probability(one, best):.0f} %"
+        for one in untried
+        if one.tunes and one.stopped and not one.failed
     ]
     if promising:
         notes.append(
@@ -217,12 +230,12 @@ def _doubts(
             "on drawn tasks, and its AP is what these and the ways that were tried let expect; a larger --budget tries "
             "it"
         )
-    elif not best.full:
+    elif not best.full and not best.failed:
         notes.append(
             "there was time for few epochs only: the AP, time and memory are those of such a short tuning on at most "
             f"{FEW} images; the whole recipe takes longer and usually brings more"
         )
-    elif best.tunes and len(best.full) < 2:
+    elif best.tunes and len(best.full) < 2 and not best.failed:
         notes.append("the budget ended before the best way was tested on all folds: a larger --budget makes this surer")
     if runner_up is not None and runner_up["probability"] < CLEAR:
         notes.append("best and runner-up are not clearly different on these images")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Callable
@@ -15,8 +16,9 @@ from odinw_bench.advice.settings import AdviceSettings, Budget, OutOfTime
 from odinw_bench.engine.recipes import Hyperparameters, hyperparameters
 from odinw_bench.metrics.coco import evaluate
 from odinw_bench.models import UNTUNED, find_mode, model_facts
+from odinw_bench.runs.claims import is_full
 from odinw_bench.runs.record import RunRecord
-from odinw_bench.runs.run import run
+from odinw_bench.runs.run import describe, run
 from odinw_bench.runs.spec import RunSpec
 from odinw_bench.utils.io import read_json
 
@@ -37,6 +39,7 @@ class Candidate:
         full: records with all epochs, by fold number.
         seconds: that its runs took, tuning and testing, of whichever call.
         stopped: why nothing more was tried, in words; empty: it was not stopped.
+        failed: the error that a run of it ended with, on one line; empty: none did.
     """
 
     model: str
@@ -46,11 +49,17 @@ class Candidate:
     full: dict[int, RunRecord] = field(default_factory=dict)
     seconds: float = 0.0
     stopped: str = ""
+    failed: str = ""
 
     @property
     def tunes(self) -> bool:
         """Whether anything is trained."""
         return self.mode not in UNTUNED
+
+    @property
+    def is_out(self) -> bool:
+        """Whether a run failed before there was any with all epochs: then there is no reason to rely on it."""
+        return bool(self.failed) and not self.full
 
     @property
     def name(self) -> str:
@@ -118,10 +127,11 @@ def do(
     *,
     short: bool = False,
 ) -> RunRecord | None:
-    """Do one run, or read the record of it; None where its share of the budget ended before it did.
+    """Do one run, or read the record of it; None where its share of the budget ended before it did, or it failed.
 
     Raises:
-        InputError: the data or the model cannot be used.
+        InputError: the disk is full: then no other run would do better.
+        OSError: likewise.
     """
 
     def watch(_: str) -> None:
@@ -129,12 +139,22 @@ def do(
             raise OutOfTime
 
     started = time.perf_counter()
+    record = None
     try:
         spec = spec_of(candidate, fold.file, settings, short=short)
         record = run(spec, settings.results, device=settings.device, say=watch)
     except OutOfTime:
         candidate.stopped = "the time was over"
         say(f"{candidate.name}, {fold.name}: stopped, the time for it is over")
+        return None
+    except Exception as error:
+        if is_full(error) or (isinstance(error.__cause__, OSError) and is_full(error.__cause__)):
+            raise
+        candidate.failed = describe(error)
+        candidate.stopped = f"it failed: {candidate.failed}"
+        say(f"{candidate.name}, {fold.name}: {candidate.stopped}")
+    if record is None:
+        gc.collect()  # the error's frames refer to each other, and would keep the model in memory
         return None
     cost = record.cost
     candidate.seconds += (cost.get("tune_seconds") or 0.0) + (cost.get("test_seconds") or 0.0)

@@ -1,8 +1,9 @@
 """The labelled images as data sets of their own: what candidates learn from, and what they are tested on.
 
-The test split is never opened here. Where there are enough validation images they are halved: each half is tested on
-by models that were selected on the other, and all of the training images are learnt from. Where there are few, all
-labelled images are divided into folds.
+The test split has no part in them, see :mod:`odinw_bench.advice.parts`. Where there are enough validation images they
+are halved: each half is tested on by models that were selected on the other, and all of the training images are learnt
+from. Where there are few, all labelled images are divided into folds. Copies of a picture, byte for byte, stay
+together: else what is learnt from would be tested on.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from typing import Any
 import yaml
 
 from glip_core.errors import InputError
+from glip_core.files import file_sha256
+from odinw_bench.advice.parts import labelled_parts
 from odinw_bench.advice.settings import AdviceSettings
 from odinw_bench.datasets.coco import Split
-from odinw_bench.datasets.sources import few_shot_subset, open_split
+from odinw_bench.datasets.picture_hashes import hashes_of, pictures_sha256
 from odinw_bench.datasets.task import Task
-from odinw_bench.utils.io import canonical_json, sha256_bytes, write_json, write_text
+from odinw_bench.utils.io import canonical_json, replacing, sha256_bytes, write_json, write_text
 from odinw_bench.utils.text import slug
 
 ENOUGH = 20
@@ -67,6 +70,7 @@ class Labelled:
         folder: of the files.
         folds: the divisions.
         note: how they were divided, in words.
+        notes: what was left out, in words.
 
     Args:
         task: with a training split.
@@ -80,33 +84,29 @@ class Labelled:
         if "train" not in task.splits:
             raise InputError(f"'{task.name}' has no training split: there is nothing to learn from, and so no advice")
         self.task = task
-        train, _ = few_shot_subset(
-            task,
-            "train",
-            open_split(task, "train", settings.data_root),
-            settings.shots,
-            settings.seed,
-            settings.data_root,
-        )
-        parts = [train]
-        selection = task.selection_split
-        held_out = task.splits.get(selection) != task.splits.get("test")  # a copy of the test split is not looked at
-        if selection not in ("train", "test") and held_out:
-            parts.append(open_split(task, selection, settings.data_root))
-        digest = sha256_bytes(canonical_json([task.suite, task.name, settings.seed, *(part.sha256 for part in parts)]))
+        parts, self.notes = labelled_parts(task, settings)
+        train = parts[0]
+        known: list[Any] = [task.suite, task.name, settings.seed, *(part.sha256 for part in parts)]
+        pictures = [sha256 for part in parts if (sha256 := pictures_sha256(part)) is not None]
+        digest = sha256_bytes(canonical_json([*known, pictures] if pictures else known))
         self.folder = settings.results / "advice" / f"{slug(task.suite)}-{slug(task.name)}-{digest[:8]}"
         self.names: dict[int, str] = {}
         images: list[dict[str, Any]] = []
         boxes: list[dict[str, Any]] = []
         members: list[list[int]] = []
+        self._first: dict[int, int] = {}  # number of the first image with the same picture
+        first_of: dict[str, int] = {}
         for part in parts:
+            hashes = hashes_of(part)
             ids = part.trainable_ids() if part is train else part.image_ids
             numbers = {image_id: len(self.names) + place for place, image_id in enumerate(ids, start=1)}
             members.append(list(numbers.values()))
             for image_id, number in numbers.items():
                 self.names[number] = part.file_name(image_id)
                 width, height = part.size(image_id)
-                written = self._picture(part, image_id, number)
+                sha256 = hashes[part.file_name(image_id)]
+                self._first[number] = number if sha256 is None else first_of.setdefault(sha256, number)
+                written = self._picture(part, image_id, number, sha256)
                 images.append({"id": number, "file_name": written, "width": width, "height": height})
             boxes += [
                 {**box, "image_id": numbers[box["image_id"]]}
@@ -170,26 +170,30 @@ class Labelled:
         write_text(file, yaml.safe_dump(content, sort_keys=False))
         return file
 
-    def _picture(self, part: Split, image_id: Any, number: int) -> str:
+    def _picture(self, part: Split, image_id: Any, number: int, sha256: str | None) -> str:
         """Put a picture among ours: the file itself where there is one, else without loss; returns its name."""
         source = None if part.folder is None else part.folder / part.file_name(image_id)
         turned = any("EXIF" in note for note in part.notes)  # then the picture is not what the file shows
         self.pictures.mkdir(parents=True, exist_ok=True)
-        if source is None or turned or not source.is_file():
+        if source is None or turned or sha256 is None:
             place = self.pictures / f"{number:06d}.png"
             if not place.is_file():
-                part.image(image_id).save(place, compress_level=1)
+                with replacing(place) as fresh:
+                    part.image(image_id).save(fresh, format="PNG", compress_level=1)
             return place.name
         place = self.pictures / f"{number:06d}{source.suffix.lower()}"
-        if not place.is_file():
-            try:
-                os.link(source.resolve(), place)
-            except OSError:  # another disk, or one without links
-                shutil.copyfile(source, place)
+        if place.is_file() and (place.samefile(source) or file_sha256(place) == sha256):
+            return place.name
+        place.unlink(missing_ok=True)  # it may be a link to a file that was changed since
+        try:
+            os.link(source.resolve(), place)
+        except OSError:  # another disk, or one without links
+            with replacing(place) as fresh:
+                shutil.copyfile(source, fresh)
         return place.name
 
     def _divide(self, train: list[int], val: list[int], seed: int) -> tuple[tuple[Fold, ...], str]:
-        if len(val) >= ENOUGH:
+        if len(self._different(val)) >= ENOUGH:
             tested = self._deal(self._sample(val, seed), HALVES, seed)
             members = [(train, [one for one in val if one not in part], part) for part in tested]
             note = (
@@ -198,10 +202,10 @@ class Labelled:
             )
         else:
             whole = [*train, *val]
-            count = min(FOLDS, len(train))
+            count = min(FOLDS, len(self._different(train)))
             if count < 2:
                 raise InputError(
-                    f"'{self.task.name}' has {len(train)} training images with boxes; advice needs at least 2"
+                    f"'{self.task.name}' has {count} different training images with boxes; advice needs at least 2"
                 )
             # Each of its own, so that something to learn from is left everywhere; rests go to different parts.
             learnt_parts, chosen_parts = self._deal(train, count, seed), self._deal(val, count, seed)[::-1]
@@ -225,12 +229,19 @@ class Labelled:
         """By chance, the same for the same images and seed."""
         return sorted(numbers, key=lambda one: sha256_bytes(f"{seed} {self.names[one]} {one}".encode()))
 
+    def _different(self, numbers: Sequence[int]) -> list[int]:
+        """One image of each picture: the first."""
+        return sorted({self._first[one] for one in numbers})
+
     def _sample(self, numbers: Sequence[int], seed: int) -> list[int]:
-        return sorted(self.in_order(numbers, seed)[:MOST])
+        """At most :data:`MOST` pictures, with all of their copies."""
+        taken = set(self.in_order(self._different(numbers), seed)[:MOST])
+        return [one for one in numbers if self._first[one] in taken]
 
     def _deal(self, numbers: Sequence[int], count: int, seed: int) -> list[list[int]]:
-        """Parts of equal size, in which each class is as frequent: images in turn by their rarest class."""
-        classes: dict[int, set[int]] = {number: set() for number in numbers}
+        """Parts of equal size, in which each class is as frequent: pictures in turn by their rarest class."""
+        different = self._different(numbers)
+        classes: dict[int, set[int]] = {number: set() for number in different}
         for box in self.annotations["annotations"]:
             if box["image_id"] in classes:
                 classes[box["image_id"]].add(box["category_id"])
@@ -239,5 +250,6 @@ class Labelled:
             for category in self.annotations["categories"]
         }
         rarest = {number: min(((images_of[c], c) for c in found), default=(0, -1)) for number, found in classes.items()}
-        ordered = sorted(self.in_order(numbers, seed), key=lambda one: rarest[one])
-        return [sorted(ordered[start::count]) for start in range(count)]
+        ordered = sorted(self.in_order(different, seed), key=lambda one: rarest[one])
+        parts = [set(ordered[start::count]) for start in range(count)]
+        return [sorted(one for one in numbers if self._first[one] in part) for part in parts]

@@ -9,6 +9,7 @@ from typing import Any
 from odinw_bench.advice.candidates import Candidate, Say, spec_of
 from odinw_bench.advice.folds import Labelled
 from odinw_bench.advice.settings import AdviceSettings, Budget
+from odinw_bench.datasets.retained import RetainedTasks, other_tasks
 from odinw_bench.engine.distributed import SINGLE_PROCESS
 from odinw_bench.models import model_facts
 from odinw_bench.runs.loading import load_run
@@ -34,8 +35,8 @@ def zero_shot_lost(
         say: called with the result.
 
     Returns:
-        ``asked``, ``before``, ``after`` and ``lost`` (AP, percent); None where nothing was tuned or is asked, the
-        model reads no prompt, or there is no time.
+        ``asked``, ``before``, ``after`` and ``lost`` (AP, percent); None where nothing was tuned or is asked beside the
+        task itself, the model reads no prompt, or there is no time.
 
     Raises:
         InputError: what is asked cannot be used.
@@ -43,10 +44,13 @@ def zero_shot_lost(
     tuned = candidate.tunes and candidate.records
     if not tuned or not settings.retention or not model_facts(candidate.model).has_text:
         return None
+    if not other_tasks(settings.retention, labelled.task):
+        return None
     short = not candidate.full
     fold = labelled.few(settings.seed) if short else labelled.folds[0]
-    spec = replace(spec_of(candidate, fold.file, settings, short=short), retention=tuple(settings.retention))
-    cell = prepare(spec, settings.results, data_root=settings.data_root)
+    cell = prepare(spec_of(candidate, fold.file, settings, short=short), settings.results, data_root=settings.data_root)
+    # Beside the task itself, not the fold, which is a data set of its own: the task's test split is not asked about.
+    cell = replace(cell, retained=RetainedTasks(settings.data_root).of(settings.retention, labelled.task))
     record = candidate.records[0]
     images = sum(len(one.split) for one in cell.retained)
     if SLOWER * 2 * images / max(record.cost["images_per_second"], 1e-9) > budget.left():

@@ -52,7 +52,7 @@ def race(candidates: list[Candidate], labelled: Labelled, settings: AdviceSettin
             candidate.full[number] = record
     timing = Timing(candidates, labelled, settings)
     few = labelled.few(settings.seed)
-    gone: set[int] = set()  # what was stopped is not begun again
+    gone: set[int] = set()  # what was stopped or failed is not begun again
 
     def seconds(step: Step) -> float:
         return timing.seconds(step[0], len(step[0].full), short=step[1])
@@ -82,7 +82,7 @@ def _next(
     belief: Belief, seconds: Callable[[Step], float], is_open: Callable[[Step], bool], left: float
 ) -> Step | None:
     """The next run; None: none promises anything, or none fits."""
-    order = belief.order()
+    order = [one for one in belief.order() if not one.is_out]
     if not any(one.records for one in order if one.tunes):
         return _first(order, seconds, is_open, left)
     leader = next(one for one in order if one.records)
@@ -120,9 +120,10 @@ def ranked(belief: Belief) -> list[Candidate]:
     """The one to recommend first, then those with any result from good to bad; empty where nothing has a result.
 
     The first may be one that there was no time for, where it is probably better than all that were tried: in a small
-    budget only ways that need no tuning can be tried, and these are seldom the best.
+    budget only ways that need no tuning can be tried, and these are seldom the best. One whose runs fail comes last.
     """
-    order = [one for one in belief.order() if one.records or (one.tunes and one.stopped != LITTLE)]
+    order = [one for one in belief.order() if one.records or (one.tunes and one.stopped != LITTLE and not one.failed)]
+    order.sort(key=lambda one: one.is_out)
     tried = [one for one in order if one.records]
     if not tried or order[0].records or belief.probability(order[0], tried[0]) < UNTRIED:
         return tried

@@ -119,7 +119,7 @@ def _tried(candidate: Candidate) -> str:
         return f"in full on {len(candidate.full)} fold{'s' if len(candidate.full) > 1 else ''}"
     if candidate.short:
         return "with few epochs on one fold"
-    return f"not tried: {candidate.stopped}"
+    return candidate.stopped if candidate.failed else f"not tried: {candidate.stopped}"
 
 
 def _command(candidate: Candidate, task: Task, settings: AdviceSettings, attributes: str | None) -> str:

@@ -53,7 +53,7 @@ def advise(
 ) -> None:
     r"""Which way of adapting to use on your labelled images, what to expect, at what cost.
 
-    The labelled images are divided into folds (the test split is never looked at), and the ways that promise most for
+    The labelled images are divided into folds (the test split has no part in them), and the ways that promise most for
     their time are tried. Every evaluation is an ordinary record; the same command with a larger --budget resumes.
 
     For example:

@@ -58,13 +58,23 @@ def wanted_tasks(wanted: Sequence[str], own: Task) -> list[Task]:
     Raises:
         InputError: there is no such suite, task or folder, its test is not COCO's AP, or nothing is left.
     """
-    found = {identity(task): task for entry in wanted for task in _named(entry, own.suite)}
-    found.pop(identity(own), None)
+    found = other_tasks(wanted, own)
     if not found:
         raise InputError(
             f"--retention {shorten(','.join(wanted))} names nothing beside '{own.name}', which is tuned on: name a "
             "suite (mini, coco), SUITE/TASK or the path of a data set"
         )
+    return found
+
+
+def other_tasks(wanted: Sequence[str], own: Task) -> list[Task]:
+    """:func:`wanted_tasks`, or nothing where the run's own task alone is named.
+
+    Raises:
+        InputError: there is no such suite, task or folder, or its test is not COCO's AP.
+    """
+    found = {identity(task): task for entry in wanted for task in _named(entry, own.suite)}
+    found.pop(identity(own), None)
     for task in found.values():
         if task.evaluation != "coco":
             raise InputError(

@@ -31,7 +31,7 @@ class SplitStore:
         self._tasks: dict[tuple[str, str], Task] = {}
         self._task: tuple[str, str, str | None] | None = None
         self._splits: dict[str, Split] = {}
-        self._leaks: dict[tuple[str, str], int] = {}
+        self._leaks: dict[tuple[str, str], list[tuple[str, str]]] = {}
 
     def task(self, dataset: str, suite: str) -> Task:
         """A task, found once; see :func:`odinw_bench.datasets.registry.load_task`."""
@@ -58,17 +58,41 @@ class SplitStore:
         Raises:
             InputError: there are any, and the data are the user's own.
         """
-        if (learnt, tested) not in self._leaks:
-            pairs = leaked(self.open(task, learnt), self.open(task, tested))
-            if pairs and task.root is not None:
-                first, second = pairs[0]
-                raise InputError(
-                    f"'{task.name}': {len(pairs)} pictures of 'train' are in '{tested}' too, such as {shorten(first)} "
-                    f"(there {shorten(second)}), byte for byte; tuning on them would make the numbers worthless: "
-                    "take them out of one"
-                )
-            self._leaks[learnt, tested] = len(pairs)
-        return self._leaks[learnt, tested]
+        return self._in_both(task, learnt, tested, "tuning on them")
+
+    def selection_leaks(self, task: Task, tested: str) -> int | None:
+        """How many pictures that the best epoch is selected on are in the split that is tested on, byte for byte.
+
+        See :meth:`leaks`. Who asks for the very split that is selected on, such as ``--eval-split val``, wants that.
+
+        Returns:
+            None where there is nothing to compare: selection is on the training split, the split was asked for, or the
+            pictures are drawn.
+
+        Raises:
+            InputError: there are any, and the data are the user's own.
+        """
+        selected = task.selection_split
+        if selected == "train" or selected == tested != task.split_named("test"):
+            return None
+        if any(self.open(task, name).folder is None for name in (selected, tested)):
+            return None
+        return self._in_both(task, selected, tested, "selecting the best epoch on them")
+
+    def _in_both(self, task: Task, first: str, tested: str, doing: str) -> int:
+        """The number of equal pictures of two splits, found once; an error where it can be corrected."""
+        splits = self.open(task, first), self.open(task, tested)  # of another task they forget what was found
+        if (first, tested) not in self._leaks:
+            self._leaks[first, tested] = leaked(*splits)
+        pairs = self._leaks[first, tested]
+        if pairs and task.root is not None:
+            name, other = pairs[0]
+            remedy = "take them out of one" if first != tested else "name another eval_split in its task file"
+            raise InputError(
+                f"'{task.name}': {len(pairs)} pictures of '{first}' are in '{tested}' too, such as {shorten(name)} "
+                f"(there {shorten(other)}), byte for byte; {doing} would make the numbers worthless: {remedy}"
+            )
+        return len(pairs)
 
     def subset(self, task: Task, name: str, shots: Shots, seed: int, *, shuffled: bool = True) -> tuple[Split, str]:
         """A k-shot subset, and how it was made; see :func:`odinw_bench.datasets.sources.few_shot_subset`.

@@ -36,6 +36,8 @@ KEPT_BYTES = "kept_bytes"
 """Size of what was trained in one run."""
 RETENTION = ("retained_AP", "base_AP")
 """AP on the data sets of ``--retention`` after tuning and before."""
+LEAKS = {"leaks": "training split of", "selection_leaks": "split that selects the best epoch of"}
+"""Pictures that are in the test split too: the field of records that counts them, and where else they are."""
 TRACEBACK = "traceback.txt"
 _RAISED = re.compile(r'^ *File "(.+)", line (\d+), in (.+)$', re.MULTILINE)
 CONFIG = ("suite", "model", "variant", "mode", "shots")
@@ -137,7 +139,7 @@ def _nothing() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The tables of no runs."""
     names = [*CONFIG, "dataset", "seed", "status", "folder", "error", *METRICS, *COSTS, *_ENVIRONMENT]
     names += [KEPT_BYTES, *RETENTION, "traceback", "raised_at", "detector", "tested"]
-    names += ["protocol", "hyperparameters", "test_sha256", "weights_sha256", "eval_split", "leaks", "finished"]
+    names += ["protocol", "hyperparameters", "test_sha256", "weights_sha256", "eval_split", *LEAKS, "finished"]
     empty = pd.DataFrame(columns=names)
     return empty, empty.copy(), pd.DataFrame(columns=["run", "name", "AP"])
 
@@ -170,7 +172,7 @@ def _row(folder: str, record: RunRecord, dataset: str) -> dict[str, Any]:
         **{name: _number(record.retention.get(name)) for name in RETENTION},
         "train_images": _number(data.get("train_images")),
         "test_images": _number(data.get("test_images")),
-        "leaks": _number(data.get("leaks")),
+        **{name: _number(data.get(name)) for name in LEAKS},
         "test_sha256": record.test_sha256,
         "train_sha256": str(hashes.get("train") or ""),
         "eval_split": spec.eval_split,
@@ -220,19 +222,22 @@ def rows_of(frame: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[Any, 
 
 
 def _data_notes(done: pd.DataFrame) -> list[str]:
-    """A warning for each data set whose runs were tested on different annotations, or on what they learnt from."""
+    """A warning for each data set that was tested on several versions, or on what was learnt from or selected on."""
     versions: dict[tuple[str, ...], set[str]] = {}
     for *place, sha256 in rows_of(done, ("suite", "dataset", "eval_split", "test_sha256")):
         if sha256:
             versions.setdefault(tuple(place), set()).add(sha256)
-    leaks: dict[tuple[str, str], float] = {}
-    for run in done[done["leaks"] > 0].to_dict("records"):
-        leaks[run["suite"], run["dataset"]] = max(run["leaks"], leaks.get((run["suite"], run["dataset"]), 0))
-    leaky = [
-        f"{count:.0f} pictures of the training split of {suite}/{dataset} are in its test split too, byte for byte: "
-        "the numbers of the tuned runs are too high"
-        for (suite, dataset), count in sorted(leaks.items())
-    ]
+    leaky = []
+    for name, where in LEAKS.items():
+        most: dict[tuple[str, str], float] = {}
+        for run in done[done[name] > 0].to_dict("records"):
+            key = run["suite"], run["dataset"]
+            most[key] = max(run[name], most.get(key, 0))
+        leaky += [
+            f"{count:.0f} pictures of the {where} {suite}/{dataset} are in its test split too, byte for byte: "
+            "the numbers of the tuned runs are too high"
+            for (suite, dataset), count in sorted(most.items())
+        ]
     return leaky + [
         f"runs of {suite}/{dataset} were tested on {len(hashes)} versions of its data "
         f"({', '.join(sorted(value[:8] for value in hashes))}): their numbers are not comparable"

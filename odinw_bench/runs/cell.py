@@ -33,6 +33,8 @@ class Cell:
         validation: images to select on; None where nothing is tuned.
         test: images to report on.
         leaks: pictures of the training split that are in the test split too; None where nothing is tuned.
+        selection_leaks: pictures of the split that is selected on that are in the test split too; None where nothing is
+            compared, see :meth:`odinw_bench.datasets.store.SplitStore.selection_leaks`.
         few_shot: how the training subset was made, ``official-file``, ``rule``, ``given`` or ``unshuffled``; None where
             nothing is tuned.
         few_shot_validation: likewise, of the subset that is selected on; None: all of the split.
@@ -57,6 +59,7 @@ class Cell:
     few_shot: str | None
     few_shot_validation: str | None
     leaks: int | None
+    selection_leaks: int | None
     weights: str | None
     weights_sha256: str
     pictures_sha256: Mapping[str, str]

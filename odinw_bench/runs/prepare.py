@@ -59,7 +59,7 @@ def prepare(
     each_its_own = not evaluation.prompts(task)
     prompt = Prompt("", (), ()) if each_its_own else task_prompt(task, spec.mode, spec.attributes, style=style)
     selected_on = None
-    train = validation = few_shot = settings = leaks = None
+    train = validation = few_shot = settings = leaks = selection_leaks = None
     if spec.mode in UNTUNED:
         check_overrides(spec.protocol_name, spec.overrides)
     else:
@@ -74,10 +74,12 @@ def prepare(
         leaks = splits.leaks(task, spec.eval_split, task.learnt_from(spec.shots))
         if few_shot == "given":  # a benchmark's own images are all the labels that there are
             validation, selected_on = train, few_shot
-        elif settings.few_shot_validation:
-            validation, selected_on = splits.subset(task, task.selection_split, spec.shots, spec.seed)
         else:
-            validation = splits.open(task, task.selection_split)
+            selection_leaks = splits.selection_leaks(task, spec.eval_split)
+            if settings.few_shot_validation:
+                validation, selected_on = splits.subset(task, task.selection_split, spec.shots, spec.seed)
+            else:
+                validation = splits.open(task, task.selection_split)
         if not train.trainable_ids():
             raise InputError(f"the training split of '{task.name}' has no image with a usable box")
     test = splits.open(task, spec.eval_split)
@@ -117,6 +119,7 @@ def prepare(
         few_shot=few_shot,
         few_shot_validation=selected_on,
         leaks=leaks,
+        selection_leaks=selection_leaks,
         weights=spec.weights,
         weights_sha256=weights_sha256,
         pictures_sha256=pictures,

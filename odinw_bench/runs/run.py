@@ -232,6 +232,7 @@ def _new_record(cell: Cell, device: str, *, tf32: bool | None = None) -> dict[st
             "few_shot": cell.few_shot,
             "few_shot_validation": cell.few_shot_validation,
             "leaks": cell.leaks,
+            **({} if cell.selection_leaks is None else {"selection_leaks": cell.selection_leaks}),
             "leaks_compared": None if cell.leaks is None else COMPARED,
             "annotations_sha256": {name: split.sha256 for name, split in splits.items() if split is not None},
             "pictures_sha256": dict(cell.pictures_sha256),

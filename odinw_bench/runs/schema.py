@@ -147,7 +147,7 @@ class RunRecord(Mapping[str, Any]):
         fields.check_cost(cost)
         data, protocol = fields.mapping(content, "data"), fields.mapping(content, "protocol")
         fields.optional_text(data, "folder", "data.")
-        for name in ("train_images", "validation_images", "test_images", "leaks"):
+        for name in ("train_images", "validation_images", "test_images", "leaks", "selection_leaks"):
             fields.number(data, name, "data.")
         hashes = fields.mapping(data, "annotations_sha256", "data.")
         for name in hashes:

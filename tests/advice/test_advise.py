@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from odinw_bench import advise, load_task
-from odinw_bench.advice import candidates
+from odinw_bench.advice import candidates, lost
 from odinw_bench.advice.folds import Labelled
-from odinw_bench.advice.settings import AdviceSettings, parse_seconds
+from odinw_bench.advice.settings import AdviceSettings, Budget, parse_seconds
 from odinw_bench.datasets.prompts import read_attributes
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.runs.record import find_records
@@ -93,6 +94,41 @@ def test_names_in_data_are_escaped_on_the_page(cli, tmp_path):
     assert read_json(tmp_path / "o" / "advice.json")["failures"]["classes"]
 
 
+@pytest.fixture
+def failing(monkeypatch):
+    """Every run of some modes fails."""
+
+    def fail(*modes):
+        do_run = candidates.run
+
+        def run(spec, *given, **options):
+            if spec.mode in modes:
+                raise RuntimeError("CUDA out of memory.\nTried to allocate 2 GiB")
+            return do_run(spec, *given, **options)
+
+        monkeypatch.setattr(candidates, "run", run)
+
+    return fail
+
+
+def test_a_way_that_fails_is_noted_and_the_others_are_compared(cli, pets, tmp_path, failing):
+    failing("linear", "full")
+    command = ("advise", pets, "--modes", "zero-shot,linear,full", "--retention", "none", "--results", tmp_path)
+    answer = json.loads(cli(*command, "--json").out)
+    assert answer["recommendation"]["mode"] == "zero-shot"
+    tried = {one["mode"]: one["tried"] for one in answer["candidates"]}
+    assert tried["linear"] == tried["full"] == "it failed: RuntimeError: CUDA out of memory. Tried to allocate 2 GiB"
+    (note,) = [note for note in answer["notes"] if "CUDA" in note]
+    assert note.startswith("a run of glip-nano linear, glip-nano full failed: RuntimeError: CUDA")
+    assert not any("not tried" in note for note in answer["notes"])
+
+
+def test_where_all_ways_fail_the_first_error_is_shown(cli, pets, tmp_path, failing):
+    failing("zero-shot", "linear")
+    line = cli("advise", pets, *QUICK, "--results", tmp_path, "--json").refused()
+    assert "no way of adapting has a result; glip-nano zero-shot failed: RuntimeError: CUDA out of memory" in line
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("10m", 600), ("1h30m", 5400), ("90s", 90), ("45", 45), ("0.5h", 1800)])
 def test_times(text, seconds):
     assert parse_seconds(text) == seconds
@@ -129,6 +165,31 @@ def test_what_tuning_destroys_elsewhere(pets, tmp_path, one_epoch):
     found = advice["zero_shot"]
     assert found["lost"] == 0  # a tuned prompt changes no weight
     assert found["before"] == found["after"] > 0
+
+
+@pytest.mark.parametrize(
+    ("retention", "asked"), [(("mini/aquarium",), None), (("shellfish", "aquarium"), {"mini/shellfish": 50.0})]
+)
+def test_the_task_itself_is_not_elsewhere(pets, tmp_path, monkeypatch, retention, asked):
+    """Though the fold, a data set of its own, is what was tuned on."""
+    found = []
+
+    def measure(_, tasks):
+        found.append({one.name: 50.0 for one in tasks})
+        return found[-1]
+
+    monkeypatch.setattr(lost, "load_tunable", lambda *_: None)
+    monkeypatch.setattr(lost, "load_run", lambda *_: SimpleNamespace(model=None))
+    monkeypatch.setattr(lost, "measure_base", lambda model, cell, *_: measure(model, cell.retained))
+    monkeypatch.setattr(lost, "measure", lambda model, tasks, *_: measure(model, tasks))
+    record = SimpleNamespace(cost={"images_per_second": 1e9}, folder=tmp_path)
+    way = candidates.Candidate("glip-nano", "prompt", 0, full={0: record})
+    task = load_task("aquarium", "mini")
+    labelled = SimpleNamespace(task=task, folds=[SimpleNamespace(file=pets)])
+    settings = AdviceSettings("aquarium", results=tmp_path, device="cpu", retention=retention)
+    answer = lost.zero_shot_lost(way, labelled, settings, Budget(600), lambda _: None)
+    assert (answer is None) == (asked is None)
+    assert found == ([] if asked is None else [asked, asked])
 
 
 def test_a_way_that_there_was_no_time_for_is_recommended_and_said_to_be_untried(cli, tmp_path, monkeypatch):

@@ -31,7 +31,7 @@ class Clock:
 def tried(monkeypatch):
     """Race within a budget; returns the candidates and what was run: mode, fold, with few epochs."""
 
-    def within(seconds: float, aps=APS, stopped: tuple[str, ...] = ()):
+    def within(seconds: float, aps=APS, stopped: tuple[str, ...] = (), failing: tuple[tuple[str, bool], ...] = ()):
         monkeypatch.setattr(timing, "known", lambda: PRIOR)
         monkeypatch.setattr("odinw_bench.advice.belief.known", lambda: PRIOR)
         clock, runs = Clock(seconds), []
@@ -48,6 +48,9 @@ def tried(monkeypatch):
             clock.spent += took
             if candidate.mode in stopped:
                 candidate.stopped = "the time was over"
+                return None
+            if (candidate.mode, short) in failing:
+                candidate.failed, candidate.stopped = "out of memory", "it failed: out of memory"
                 return None
             ap = aps[candidate.mode] + (PRIOR.short_gain(candidate.mode) if short else 0.0)
             found = record(ap, ap if candidate.tunes else None)
@@ -94,6 +97,24 @@ def test_a_way_that_was_stopped_is_not_begun_again(tried):
     assert [run for run in runs if run[0] == "full"] == [("full", 0, False)]
     assert order[0].mode == "lora"
     assert candidates[3].stopped == "the time was over"
+
+
+def test_a_way_that_fails_is_not_begun_again_nor_advised(tried):
+    failing = (("full", False), ("full", True))
+    _, runs, order = tried(10_000, failing=failing)
+    assert [mode for mode, _, _ in runs].count("full") == 1
+    assert "full" not in [one.mode for one in order]
+    assert order[0].mode == "lora"
+    assert len(order[0].full) == 2
+    assert order[-1].mode == "zero-shot"
+
+
+def test_a_way_that_fails_with_its_whole_recipe_comes_last(tried):
+    _, runs, order = tried(200, APS | {"full": 90.0}, failing=(("full", False),))
+    assert ("full", 0, True) in runs
+    assert ("full", 0, False) in runs
+    assert order[-1].mode == "full"
+    assert len(order) > 1
 
 
 def test_ways_that_are_left_out_say_why(tried):

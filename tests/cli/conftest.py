@@ -63,7 +63,7 @@ def write_dataset(folder: Path, names=("cat", "dog"), images: int = 2) -> Path:
         place.mkdir(parents=True)
         entries, boxes = [], []
         for i in range(images):
-            Image.new("RGB", (120, 80), (30 * i, 90, 60 + 20 * shade)).save(place / f"{i}.jpg")
+            Image.new("RGB", (120, 80), (30 * i % 256, 90, 60 + 20 * shade)).save(place / f"{i}.jpg")
             entries.append({"id": i, "file_name": f"{i}.jpg", "width": 120, "height": 80})
             box = [10, 10, 40, 30]
             boxes.append(

@@ -150,6 +150,7 @@ def test_what_is_optional_may_be_missing():
         ({"cost": {"test_seconds": -1}}, "cost.test_seconds must be a number of at least 0"),
         ({"cost": {"test_stages": {"model": "slow"}}}, "cost.test_stages.model must be a number"),
         ({"data": {"leaks": "many"}}, "data.leaks must be a number"),
+        ({"data": {"selection_leaks": "many"}}, "data.selection_leaks must be a number"),
     ],
 )
 def test_what_cannot_be_is_named(changes, message):
