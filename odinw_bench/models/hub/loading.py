@@ -15,6 +15,7 @@ from glip_core.errors import InputError, nearest
 from glip_core.files import file_sha256
 from odinw_bench.models.hub.checkpoints import FAMILIES, HUB_PREFIX, Checkpoint
 from odinw_bench.utils.io import canonical_json, sha256_bytes
+from odinw_bench.utils.versions import PathVersion, path_version
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _READ = ["*.json", "*.txt", "*.safetensors"]
@@ -44,16 +45,18 @@ def checkpoint_of(model: str) -> Checkpoint:
     Raises:
         InputError: there is no such thing, or it is of a kind that is not supported.
     """
-    return _checkpoint(model, str(Path.cwd()))  # a relative path is another one in another folder
+    source = model.removeprefix(HUB_PREFIX)
+    return _checkpoint(source, path_version(Path(source) / _CONFIG) if _is_folder(source) else ())
 
 
 @lru_cache(maxsize=64)
-def _checkpoint(model: str, _folder: str) -> Checkpoint:
-    source = model.removeprefix(HUB_PREFIX)
+def _checkpoint(source: str, _version: PathVersion) -> Checkpoint:
     kind = str(_config(source).get("model_type"))
     if kind not in FAMILIES:
         known = ", ".join(FAMILIES)
-        raise InputError(f"'{model}' is a model of the type '{kind}'{nearest(kind, FAMILIES)}; supported: {known}")
+        raise InputError(
+            f"'{HUB_PREFIX}{source}' is a model of the type '{kind}'{nearest(kind, FAMILIES)}; supported: {known}"
+        )
     words = _tidy(Path(source).name) if _is_folder(source) else _tidy(source)
     return Checkpoint(f"hf-{words}", source, kind, source)
 
