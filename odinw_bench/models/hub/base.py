@@ -16,7 +16,7 @@ from glip_core.errors import InputError
 from glip_core.files import file_sha256
 from odinw_bench.models.base import Model, ModelFacts
 from odinw_bench.models.hub.checkpoints import CHECKPOINTS, FAMILIES, HUB_PREFIX, Checkpoint
-from odinw_bench.models.hub.loading import checkpoint_of, identify_files, no_advice_on_width, weights_file
+from odinw_bench.models.hub.loading import checkpoint_of, identify_files, is_whole, no_advice_on_width, weights_file
 from odinw_bench.utils.plugins import load_object
 
 
@@ -84,10 +84,23 @@ class HubModel(Model):
     def identify(cls, weights: str | None) -> str:
         """See :class:`Model`; ``weights`` is a folder, or a repository on the hub.
 
-        Of a listed checkpoint it is the hash of the weights alone.
+        Of a listed checkpoint's own weights it is the hash of their file alone, where they are one file: what lies
+        beside it is known. Else it covers all files.
         """
         source = weights or cls.repository
-        return file_sha256(weights_file(source)) if cls.listed else identify_files(source)
+        alone = cls._hash_alone(source) if weights is None else None
+        return alone or identify_files(source)
+
+    @classmethod
+    def is_known_as(cls, weights: str | None, sha256: str) -> bool:
+        """See :class:`Model`; a folder that holds a listed checkpoint's own weights is known as these, too."""
+        return super().is_known_as(weights, sha256) or cls._hash_alone(weights or cls.repository) == sha256
+
+    @classmethod
+    def _hash_alone(cls, source: str) -> str | None:
+        """The hash of a listed checkpoint's weights, if they are one file."""
+        file = weights_file(source)
+        return file_sha256(file) if cls.listed and is_whole(file) else None
 
     @classmethod
     def load(cls, weights: str | None, device: str, *, classes: int = 0, seed: int = 0) -> Self:

@@ -17,14 +17,19 @@ from odinw_bench.models.hub.checkpoints import FAMILIES, HUB_PREFIX, Checkpoint
 from odinw_bench.utils.io import canonical_json, sha256_bytes
 from odinw_bench.utils.versions import PathVersion, path_version
 
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_INDEX = "model.safetensors.index.json"
+_WEIGHTS = ("model.safetensors", _INDEX)
 _READ = ["*.json", "*.txt", "*.safetensors"]
 _CONFIG = "config.json"
 _EVALUATION_FILES = (
     _CONFIG,
+    _INDEX,
     "preprocessor_config.json",
     "processor_config.json",
     "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
     "vocab.txt",
     "vocab.json",
     "merges.txt",
@@ -74,8 +79,13 @@ def weights_file(source: str) -> Path:
     raise InputError(f"'{folder}' holds no model.safetensors")
 
 
+def is_whole(file: Path) -> bool:
+    """Whether what :func:`weights_file` gave holds all weights; else it lists the files that do."""
+    return file.name != _INDEX
+
+
 def identify_files(source: str) -> str:
-    """A hash of all that the detections of a checkpoint depend on: every weight, configuration, tokenizer, processor.
+    """A hash of all files that the detections of a checkpoint depend on: weights, configuration, tokenizer, processor.
 
     Raises:
         InputError: see :func:`weights_file`.
