@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
-import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -13,6 +13,7 @@ from glip_core import InputError
 from glip_core.files import file_sha256
 from odinw_bench import RunSpec, load_run, run
 from odinw_bench.models import BUILT_IN, find_model
+from tests.models.hub_models import save_closed
 
 pytest.importorskip("transformers")
 EMBEDDED = BUILT_IN["gdino-nano"].repository
@@ -71,9 +72,79 @@ def test_all_parts_of_weights_in_several_files_count(tmp_path, monkeypatch):
 def test_a_run_is_loaded_with_its_weights_from_where_they_are_now(copy, pets, tmp_path):
     """Own weights are known by one hash, those of a folder by another; a run of 0.1.0 of a folder has the first."""
     record = run(RunSpec(str(pets), model="gdino-nano", mode="zero-shot"), tmp_path / "results")
-    photo = Image.new("RGB", (90, 60), "red")
-    found = load_run(record, "cpu", weights=str(copy)).predict(photo)
-    assert torch.equal(found.scores, load_run(record, "cpu").predict(photo).scores)
+    assert load_run(record, "cpu", weights=str(copy)).prompt.names == ("cat", "dog")
     change_weights(copy)
     with pytest.raises(InputError, match="are not those"):
         load_run(record, "cpu", weights=str(copy))
+
+
+# -- what is wrong with a folder ---------------------------------------------------------------------------------
+
+
+def drop(*names):
+    return lambda folder: [(folder / name).unlink(missing_ok=True) for name in names]
+
+
+def put(name, text):
+    return lambda folder: (folder / name).write_text(text)
+
+
+def configure(**changes):
+    def change(folder):
+        fields = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(fields | changes))
+
+    return change
+
+
+def truncate(folder):
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+
+
+DAMAGE = {
+    "no processor": (drop("processor_config.json"), "holds no preprocessor_config.json or processor_config.json"),
+    "no tokenizer": (drop("tokenizer.json"), "holds no tokenizer.json or vocab.txt or vocab.json"),
+    "no configuration": (drop("config.json"), "holds no readable config.json"),
+    "broken processor": (put("processor_config.json", "{"), "cannot be loaded (OSError: "),
+    "processor of a list": (put("processor_config.json", "[]"), "cannot be loaded (AttributeError: "),
+    "empty tokenizer": (put("tokenizer.json", "{}"), "cannot be loaded (KeyError: "),
+    "truncated weights": (truncate, "cannot be loaded (SafetensorError: "),
+    "no weights in it": (put("model.safetensors", ""), "cannot be loaded (SafetensorError: "),
+    "wrong type": (configure(d_model="x"), "Field 'd_model' expected int, got str"),
+    "another size": (configure(d_model=64), "in the weights, "),
+    "unknown backbone": (configure(backbone_config={"model_type": "nope"}), "cannot be loaded (KeyError: 'nope')"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_is_wrong_with_a_folder_is_one_line(copy, cli, tmp_path, damage):
+    """It names the folder; no table of transformers' comes before it."""
+    spoil, message = DAMAGE[damage]
+    spoil(copy)
+    Image.new("RGB", (80, 60)).save(tmp_path / "one.png")
+    asked = ["predict", tmp_path / "one.png", "--model", "gdino-nano", "--weights", copy, "--prompt", "fish"]
+    said = cli(*asked, "--out", tmp_path / "out", "--device", "cpu").refused()
+    assert f"'{copy}'" in said and message in said
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "kinds"),
+    [
+        ("gdino-nano", "rtdetr-nano", ("rt_detr_v2", "mm-grounding-dino")),
+        ("rtdetr-nano", "gdino-nano", ("mm-grounding-dino", "rt_detr_v2")),
+        ("grounding-dino-t", "gdino-nano", ("mm-grounding-dino", "grounding-dino")),  # these would load
+    ],
+)
+def test_weights_of_another_family_are_refused(model, weights, kinds):
+    with pytest.raises(
+        InputError, match=f"is a model of the type '{kinds[0]}', '{model}' is one of '{kinds[1]}'"
+    ):
+        find_model(model).load(BUILT_IN[weights].repository, "cpu")
+
+
+def test_a_class_layer_of_another_number_of_classes_than_configured_is_refused(tmp_path):
+    folder = save_closed(tmp_path / "closed", "RTDetrV2")
+    configure(id2label={str(n): f"class {n}" for n in range(9)}, label2id={f"class {n}": n for n in range(9)})(folder)
+    with pytest.raises(InputError, match=r"class_embed\S+ has the shape \[5\] in the weights, \[9\] by the config"):
+        find_model(f"hf:{folder}").load(None, "cpu")

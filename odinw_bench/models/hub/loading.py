@@ -15,24 +15,24 @@ from glip_core.errors import InputError, nearest
 from glip_core.files import file_sha256
 from odinw_bench.models.hub.checkpoints import FAMILIES, HUB_PREFIX, Checkpoint
 from odinw_bench.utils.io import canonical_json, sha256_bytes
+from odinw_bench.utils.text import shorten_text
 from odinw_bench.utils.versions import PathVersion, path_version
 
 _INDEX = "model.safetensors.index.json"
 _WEIGHTS = ("model.safetensors", _INDEX)
 _READ = ["*.json", "*.txt", "*.safetensors"]
 _CONFIG = "config.json"
+_PICTURES = ("preprocessor_config.json", "processor_config.json")
+_WORDS = ("tokenizer.json", "vocab.txt", "vocab.json")
 _EVALUATION_FILES = (
     _CONFIG,
     _INDEX,
-    "preprocessor_config.json",
-    "processor_config.json",
-    "tokenizer.json",
+    *_PICTURES,
+    *_WORDS,
+    "merges.txt",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
 )
 
 
@@ -42,6 +42,29 @@ def no_advice_on_width() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="You'd better set embed_dim")
         yield
+
+
+@contextmanager
+def readable(folder: Path) -> Iterator[None]:
+    """While transformers reads a checkpoint's files: what it raises about them becomes one line.
+
+    Its own report on weights that do not fit, a table, is left out: that is for the block to say.
+
+    Raises:
+        InputError: a file is missing, damaged, or not what the network or processor needs.
+    """
+    from transformers.utils import logging
+
+    said = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file, or one of something else, may fail in any way
+        raise InputError(f"'{folder}' cannot be loaded ({shorten_text(f'{type(error).__name__}: {error}')})") from error
+    finally:
+        logging.set_verbosity(said)
 
 
 def checkpoint_of(model: str) -> Checkpoint:
@@ -56,7 +79,7 @@ def checkpoint_of(model: str) -> Checkpoint:
 
 @lru_cache(maxsize=64)
 def _checkpoint(source: str, _version: PathVersion) -> Checkpoint:
-    kind = str(_config(source).get("model_type"))
+    kind = model_type(source)
     if kind not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise InputError(
@@ -64,6 +87,15 @@ def _checkpoint(source: str, _version: PathVersion) -> Checkpoint:
         )
     words = _tidy(Path(source).name) if _is_folder(source) else _tidy(source)
     return Checkpoint(f"hf-{words}", source, kind, source)
+
+
+def model_type(source: str) -> str:
+    """The ``model_type`` of a folder's or repository's configuration, which alone is downloaded.
+
+    Raises:
+        InputError: there is no such thing.
+    """
+    return shorten_text(str(_config(source).get("model_type")), 40)
 
 
 def weights_file(source: str) -> Path:
@@ -77,6 +109,17 @@ def weights_file(source: str) -> Path:
         if (folder / file).is_file():
             return folder / file
     raise InputError(f"'{folder}' holds no model.safetensors")
+
+
+def check_processor(folder: Path, *, has_text: bool) -> None:
+    """Check that the files of a processor are there; transformers makes a tokenizer that knows no word of none.
+
+    Raises:
+        InputError: one is not.
+    """
+    for names in (_PICTURES, _WORDS) if has_text else (_PICTURES,):
+        if not any((folder / name).is_file() for name in names):
+            raise InputError(f"'{folder}' holds no {' or '.join(names)}")
 
 
 def is_whole(file: Path) -> bool:
