@@ -137,9 +137,7 @@ def test_what_is_wrong_with_a_folder_is_one_line(copy, cli, tmp_path, damage):
     ],
 )
 def test_weights_of_another_family_are_refused(model, weights, kinds):
-    with pytest.raises(
-        InputError, match=f"is a model of the type '{kinds[0]}', '{model}' is one of '{kinds[1]}'"
-    ):
+    with pytest.raises(InputError, match=f"is a model of the type '{kinds[0]}', '{model}' is one of '{kinds[1]}'"):
         find_model(model).load(BUILT_IN[weights].repository, "cpu")
 
 
