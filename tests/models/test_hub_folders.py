@@ -128,6 +128,19 @@ def test_what_is_wrong_with_a_folder_is_one_line(copy, cli, tmp_path, damage):
     assert f"'{copy}'" in said and message in said
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "~no-such-user/x"])
+def test_what_cannot_be_a_folder_is_not_found(name):
+    with pytest.raises(InputError, match="not found; give one") as refused:
+        find_model(f"hf:{name}")
+    assert len(str(refused.value)) < 400
+
+
+def test_a_configuration_that_is_nested_too_deeply_is_not_read(tmp_path):
+    (tmp_path / "config.json").write_text('{"a":' * 100_000)
+    with pytest.raises(InputError, match=r"holds no readable config\.json \(RecursionError\)"):
+        find_model(f"hf:{tmp_path}")
+
+
 @pytest.mark.parametrize(
     ("model", "weights", "kinds"),
     [

@@ -142,7 +142,7 @@ def _config(source: str) -> dict[str, Any]:
     file = _folder(source, [_CONFIG]) / _CONFIG
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"'{source}' holds no readable {_CONFIG} ({type(error).__name__})") from error
     if not isinstance(found, dict):
         raise InputError(f"'{source}': {_CONFIG} is no mapping")
@@ -150,14 +150,17 @@ def _config(source: str) -> dict[str, Any]:
 
 
 def _is_folder(source: str) -> bool:
-    return Path(source).expanduser().is_dir()
+    try:
+        return Path(source).expanduser().is_dir()
+    except (OSError, RuntimeError):  # a name that is too long, a user who has no home here
+        return False
 
 
 def _folder(source: str, patterns: Sequence[str]) -> Path:
     if _is_folder(source):
         return Path(source).expanduser()
     if source.startswith((".", "/", "~")) or source.count("/") != 1:
-        raise InputError(f"weights folder '{source}' not found; give one, or OWNER/NAME on the hub")
+        raise InputError(f"weights folder '{shorten_text(source)}' not found; give one, or OWNER/NAME on the hub")
     from huggingface_hub import snapshot_download
 
     try:
