@@ -1,4 +1,4 @@
-"""Whether files are still the same, told without reading them: for what a process remembers of their contents."""
+"""Whether files are still the same, without reading them: for what a process remembers of their contents."""
 
 from __future__ import annotations
 
