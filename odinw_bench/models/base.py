@@ -101,6 +101,19 @@ class Model(ABC):
         """
 
     @classmethod
+    def is_known_as(cls, weights: str | None, sha256: str) -> bool:
+        """Whether weights are those that a record has this hash of.
+
+        Args:
+            weights: see :meth:`identify`.
+            sha256: what :meth:`identify` gave for the run.
+
+        Raises:
+            InputError: there are no such weights.
+        """
+        return cls.identify(weights) == sha256
+
+    @classmethod
     @abstractmethod
     def load(cls, weights: str | None, device: str, *, classes: int = 0, seed: int = 0) -> Model:
         """The detector with its weights, in evaluation mode.

@@ -106,7 +106,7 @@ def load_run(run: Path | str | RunRecord, device: str = "auto", *, weights: str 
     words = prompt_from_json(read_json(open_sealed(record, "prompt.json"), what="prompt"))
     found = find_model(record["spec"].get("model_source", spec.model))
     weights = spec.weights if weights is None else weights
-    if found.identify(weights) != record.get("weights_sha256"):
+    if not found.is_known_as(weights, str(record.get("weights_sha256"))):
         raise InputError(f"the weights of '{spec.model}' here are not those that '{where}' was tuned from")
     load = found.load_lenient if record.get("ignored_weights") else found.load
     model = load(weights, pick_device(device), classes=len(words), seed=spec.seed)

@@ -82,9 +82,10 @@ def _base(model: Model, weights: str | None) -> tuple[Any, str, dict[str, LowRan
         # peft (0.21) asks for them, and Grounding DINO in transformers (5.24) does not know where they are.
         base.get_input_embeddings = base.get_submodule(model.language).get_input_embeddings
         return base, weights or model.repository, _for_twins(base, _taken(model.network))
+    or_model = ", or export model," if isinstance(model, GlipModel) else ""  # which knows GLIP and DyHead alone
     raise InputError(
         f"'{model.facts().name}' has a class layer that was made for the run's classes and is no low-rank update: "
-        "odinw-bench export hub, or export model, writes all of it"
+        f"odinw-bench export hub{or_model} writes all of it"
     )
 
 

@@ -18,6 +18,7 @@ from odinw_bench.models import find_mode, find_model
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.record import is_done, read_record
 from odinw_bench.runs.spec import UNTUNED, RunSpec
+from odinw_bench.utils.versions import PathVersion, path_version
 
 OFFICIAL_SPLIT = "official"
 """In place of a split's name: the one that each task's official file evaluates."""
@@ -83,7 +84,7 @@ def prepare(
         if not train.trainable_ids():
             raise InputError(f"the training split of '{task.name}' has no image with a usable box")
     test = splits.open(task, spec.eval_split)
-    weights_sha256 = _identify(spec.model, spec.weights, _version(spec.weights))
+    weights_sha256 = _identify(spec.model, spec.weights, _version(spec))
     used = {"train": train, "validation": validation, "test": test}
     identities: dict[str, Any] = {
         "suite": task.suite,
@@ -139,7 +140,7 @@ def _is_of_schema_1(folder: Path) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _identify(model: str, weights: str | None, _version: tuple[int, int] | None) -> str:
+def _identify(model: str, weights: str | None, _version: tuple[PathVersion, ...]) -> str:
     """The hash of a model's weights; not computed for every cell, since it may take reading gigabytes.
 
     Raises:
@@ -152,9 +153,7 @@ def _identify(model: str, weights: str | None, _version: tuple[int, int] | None)
     return find_model(model).identify(weights)
 
 
-def _version(weights: str | None) -> tuple[int, int] | None:
-    """Time of change and size of a file, which tell whether it is still the same one."""
-    if weights is None or not Path(weights).is_file():
-        return None
-    facts = Path(weights).stat()
-    return facts.st_mtime_ns, facts.st_size
+def _version(spec: RunSpec) -> tuple[PathVersion, ...]:
+    """What tells whether the files that a model's name (``hf:FOLDER``, ``onnx:FILE``) and weights say are the same."""
+    _, _, source = spec.model.partition(":")
+    return tuple(path_version(path) for path in (source, spec.weights) if path)

@@ -136,12 +136,21 @@ def test_what_peft_has_no_place_for_is_refused(cli, pets, tmp_path):
         said = cli("export", "peft", record.folder, "--out", tmp_path / "out").refused()
         assert ("a prompt offset too" if mode == "prompt+lora" else "tuned 'prompt'") in said
     record = tuned_run(cli, pets, tmp_path / "d", "--model", "dyhead-nano", "--mode", "lora", "--set", LORA)
-    assert "class layer" in cli("export", "peft", record.folder, "--out", tmp_path / "out").refused()
+    said = cli("export", "peft", record.folder, "--out", tmp_path / "out").refused()
+    assert "class layer" in said and "export hub, or export model, writes" in said
     assert not (tmp_path / "out").exists()
     (tmp_path / "full").mkdir()
     (tmp_path / "full/file").touch()
     assert "not an empty folder" in cli("export", "peft", record.folder, "--out", tmp_path / "full").refused()
     assert "no run at" in cli("export", "peft", tmp_path / "none", "--out", tmp_path / "out").refused()
+
+
+def test_what_is_advised_for_a_class_layer_works(cli, pets, tmp_path):
+    """`export model` knows GLIP and DyHead alone."""
+    record = tuned_run(cli, pets, tmp_path / "r", "--model", "rtdetr-nano", "--mode", "lora", "--set", LORA)
+    said = cli("export", "peft", record.folder, "--out", tmp_path / "out").refused()
+    assert "export hub writes all of it" in said and "export model" not in said
+    assert cli("export", "hub", record.folder, "--out", tmp_path / "out").code == 0
 
 
 def test_without_peft_one_line_says_what_to_install(cli, pets, tmp_path, monkeypatch):

@@ -169,6 +169,24 @@ def test_frozen_features_change_nothing(folder, photos, name):
     json.dumps(identity)
 
 
+def test_frozen_features_of_another_version_of_a_library_are_others(folders, photos, monkeypatch):
+    import timm
+
+    model, (mode, _) = load(folders["RTDetrV2"]), mode_of("linear")
+    model.trainable(mode, PROMPT)
+    one = model.prepare(photos[0])
+    seen = [model.features_identity(mode, one, PROMPT)]
+    monkeypatch.setattr("timm.__version__", "1.0.0")
+    assert model.features_identity(mode, one, PROMPT) == seen[0]  # none of its layers are timm's
+    monkeypatch.setattr("transformers.__version__", "6.0.0")
+    seen.append(model.features_identity(mode, one, PROMPT))
+    model.network.model.backbone.extra = timm.layers.Mlp(4)
+    seen.append(model.features_identity(mode, one, PROMPT))
+    monkeypatch.setattr("timm.__version__", "1.0.1")
+    seen.append(model.features_identity(mode, one, PROMPT))
+    assert len({json.dumps(identity) for identity in seen}) == 4
+
+
 def test_each_adapted_layer_counts_and_merges(folder, photos):
     from glip_core.modeling import low_rank
 

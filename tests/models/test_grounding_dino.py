@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
 import torch
@@ -372,6 +373,14 @@ def test_a_record_names_a_folder_by_its_whole_path(tiny, monkeypatch):
     fields = RunSpec(dataset="x", model=f"hf:{tiny.name}", mode="zero-shot").to_json()
     assert fields["model_source"] == f"hf:{tiny}"
     assert "model_source" not in RunSpec(dataset="x", model="grounding-dino-t", mode="zero-shot").to_json()
+
+
+def test_a_folder_that_became_another_familys_is_seen_as_that(tiny, tmp_path):
+    folder = tmp_path / "changing"
+    shutil.copytree(tiny, folder)
+    assert find_model(f"hf:{folder}").network_class == "GroundingDinoForObjectDetection"
+    (folder / "config.json").write_text('{"model_type": "owlvit"}')
+    assert find_model(f"hf:{folder}").network_class == "OwlViTForObjectDetection"
 
 
 def test_the_list_states_licences(cli):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from glip_core import Prompt
 from odinw_bench.models import find_model
@@ -43,6 +46,22 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def published(folder, tmp_path_factory):
+    """The same weights as facebook/sam3 holds them: as the detector of a model of videos, beside a tracker."""
+    published = shutil.copytree(folder, tmp_path_factory.mktemp("published") / "sam3")
+    detector = transformers.Sam3Config.from_pretrained(folder)
+    transformers.Sam3VideoConfig(detector_config=detector.to_dict()).save_pretrained(published)
+    weights = {f"detector_model.{name}": one for name, one in load_file(folder / "model.safetensors").items()}
+    weights |= {"tracker_model.no_memory_embedding": torch.zeros(2), "tracker_neck.bias": torch.zeros(2)}
+    save_file(weights, published / "model.safetensors", {"format": "pt"})
+    own = transformers.Sam3Processor.from_pretrained(folder)
+    (published / "processor_config.json").unlink()
+    movies = transformers.Sam2VideoVideoProcessor()
+    transformers.Sam3VideoProcessor(own.image_processor, movies, own.tokenizer).save_pretrained(published)
+    return published
+
+
+@pytest.fixture(scope="module")
 def photo():
     torch.manual_seed(1)
     return Image.fromarray(torch.randint(0, 256, (60, 90, 3), dtype=torch.uint8).numpy())
@@ -64,6 +83,15 @@ def test_detections_are_those_of_the_models_own_processing(folder, photo):
         for score, box in zip(own["scores"], corners, strict=True):
             near = ((found.boxes - box).abs().amax(1) < 1e-3) & ((found.scores - score).abs() < 1e-5)
             assert (near & (found.labels == label)).any()
+
+
+def test_the_detector_of_a_model_of_videos_is_the_same_one(folder, published, photo):
+    """Published checkpoints are such: hf:facebook/sam3, or a folder of it."""
+    model = find_model(f"hf:{published}").load(None, "cpu")
+    expected = find_model(f"hf:{folder}").load(None, "cpu").predict(photo, PROMPT)
+    for found in (model, find_model("sam3").load(str(published), "cpu")):
+        torch.testing.assert_close(found.predict(photo, PROMPT).scores, expected.scores)
+    assert model.parameters == sum(one.numel() for one in load_file(folder / "model.safetensors").values())
 
 
 def test_through_the_program(cli, folder, pets, tmp_path):

@@ -22,6 +22,7 @@ from odinw_bench.datasets.picture_hashes import pictures_sha256
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.datasets.store import SplitStore
 from odinw_bench.engine.recipes import RECORDED
+from odinw_bench.models import BUILT_IN
 from odinw_bench.runs import prepare as preparation
 from odinw_bench.runs import spec as specs
 from odinw_bench.runs.prepare import prepare
@@ -73,6 +74,25 @@ def test_weights_that_were_replaced_are_hashed_again(tmp_path):
     save_file({"a": torch.ones(1)}, weights)
     os.utime(weights, (1, 1))
     assert digest(weights=str(weights)) != first
+
+
+@pytest.mark.parametrize("model", ["hf:ckpt", "gdino-nano"])
+def test_a_folder_that_was_overwritten_is_hashed_again(tmp_path, monkeypatch, model):
+    """Also where another folder of that name is meant, since the working directory is another one."""
+    folder = tmp_path / "ckpt"
+    shutil.copytree(BUILT_IN["gdino-nano"].repository, folder)
+    monkeypatch.chdir(tmp_path)
+    asked = {"model": model, "mode": "zero-shot", "weights": None if model.startswith("hf:") else "ckpt"}
+    first = digest(**asked)
+    assert digest(**asked) == first
+    tensors = load_file(folder / "model.safetensors")
+    save_file({name: value + 1 for name, value in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
+    second = digest(**asked)
+    assert second != first
+    other = tmp_path / "elsewhere"
+    shutil.copytree(BUILT_IN["gdino-nano"].repository, other / "ckpt")
+    monkeypatch.chdir(other)
+    assert digest(**asked) == first
 
 
 def test_untuned_modes_need_neither_training_nor_validation_data():

@@ -16,7 +16,16 @@ from glip_core.errors import InputError
 from glip_core.files import file_sha256
 from odinw_bench.models.base import Model, ModelFacts
 from odinw_bench.models.hub.checkpoints import CHECKPOINTS, FAMILIES, HUB_PREFIX, Checkpoint
-from odinw_bench.models.hub.loading import checkpoint_of, identify_files, no_advice_on_width, weights_file
+from odinw_bench.models.hub.loading import (
+    check_processor,
+    checkpoint_of,
+    identify_files,
+    is_whole,
+    model_type,
+    no_advice_on_width,
+    readable,
+    weights_file,
+)
 from odinw_bench.utils.plugins import load_object
 
 
@@ -50,6 +59,7 @@ class HubModel(Model):
 
     Attributes:
         repository: on the hub, or a folder.
+        model_type: a key of :data:`~odinw_bench.models.hub.checkpoints.FAMILIES`.
         licence: of the weights.
         listed: whether the checkpoint is one of :data:`~odinw_bench.models.hub.checkpoints.CHECKPOINTS`.
         nano: whether its weights are part of this package.
@@ -66,6 +76,7 @@ class HubModel(Model):
 
     batch_size: ClassVar[int] = 4
     repository: ClassVar[str]
+    model_type: ClassVar[str]
     licence: ClassVar[str] = ""
     listed: ClassVar[bool] = True
     nano: ClassVar[bool] = False
@@ -84,10 +95,23 @@ class HubModel(Model):
     def identify(cls, weights: str | None) -> str:
         """See :class:`Model`; ``weights`` is a folder, or a repository on the hub.
 
-        Of a listed checkpoint it is the hash of the weights alone.
+        Of a listed checkpoint's own weights it is the hash of their file alone, where they are one file: what lies
+        beside it is known. Else it covers all files.
         """
         source = weights or cls.repository
-        return file_sha256(weights_file(source)) if cls.listed else identify_files(source)
+        alone = cls._hash_alone(source) if weights is None else None
+        return alone or identify_files(source)
+
+    @classmethod
+    def is_known_as(cls, weights: str | None, sha256: str) -> bool:
+        """See :class:`Model`; a folder that holds a listed checkpoint's own weights is known as these, too."""
+        return super().is_known_as(weights, sha256) or cls._hash_alone(weights or cls.repository) == sha256
+
+    @classmethod
+    def _hash_alone(cls, source: str) -> str | None:
+        """The hash of a listed checkpoint's weights, if they are one file."""
+        file = weights_file(source)
+        return file_sha256(file) if cls.listed and is_whole(file) else None
 
     @classmethod
     def load(cls, weights: str | None, device: str, *, classes: int = 0, seed: int = 0) -> Self:
@@ -95,11 +119,13 @@ class HubModel(Model):
         import transformers
 
         transformers.utils.logging.disable_progress_bar()
-        folder = weights_file(weights or cls.repository).parent
+        folder = cls._folder(weights)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # layers for new classes start from random values, which are part of the run
             network = cls._network(_class_in(transformers, cls.network_class), folder, classes)
-        return cls(network.to(device).eval(), cls._processor(folder), cls.identify(weights))
+        with readable(folder):
+            processor = cls._processor(folder)
+        return cls(network.to(device).eval(), processor, cls.identify(weights))
 
     @classmethod
     def base_network(cls, weights: str | None) -> Any:
@@ -110,19 +136,39 @@ class HubModel(Model):
         """
         import transformers
 
+        return cls._network(_class_in(transformers, cls.network_class), cls._folder(weights), 0).eval()
+
+    @classmethod
+    def _folder(cls, weights: str | None) -> Path:
+        """Where a checkpoint's files are.
+
+        Raises:
+            InputError: there are none, or they are another family's.
+        """
         folder = weights_file(weights or cls.repository).parent
-        return cls._network(_class_in(transformers, cls.network_class), folder, 0).eval()
+        kind = model_type(str(folder))
+        if FAMILIES.get(kind) != FAMILIES[cls.model_type]:
+            raise InputError(f"'{folder}' is a model of the type '{kind}', '{cls.name}' is one of '{cls.model_type}'")
+        check_processor(folder, has_text=cls.facts().has_text)
+        return folder
 
     @classmethod
     def _network(cls, network_class: Any, folder: Path, classes: int) -> Any:
         """The network with its weights; ``classes`` is for families whose class layer is recreated."""
-        with no_advice_on_width():
+        with no_advice_on_width(), readable(folder):
             network, info = network_class.from_pretrained(
                 folder,
                 config=cls._config(folder),
                 use_safetensors=True,
                 dtype=torch.float32,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are said below
+            )
+        mismatched = sorted(info["mismatched_keys"])
+        if mismatched:
+            name, found, wanted = mismatched[0]
+            raise InputError(
+                f"'{folder}': '{name}' has the shape {list(found)} in the weights, {list(wanted)} by the configuration"
             )
         missing = sorted(info["missing_keys"])
         if missing:
@@ -189,6 +235,11 @@ def _class_of(checkpoint: Checkpoint, listed: bool) -> type[HubModel]:
     family = load_object(FAMILIES[checkpoint.model_type], "detector", here=False)
     assert isinstance(family, type) and issubclass(family, HubModel), checkpoint
     facts: dict[str, Any] = {"name": checkpoint.name, "title": checkpoint.title, "repository": checkpoint.repository}
-    facts |= {"licence": checkpoint.licence, "listed": listed, "nano": checkpoint.nano}
+    facts |= {
+        "model_type": checkpoint.model_type,
+        "licence": checkpoint.licence,
+        "listed": listed,
+        "nano": checkpoint.nano,
+    }
     facts["__module__"] = family.__module__
     return type(family.__name__, (family,), facts)

@@ -23,6 +23,7 @@ FAMILIES: Mapping[str, str] = {
     "owlvit": "odinw_bench.models.hub.owl:OwlVit",
     "owlv2": "odinw_bench.models.hub.owl:Owlv2",
     "sam3": "odinw_bench.models.hub.sam3:Sam3",
+    "sam3_video": "odinw_bench.models.hub.sam3:Sam3",  # as it is published: its detector is taken, its tracker is not
 }
 """``model_type`` of a config.json -> the class of :class:`odinw_bench.models.hub.base.HubModel` that runs it."""
 

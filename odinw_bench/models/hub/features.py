@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from odinw_bench.models.tunable import Packed
 
@@ -82,3 +83,9 @@ def joined(features: Sequence[VisionFeatures]) -> VisionFeatures:
         fused = (torch.cat([vision for vision, _ in both]), torch.cat([text for _, text in both]))
     levels = tuple(torch.cat(level) for level in zip(*(one.levels for one in features), strict=True))
     return VisionFeatures(levels, first.shapes, torch.cat([one.mask for one in features]), first.hw, fused)
+
+
+def libraries_of(network: nn.Module) -> dict[str, str]:
+    """The versions of the libraries whose layers a network has, but for torch: of transformers, and maybe timm."""
+    found = {type(module).__module__.partition(".")[0] for module in network.modules()} & {"transformers", "timm"}
+    return {name: str(import_module(name).__version__) for name in sorted(found)}

@@ -15,18 +15,24 @@ from glip_core.errors import InputError, nearest
 from glip_core.files import file_sha256
 from odinw_bench.models.hub.checkpoints import FAMILIES, HUB_PREFIX, Checkpoint
 from odinw_bench.utils.io import canonical_json, sha256_bytes
+from odinw_bench.utils.text import shorten_text
+from odinw_bench.utils.versions import PathVersion, path_version
 
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_INDEX = "model.safetensors.index.json"
+_WEIGHTS = ("model.safetensors", _INDEX)
 _READ = ["*.json", "*.txt", "*.safetensors"]
 _CONFIG = "config.json"
+_PICTURES = ("preprocessor_config.json", "processor_config.json")
+_WORDS = ("tokenizer.json", "vocab.txt", "vocab.json")
 _EVALUATION_FILES = (
     _CONFIG,
-    "preprocessor_config.json",
-    "processor_config.json",
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
+    _INDEX,
+    *_PICTURES,
+    *_WORDS,
     "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
 )
 
 
@@ -38,24 +44,58 @@ def no_advice_on_width() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def readable(folder: Path) -> Iterator[None]:
+    """While transformers reads a checkpoint's files: what it raises about them becomes one line.
+
+    Its own report on weights that do not fit, a table, is left out: that is for the block to say.
+
+    Raises:
+        InputError: a file is missing, damaged, or not what the network or processor needs.
+    """
+    from transformers.utils import logging
+
+    said = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file, or one of something else, may fail in any way
+        raise InputError(f"'{folder}' cannot be loaded ({shorten_text(f'{type(error).__name__}: {error}')})") from error
+    finally:
+        logging.set_verbosity(said)
+
+
 def checkpoint_of(model: str) -> Checkpoint:
     """What ``hf:OWNER/NAME`` or ``hf:FOLDER`` stands for; of a repository its configuration alone is downloaded.
 
     Raises:
         InputError: there is no such thing, or it is of a kind that is not supported.
     """
-    return _checkpoint(model, str(Path.cwd()))  # a relative path is another one in another folder
+    source = model.removeprefix(HUB_PREFIX)
+    return _checkpoint(source, path_version(Path(source) / _CONFIG) if _is_folder(source) else ())
 
 
 @lru_cache(maxsize=64)
-def _checkpoint(model: str, _folder: str) -> Checkpoint:
-    source = model.removeprefix(HUB_PREFIX)
-    kind = str(_config(source).get("model_type"))
+def _checkpoint(source: str, _version: PathVersion) -> Checkpoint:
+    kind = model_type(source)
     if kind not in FAMILIES:
         known = ", ".join(FAMILIES)
-        raise InputError(f"'{model}' is a model of the type '{kind}'{nearest(kind, FAMILIES)}; supported: {known}")
+        raise InputError(
+            f"'{HUB_PREFIX}{source}' is a model of the type '{kind}'{nearest(kind, FAMILIES)}; supported: {known}"
+        )
     words = _tidy(Path(source).name) if _is_folder(source) else _tidy(source)
     return Checkpoint(f"hf-{words}", source, kind, source)
+
+
+def model_type(source: str) -> str:
+    """The ``model_type`` of a folder's or repository's configuration, which alone is downloaded.
+
+    Raises:
+        InputError: there is no such thing.
+    """
+    return shorten_text(str(_config(source).get("model_type")), 40)
 
 
 def weights_file(source: str) -> Path:
@@ -71,8 +111,24 @@ def weights_file(source: str) -> Path:
     raise InputError(f"'{folder}' holds no model.safetensors")
 
 
+def check_processor(folder: Path, *, has_text: bool) -> None:
+    """Check that the files of a processor are there; transformers makes a tokenizer that knows no word of none.
+
+    Raises:
+        InputError: one is not.
+    """
+    for names in (_PICTURES, _WORDS) if has_text else (_PICTURES,):
+        if not any((folder / name).is_file() for name in names):
+            raise InputError(f"'{folder}' holds no {' or '.join(names)}")
+
+
+def is_whole(file: Path) -> bool:
+    """Whether what :func:`weights_file` gave holds all weights; else it lists the files that do."""
+    return file.name != _INDEX
+
+
 def identify_files(source: str) -> str:
-    """A hash of all that the detections of a checkpoint depend on: every weight, configuration, tokenizer, processor.
+    """A hash of all files that the detections of a checkpoint depend on: weights, configuration, tokenizer, processor.
 
     Raises:
         InputError: see :func:`weights_file`.
@@ -86,7 +142,7 @@ def _config(source: str) -> dict[str, Any]:
     file = _folder(source, [_CONFIG]) / _CONFIG
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"'{source}' holds no readable {_CONFIG} ({type(error).__name__})") from error
     if not isinstance(found, dict):
         raise InputError(f"'{source}': {_CONFIG} is no mapping")
@@ -94,14 +150,17 @@ def _config(source: str) -> dict[str, Any]:
 
 
 def _is_folder(source: str) -> bool:
-    return Path(source).expanduser().is_dir()
+    try:
+        return Path(source).expanduser().is_dir()
+    except (OSError, RuntimeError):  # a name that is too long, a user who has no home here
+        return False
 
 
 def _folder(source: str, patterns: Sequence[str]) -> Path:
     if _is_folder(source):
         return Path(source).expanduser()
     if source.startswith((".", "/", "~")) or source.count("/") != 1:
-        raise InputError(f"weights folder '{source}' not found; give one, or OWNER/NAME on the hub")
+        raise InputError(f"weights folder '{shorten_text(source)}' not found; give one, or OWNER/NAME on the hub")
     from huggingface_hub import snapshot_download
 
     try:

@@ -18,7 +18,7 @@ from glip_core.modes.base import CLASS_LAYER
 from glip_core.modes.paper import Full, Language
 from odinw_bench.models.base import AnyPrompt, ModelInput
 from odinw_bench.models.hub.base import HubModel, ProcessedImage
-from odinw_bench.models.hub.features import VisionFeatures
+from odinw_bench.models.hub.features import VisionFeatures, libraries_of
 from odinw_bench.models.hub.parts import Parts, choose, share_tied
 from odinw_bench.models.tunable import OptimiserRates, Packed, TunableModel
 from odinw_bench.utils.io import sha256_bytes
@@ -138,13 +138,17 @@ class TunableHubModel(HubModel, TunableModel):
         """What frozen features depend on beside model, weights and pixels, as JSON."""
 
     def features_identity(self, mode: TuningMode, one: ModelInput, prompt: AnyPrompt) -> dict[str, Any] | None:
-        """See :class:`TunableModel`: of the very pixels, so of image, preprocessing and augmentation alike."""
+        """See :class:`TunableModel`: of the very pixels, so of image, preprocessing and augmentation alike.
+
+        The libraries that compute them are named with their versions: a new one may compute other values.
+        """
         if self.weights_sha256 is None:
             return None
         assert isinstance(one, ProcessedImage)
         return self.depends_on(mode, prompt) | {
             "model": self.name,
             "weights": self.weights_sha256,
+            "libraries": libraries_of(self.network),
             "hw": [*one.hw],
             "shape": [*one.pixels.shape],
             "pixels": sha256_bytes(one.pixels.numpy().tobytes() + one.mask.numpy().tobytes()),
