@@ -86,6 +86,16 @@ def test_scores_are_the_mean_probability_of_a_classes_tokens(tiny, photos):
     assert model.parameters > 1_000_000
 
 
+def test_scores_are_float32_in_half_precision(folder, photos):
+    """Rounded, many queries would have one score, and their order would be chance."""
+    model = shake(load(folder))
+    image = model.prepare(photos[0])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model.detect_batch([image], PROMPT)[0]
+    assert len(found.scores.unique()) == len(found)
+    assert (found.scores.bfloat16().float() != found.scores).float().mean() > 0.8
+
+
 def test_boxes_and_labels_of_known_outputs():
     logits = torch.full((2, 5), -torch.inf)
     logits[0, 1], logits[1, 2], logits[1, 3] = 2.0, 3.0, 1.0
