@@ -63,6 +63,48 @@ def test_detections_are_those_of_the_models_own_processing(folder, photos):
             assert (near & (found.labels == label)).any()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_boxes_and_scores_are_float32_in_half_precision(folder, photos, dtype):
+    """In half precision of the network itself, places of the right half would lie 7.5 of 1,920 pixels apart in bf16."""
+    model = shake(load(folder, classes=0))
+    found = []
+    model.network.register_forward_hook(lambda *call: found.append(call[2]))
+    image = model.prepare(photos[0])
+    model.detect_batch([image], PROMPT)
+    with torch.autocast("cpu", dtype):
+        model.detect_batch([image], PROMPT)
+    exact, half = found
+    for name in ("pred_boxes", "logits"):
+        values = half[name]
+        assert values.dtype == torch.float32
+        assert (values.to(dtype).float() != values).float().mean() > 0.8, "they are rounded"
+    apart = torch.cdist(half.pred_boxes[0], exact.pred_boxes[0], p=torch.inf).amin(1)
+    assert apart.median() < 0.02 and not torch.equal(half.pred_boxes, exact.pred_boxes)
+
+
+@pytest.mark.parametrize("name", ["full", "linear"])
+def test_it_is_tuned_on_float32_boxes_in_half_precision(folder, photos, name):
+    """From images and, where the mode keeps them, from features; the losses are those of float32 within 3 %."""
+    model = shake(load(folder))
+    mode, _ = mode_of(name)
+    trainable = model.trainable(mode, PROMPT)
+    model.train()
+    images = [model.prepare(photo) for photo in photos]
+    torch.manual_seed(3)  # of the denoising queries
+    exact = total(model.losses(images, TARGETS, PROMPT, SUMS))
+    boxes = []
+    model.network.register_forward_hook(lambda *call: boxes.append(call[2].pred_boxes))
+    with torch.autocast("cpu", torch.bfloat16):
+        kept = [model.features(mode, one, PROMPT) for one in images] if model.can_cache(mode) else images
+        torch.manual_seed(3)
+        half = total(model.losses(kept, TARGETS, PROMPT, SUMS))
+    half.backward()
+    assert boxes[0].dtype == torch.float32 and (boxes[0].bfloat16().float() != boxes[0]).float().mean() > 0.8
+    torch.testing.assert_close(half, exact, rtol=0.03, atol=0)
+    assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in trainable.values())
+    assert any(p.grad is not None and bool(p.grad.any()) for p in trainable.values())
+
+
 @pytest.mark.parametrize("name", ["full", "linear"])
 def test_the_loss_is_the_models_own(folder, photos, name):
     model = shake(load(folder))

@@ -123,13 +123,14 @@ class OmDetTurbo(HubModel):
         features = [one for one in inputs if isinstance(one, VisionFeatures)] or list(self.encode_images(inputs))
         text = prompt if isinstance(prompt, EncodedTask) else self.encode(prompt)
         images = len(features)
-        found = self.network.decoder(
-            list(joined(features).levels),
-            text.classes.expand(-1, images, -1),
-            text.task.expand(-1, images, -1),
-            text.mask.expand(images, -1),
-        )
-        boxes, logits = found.decoder_coords[-1].float(), found.decoder_classes[-1].float()
+        with torch.autocast(text.task.device.type, enabled=False):  # coordinates are too coarse in half precision
+            found = self.network.decoder(
+                [level.float() for level in joined(features).levels],
+                text.classes.float().expand(-1, images, -1),
+                text.task.float().expand(-1, images, -1),
+                text.mask.expand(images, -1),
+            )
+        boxes, logits = found.decoder_coords[-1], found.decoder_classes[-1]
         if not (bool(boxes.isfinite().all()) and bool(logits.isfinite().all())):
             raise InputError(f"'{self.name}' gives boxes that are not finite: its weights are damaged")
         own = self.processor.post_process_grounded_object_detection(

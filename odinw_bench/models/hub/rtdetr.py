@@ -61,6 +61,13 @@ class RTDetrV2(ClosedSetModel):
         "model.enc_score_head",
         "model.denoising_class_embed",
     )
+    placing: ClassVar[tuple[str, ...]] = (
+        "model.decoder_input_proj",
+        "model.enc_output",
+        "model.enc_score_head",
+        "model.enc_bbox_head",
+        "model.decoder",
+    )
     least_version: ClassVar[str] = "5.18"
     parts: ClassVar[Parts] = _parts("model.backbone")
     tower: ClassVar[tuple[str, ...]] = ("model.encoder", "model.decoder")
