@@ -82,3 +82,16 @@ def joined(features: Sequence[VisionFeatures]) -> VisionFeatures:
         fused = (torch.cat([vision for vision, _ in both]), torch.cat([text for _, text in both]))
     levels = tuple(torch.cat(level) for level in zip(*(one.levels for one in features), strict=True))
     return VisionFeatures(levels, first.shapes, torch.cat([one.mask for one in features]), first.hw, fused)
+
+
+def split(features: VisionFeatures, hw: Sequence[Size]) -> list[VisionFeatures]:
+    """Levels of a batch of images by image: what :func:`joined` puts together.
+
+    Args:
+        features: of the batch, not fused.
+        hw: (height, width) of each photo.
+    """
+    return [
+        VisionFeatures(tuple(x[n : n + 1] for x in features.levels), features.shapes, features.mask[n : n + 1], photo)
+        for n, photo in enumerate(hw)
+    ]

@@ -13,7 +13,7 @@ from glip_core.modes import MODES, TuningMode
 from odinw_bench.models.base import AnyPrompt, ModelInput
 from odinw_bench.models.hub.base import ProcessedImage
 from odinw_bench.models.hub.decode import best_of, best_pairs
-from odinw_bench.models.hub.features import VisionFeatures, joined
+from odinw_bench.models.hub.features import VisionFeatures, joined, split
 from odinw_bench.models.hub.given import run, text_features, vision_features
 from odinw_bench.models.hub.matching import LOSSES, grounding_loss, matched_labels, weighted
 from odinw_bench.models.hub.parts import Parts
@@ -105,6 +105,11 @@ class GroundingDino(TunableHubModel):
         return text_features(self.network, text.ids) if text.features is None else text.features
 
     # -- detection ---------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def encode_images(self, inputs: Sequence[ModelInput]) -> Sequence[VisionFeatures]:
+        """See :class:`Model`: backbone and projection, whatever is asked for."""
+        return split(self._vision(inputs), [one.hw for one in inputs])
 
     @torch.no_grad()
     def detect_batch(self, inputs: Sequence[ModelInput], prompt: AnyPrompt) -> list[Detections]:
