@@ -42,8 +42,8 @@ def _parts(backbone: str) -> Parts:
             ),
             "heads": tuple(_BOX_HEADS),
         },
-        # Constants of D-FINE's intervals, which transformers keeps as parameters.
-        unreached=("model.decoder.up", "model.decoder.reg_scale"),
+        # Constants of D-FINE's intervals, which transformers keeps as parameters; what a Swin leaves out as backbone.
+        unreached=("model.decoder.up", "model.decoder.reg_scale", f"{backbone}.model.swin.layernorm."),
     )
 
 
