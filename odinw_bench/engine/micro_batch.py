@@ -53,7 +53,8 @@ class MicroBatching:
             # Outside of the handler, whose traceback holds on to the tensors of the failed attempt.
             now = min(self.max_images or images, images)
             if now <= 1:
-                remedy = "use --checkpointing, --precision bf16 or a device with more memory"
+                thrift = "--checkpointing, " if torch.is_grad_enabled() else ""  # of use in tuning alone
+                remedy = f"use {thrift}--precision bf16 or a device with more memory"
                 raise MemoryExhaustedError(f"out of memory with one image at a time: {remedy} ({reason})")
             self.max_images = now // 2
             if torch.cuda.is_available():

@@ -51,8 +51,10 @@ def test_a_batch_is_halved_and_the_numbers_stay(tmp_path, small_memory, mode):
 
 def test_where_not_even_one_image_fits_the_run_is_a_recorded_failure(tmp_path, small_memory):
     small_memory(0)
-    with pytest.raises(MemoryExhaustedError, match="one image at a time: use --checkpointing"):
-        run(RunSpec("packages", mode="zero-shot"), tmp_path)
+    with pytest.raises(MemoryExhaustedError, match="one image at a time: use --precision bf16 or"):
+        run(RunSpec("packages", mode="zero-shot"), tmp_path)  # in which there is nothing to checkpoint
+    with pytest.raises(MemoryExhaustedError, match="one image at a time: use --checkpointing, --precision bf16 or"):
+        run(RunSpec("packages", mode="prompt", shots=5), tmp_path)
 
 
 def test_it_halves_and_tells_other_errors_apart():

@@ -136,6 +136,26 @@ def test_an_image_is_encoded_once_and_the_boxes_are_those_of_separate_passes(mod
         assert torch.allclose(detections.scores, torch.cat([part.scores for part in apart]), atol=1e-5)
 
 
+def test_a_grounding_dino_sees_an_image_once_and_finds_the_same():
+    pytest.importorskip("transformers")
+    loaded = find_model("gdino-nano").load(None, "cpu")
+    split = open_split(load_task("mini-lvis", "mini-lvis"), "test")
+    split = split.subset(split.image_ids[:2])
+    prompt = Prompt.from_classes(split.class_names[:8])
+    seen, found = [], {}
+    watch = loaded.network.model.backbone.conv_encoder.register_forward_hook(lambda *call: seen.append(len(call[1][0])))
+    detect_in_chunks(
+        loaded, prompt, split, found.__setitem__, chunk=4, per_pass=7, precision="fp32", micro_batching=MicroBatching()
+    )
+    watch.remove()
+    assert sum(seen) == 2
+    images = [loaded.prepare(split.image(image_id)) for image_id in found]
+    apart = [loaded.detect_batch(images, prompt.part(first, first + 4)) for first in (0, 4)]
+    for detections, *parts in zip(found.values(), *apart, strict=True):
+        assert torch.equal(detections.scores, torch.cat([part.scores for part in parts]))
+        assert set(detections.labels.tolist()) == set(range(8))
+
+
 # -- the suite -------------------------------------------------------------------------------------------------
 
 

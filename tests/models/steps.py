@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import torch
 
 from glip_core.modes import MODES
@@ -24,3 +26,16 @@ def shake(model):
 
 def total(losses):
     return torch.stack(list(losses.values())).sum()
+
+
+@contextmanager
+def saved_bytes():
+    """Sizes of what the block keeps for the backward pass, in bytes."""
+    held = []
+
+    def note(tensor):
+        held.append(tensor.nbytes)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        yield held

@@ -8,12 +8,13 @@ import pytest
 import torch
 from torchvision.ops import box_area, box_iou
 
-from glip_core import Prompt
+from glip_core import Prompt, Targets
 from glip_core.checkpoint import EMBEDDED
 from odinw_bench import RunSpec
 from odinw_bench.mini.pretraining import DETECTION_CLASSES, sample
 from odinw_bench.models import BUILT_IN, find_model, is_embedded, model_facts
 from odinw_bench.pretraining.data import prompt_of
+from tests.models.steps import mode_of, total
 
 QUERY = [name for name, one in BUILT_IN.items() if one.nano]
 
@@ -55,3 +56,17 @@ def test_they_find_things_of_their_pre_training(name, recwarn):
         asked += 1
         right += bool((box_iou(first, boxes[labels == wanted]) > 0.5).any())
     assert asked >= 8 and right > asked / 2
+
+
+@pytest.mark.parametrize("name", QUERY)
+def test_full_tuning_trains_and_keeps_nothing_that_no_loss_reaches(name):
+    model = find_model(name).load(None, "cpu", classes=2)
+    prompt = Prompt.from_classes(["fish", "penguin"])
+    trainable = model.trainable(mode_of("full")[0], prompt)
+    model.train()
+    one = model.prepare(sample("detection", 12345, 0).image)
+    targets = Targets(torch.tensor([[3.0, 4, 30, 40], [20, 20, 80, 55]]), torch.tensor([0, 1]))
+    total(model.losses([one], [targets], prompt, {"boxes": 2.0})).backward()
+    assert [key for key, parameter in trainable.items() if parameter.grad is None] == []
+    assert model.tuned_state().keys() == trainable.keys()
+    assert any("swin.layernorm" in key for key, _ in model.network.named_parameters())

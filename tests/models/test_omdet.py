@@ -97,6 +97,22 @@ def test_detections_are_those_of_the_models_own_processing(folder, photos):
         torch.testing.assert_close(together.scores, model.predict(photo, PROMPT).scores, atol=1e-5, rtol=0)
 
 
+def test_boxes_and_scores_are_float32_in_half_precision(folder, photos):
+    model = find_model(f"hf:{folder}").load(None, "cpu")
+    found = []
+    model.network.decoder.register_forward_hook(lambda *call: found.append(call[2]))
+    image = model.prepare(photos[0])
+    model.detect_batch([image], PROMPT)
+    with torch.autocast("cpu", torch.bfloat16):
+        model.detect_batch([image], PROMPT)
+    exact, half = found
+    for values in (half.decoder_coords, half.decoder_classes):
+        assert values.dtype == torch.float32
+        assert (values.bfloat16().float() != values).float().mean() > 0.8, "they are rounded"
+    apart = torch.cdist(half.decoder_coords[-1, 0], exact.decoder_coords[-1, 0], p=torch.inf).amin(1)
+    assert apart.median() < 0.02 and not torch.equal(half.decoder_coords, exact.decoder_coords)
+
+
 def test_a_published_folder_needs_no_network(folder, published, photos, monkeypatch):
     monkeypatch.setattr("huggingface_hub.HfApi.repo_exists", lambda *_, **__: pytest.fail("asks the hub"))
     model = find_model(f"hf:{published}").load(None, "cpu")

@@ -68,6 +68,21 @@ def test_detections_are_those_of_the_models_own_processing(folder, photos):
             assert (near & (found.labels == label)).any()
 
 
+def test_boxes_and_scores_are_float32_in_half_precision(folder, photos):
+    model = find_model(f"hf:{folder}").load(None, "cpu")
+    placed = []
+    model.network.sigmoid.register_forward_hook(lambda *call: placed.append(call[2]))
+    image = model.prepare(photos[0])
+    model.detect_batch([image], PROMPT)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model.detect_batch([image], PROMPT)[0]
+    exact, half = placed
+    inside = half[(half > 0.01) & (half < 0.99)]
+    assert half.dtype == torch.float32 and (inside.bfloat16().float() != inside).float().mean() > 0.8, "rounded"
+    assert not torch.equal(half, exact) and (half - exact).abs().median() < 0.02
+    assert len(found.scores.unique()) == len(found)
+
+
 def test_the_image_is_seen_once_for_several_prompts(folder, photos):
     model = find_model(f"hf:{folder}").load(None, "cpu")
     passes = []

@@ -20,6 +20,7 @@ from odinw_bench.models.hub.closed_loss import by_kind, guarded
 from odinw_bench.models.hub.decode import best_scores
 from odinw_bench.models.hub.features import VisionFeatures, joined
 from odinw_bench.models.hub.matching import relative_boxes
+from odinw_bench.models.hub.precision import keep_float32
 from odinw_bench.models.hub.tuned import TunableHubModel
 
 
@@ -31,6 +32,7 @@ class ClosedSetModel(TunableHubModel):
 
     Attributes:
         class_layers: beginnings of the names of what is recreated for a task's classes.
+        placing: names of all modules behind the encoder, which choose, score and place boxes.
         side: a multiple of which the sides of its images must be, where the processor makes squares.
         finest: pixels between two places of its finest level.
         least_version: of transformers, from which its loss is right; empty: it always was.
@@ -39,6 +41,7 @@ class ClosedSetModel(TunableHubModel):
     modes: ClassVar[Sequence[str]] = ("linear", "full", "bias", "norm", "lora", "dora")
     normaliser_names: ClassVar[Sequence[str]] = ("boxes",)
     class_layers: ClassVar[tuple[str, ...]]
+    placing: ClassVar[tuple[str, ...]]
     side: int = 32
     finest: int = 8
     least_version: ClassVar[str] = ""
@@ -46,6 +49,7 @@ class ClosedSetModel(TunableHubModel):
     def __init__(self, network: Any, processor: Any, weights_sha256: str | None = None) -> None:
         super().__init__(network, processor, weights_sha256)
         network.loss_function = guarded(network.loss_function)
+        keep_float32(network, self.placing)
 
     @classmethod
     def facts(cls) -> ModelFacts:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from glip_core import InputError
+from odinw_bench.models.hub.precision import as_float32
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "class": ("loss_vfl", "loss_mal", "loss_ce"),
@@ -42,20 +43,16 @@ def guarded(own: Callable[..., Any]) -> Callable[..., Any]:
             return nothing, {"loss_bbox": nothing}, None
         with torch.autocast(logits.device.type, enabled=False), alone():
             return own(
-                _float(logits),
+                as_float32(logits),
                 labels,
                 device,
-                _float(pred_boxes),
+                as_float32(pred_boxes),
                 config,
-                *(_float(one) for one in layers),
-                **{name: _float(one) for name, one in named.items()},
+                *(as_float32(one) for one in layers),
+                **{name: as_float32(one) for name, one in named.items()},
             )
 
     return loss
-
-
-def _float(value: Any) -> Any:
-    return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
 @contextmanager

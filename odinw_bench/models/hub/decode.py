@@ -29,7 +29,9 @@ def best_pairs(
     for number, indices in enumerate(tokens):
         if indices:
             share[number, list(indices)] = 1 / len(indices)
-    return best_scores(logits.sigmoid() @ share.T, boxes, hw, first)
+    with torch.autocast(logits.device.type, enabled=False):  # its product would round the scores
+        scores = logits.sigmoid() @ share.T
+    return best_scores(scores, boxes, hw, first)
 
 
 def best_scores(scores: Tensor, boxes: Tensor, hw: tuple[int, int], first: int = 0) -> Detections:

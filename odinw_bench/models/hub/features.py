@@ -85,6 +85,19 @@ def joined(features: Sequence[VisionFeatures]) -> VisionFeatures:
     return VisionFeatures(levels, first.shapes, torch.cat([one.mask for one in features]), first.hw, fused)
 
 
+def split(features: VisionFeatures, hw: Sequence[Size]) -> list[VisionFeatures]:
+    """Levels of a batch of images by image: what :func:`joined` puts together.
+
+    Args:
+        features: of the batch, not fused.
+        hw: (height, width) of each photo.
+    """
+    return [
+        VisionFeatures(tuple(x[n : n + 1] for x in features.levels), features.shapes, features.mask[n : n + 1], photo)
+        for n, photo in enumerate(hw)
+    ]
+
+
 def libraries_of(network: nn.Module) -> dict[str, str]:
     """The versions of the libraries whose layers a network has, but for torch: of transformers, and maybe timm."""
     found = {type(module).__module__.partition(".")[0] for module in network.modules()} & {"transformers", "timm"}

@@ -13,10 +13,11 @@ from glip_core.modes import MODES, TuningMode
 from odinw_bench.models.base import AnyPrompt, ModelInput
 from odinw_bench.models.hub.base import ProcessedImage
 from odinw_bench.models.hub.decode import best_of, best_pairs
-from odinw_bench.models.hub.features import VisionFeatures, joined
+from odinw_bench.models.hub.features import VisionFeatures, joined, split
 from odinw_bench.models.hub.given import run, text_features, vision_features
 from odinw_bench.models.hub.matching import LOSSES, grounding_loss, matched_labels, weighted
 from odinw_bench.models.hub.parts import Parts
+from odinw_bench.models.hub.precision import keep_float32
 from odinw_bench.models.hub.proposals import with_proposals
 from odinw_bench.models.hub.text import EncodedText, closed_caption
 from odinw_bench.models.hub.tuned import TunableHubModel
@@ -65,6 +66,7 @@ class GroundingDino(TunableHubModel):
     def __init__(self, network: Any, processor: Any, weights_sha256: str | None = None) -> None:
         super().__init__(network, processor, weights_sha256)
         check_special_tokens(self.name, network, processor.tokenizer)
+        keep_float32(network, ("class_embed",))  # half precision would give many queries one score
         network.config.auxiliary_loss = True  # as all of these were trained; it is off in their configurations
         network.loss_function = grounding_loss
         network.model.text_projection.register_forward_hook(self._add_offset)
@@ -103,6 +105,11 @@ class GroundingDino(TunableHubModel):
         return text_features(self.network, text.ids) if text.features is None else text.features
 
     # -- detection ---------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def encode_images(self, inputs: Sequence[ModelInput]) -> Sequence[VisionFeatures]:
+        """See :class:`Model`: backbone and projection, whatever is asked for."""
+        return split(self._vision(inputs), [one.hw for one in inputs])
 
     @torch.no_grad()
     def detect_batch(self, inputs: Sequence[ModelInput], prompt: AnyPrompt) -> list[Detections]:

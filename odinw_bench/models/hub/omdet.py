@@ -16,7 +16,7 @@ from glip_core import Detections, InputError, Prompt
 from odinw_bench.models.base import AnyPrompt, ModelInput
 from odinw_bench.models.hub.base import HubModel, ProcessedImage
 from odinw_bench.models.hub.decode import MOST
-from odinw_bench.models.hub.features import VisionFeatures, joined
+from odinw_bench.models.hub.features import VisionFeatures, joined, split
 
 _NMS_OVERLAP = 0.5
 """Of two boxes of a class that overlap by more, the better one stays: the default of the published processor."""
@@ -106,12 +106,10 @@ class OmDetTurbo(HubModel):
         """See :class:`Model`: backbone and encoder, whatever is asked for."""
         images = [one for one in inputs if isinstance(one, ProcessedImage)]
         pixels = torch.cat([one.pixels for one in images]).to(self.device)
-        levels = self.network.encoder(self.network.vision_backbone(pixels)).extracted_states
+        levels = tuple(self.network.encoder(self.network.vision_backbone(pixels)).extracted_states)
         shapes = tuple((level.shape[-2], level.shape[-1]) for level in levels)
-        return [
-            VisionFeatures(tuple(level[n : n + 1] for level in levels), shapes, one.mask.to(self.device), one.hw)
-            for n, one in enumerate(images)
-        ]
+        mask = torch.cat([one.mask for one in images]).to(self.device)
+        return split(VisionFeatures(levels, shapes, mask, images[0].hw), [one.hw for one in images])
 
     @torch.no_grad()
     def detect_batch(self, inputs: Sequence[ModelInput], prompt: AnyPrompt) -> list[Detections]:
@@ -123,13 +121,14 @@ class OmDetTurbo(HubModel):
         features = [one for one in inputs if isinstance(one, VisionFeatures)] or list(self.encode_images(inputs))
         text = prompt if isinstance(prompt, EncodedTask) else self.encode(prompt)
         images = len(features)
-        found = self.network.decoder(
-            list(joined(features).levels),
-            text.classes.expand(-1, images, -1),
-            text.task.expand(-1, images, -1),
-            text.mask.expand(images, -1),
-        )
-        boxes, logits = found.decoder_coords[-1].float(), found.decoder_classes[-1].float()
+        with torch.autocast(text.task.device.type, enabled=False):  # coordinates are too coarse in half precision
+            found = self.network.decoder(
+                [level.float() for level in joined(features).levels],
+                text.classes.float().expand(-1, images, -1),
+                text.task.float().expand(-1, images, -1),
+                text.mask.expand(images, -1),
+            )
+        boxes, logits = found.decoder_coords[-1], found.decoder_classes[-1]
         if not (bool(boxes.isfinite().all()) and bool(logits.isfinite().all())):
             raise InputError(f"'{self.name}' gives boxes that are not finite: its weights are damaged")
         own = self.processor.post_process_grounded_object_detection(

@@ -76,13 +76,14 @@ class OwlVit(HubModel):
         """See :class:`Model`."""
         features = [one for one in inputs if isinstance(one, PatchFeatures)] or self.encode_images(inputs)
         _, texts = self.encode(prompt) if isinstance(prompt, Prompt) else prompt
-        grid = torch.cat([one.patches for one in features])
+        grid = torch.cat([one.patches for one in features]).float()
         patches = grid.flatten(1, 2)
-        logits, _ = self.network.class_predictor(patches, texts.expand(len(patches), -1, -1))
         side = self.network.num_patches_height, self.network.num_patches_width
-        boxes = self.network.box_predictor(patches, grid, tuple(grid.shape[1:3]) != side)
+        with torch.autocast(grid.device.type, enabled=False):  # coordinates are too coarse in half precision
+            logits, _ = self.network.class_predictor(patches, texts.float().expand(len(patches), -1, -1))
+            boxes = self.network.box_predictor(patches, grid, tuple(grid.shape[1:3]) != side)
         return [
-            best_scores(scores.float().sigmoid(), self._of_photo(places.float(), one.hw), one.hw)
+            best_scores(scores.sigmoid(), self._of_photo(places, one.hw), one.hw)
             for scores, places, one in zip(logits, boxes, features, strict=True)
         ]
 

@@ -12,6 +12,7 @@ from odinw_bench.models.hub.closed import ClosedSetModel
 from odinw_bench.models.hub.features import VisionFeatures
 from odinw_bench.models.hub.given import answered
 from odinw_bench.models.hub.parts import Parts
+from odinw_bench.models.hub.precision import give_float32
 
 _CLASS, _BOX = "rpn.head.cls_logits.", "rpn.head.bbox_pred."
 
@@ -26,6 +27,15 @@ class RfDetr(ClosedSetModel):
     network_class: ClassVar[str] = "RfDetrForObjectDetection"
     loss_names: ClassVar[Sequence[str]] = ("class", "box", "giou")
     class_layers: ClassVar[tuple[str, ...]] = ("class_embed", "model.enc_out_class_embed.")
+    placing: ClassVar[tuple[str, ...]] = (
+        "model.enc_output",
+        "model.enc_output_norm",
+        "model.enc_out_class_embed",
+        "model.enc_out_bbox_embed",
+        "model.decoder",
+        "class_embed",
+        "bbox_embed",
+    )
     parts: ClassVar[Parts] = Parts(
         roles={
             "model.backbone.": "backbone.body.network.",
@@ -45,6 +55,7 @@ class RfDetr(ClosedSetModel):
 
     def __init__(self, network: Any, processor: Any, weights_sha256: str | None = None) -> None:
         super().__init__(network, processor, weights_sha256)
+        give_float32(network.model.backbone)  # the proposals take its precision
         body = network.config.backbone_config
         patch = body.patch_size if isinstance(body.patch_size, int) else body.patch_size[0]
         self.side, self.finest = patch * body.num_windows, patch

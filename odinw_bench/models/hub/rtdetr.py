@@ -42,8 +42,8 @@ def _parts(backbone: str) -> Parts:
             ),
             "heads": tuple(_BOX_HEADS),
         },
-        # Constants of D-FINE's intervals, which transformers keeps as parameters.
-        unreached=("model.decoder.up", "model.decoder.reg_scale"),
+        # Constants of D-FINE's intervals, which transformers keeps as parameters; what a Swin leaves out as backbone.
+        unreached=("model.decoder.up", "model.decoder.reg_scale", f"{backbone}.model.swin.layernorm."),
     )
 
 
@@ -60,6 +60,13 @@ class RTDetrV2(ClosedSetModel):
         "model.decoder.class_embed.",
         "model.enc_score_head",
         "model.denoising_class_embed",
+    )
+    placing: ClassVar[tuple[str, ...]] = (
+        "model.decoder_input_proj",
+        "model.enc_output",
+        "model.enc_score_head",
+        "model.enc_bbox_head",
+        "model.decoder",
     )
     least_version: ClassVar[str] = "5.18"
     parts: ClassVar[Parts] = _parts("model.backbone")

@@ -20,6 +20,7 @@ from odinw_bench.models.base import AnyPrompt, ModelInput
 from odinw_bench.models.hub.base import HubModel, ProcessedImage
 from odinw_bench.models.hub.features import VisionFeatures, libraries_of
 from odinw_bench.models.hub.parts import Parts, choose, share_tied
+from odinw_bench.models.hub.recompute import recompute_layers
 from odinw_bench.models.tunable import OptimiserRates, Packed, TunableModel
 from odinw_bench.utils.io import sha256_bytes
 
@@ -84,6 +85,10 @@ class TunableHubModel(HubModel, TunableModel):
         awake = [self.language] if isinstance(mode, Language) and self.language else []
         for name in [*awake, *(self.tower if mode.tower_dropout else ())]:
             self.network.get_submodule(name).train()
+
+    def use_checkpointing(self, on: bool) -> None:
+        """See :class:`Model`."""
+        recompute_layers(self.network, on=on)
 
     def parameter_groups(self, rates: OptimiserRates) -> list[dict[str, Any]]:
         """See :class:`TunableModel`; a tuned offset and a fresh class layer have learning rates of their own."""
