@@ -50,7 +50,7 @@ def score(prompt, give_up):
     return metrics
 
 
-@pytest.mark.parametrize("kind", ["journal", "sqlite"])
+@pytest.mark.parametrize("kind", ["journal", pytest.param("sqlite", marks=pytest.mark.integration)])
 def test_a_search_that_was_killed_makes_the_trials_of_one_left_in_peace(tmp_path, monkeypatch, kind):
     def search(place):
         place.mkdir(exist_ok=True)
