@@ -59,18 +59,26 @@ class Folder:
 
     def __init__(self, folder: Path, look: Search, threshold: float) -> None:
         self.folder, self.look, self.threshold = folder, look, threshold
-        self.names: Counter[str] = Counter()
+        self.names: set[str] = set()  # as file systems without upper and lower case compare them
+        self.numbers: Counter[str] = Counter()  # the last that a name got: the next is tried first
 
     def add(self, photo: Photo, found: Detections) -> dict[str, str]:
         """See :class:`Output`."""
-        self.names[photo.name] += 1
-        number = self.names[photo.name]
-        name = photo.name if number == 1 else f"{photo.name}-{number}"
+        name = self._free(photo.name)
         picture, data = self.folder / f"{name}.boxes.png", self.folder / f"{name}.boxes.json"
         with replacing(picture) as temporary:
             self.look.draw(photo.image, found.above(self.threshold)).save(temporary, format="PNG")
         write_json(data, photo.to_json() | self.look.to_json(found))
         return {"picture": str(picture), "json": str(data)}
+
+    def _free(self, wanted: str) -> str:
+        """The name, or with the first number that makes it another than all before."""
+        name = wanted
+        while name.casefold() in self.names:
+            number = self.numbers[wanted.casefold()] = max(2, self.numbers[wanted.casefold()] + 1)
+            name = f"{wanted}-{number}"
+        self.names.add(name.casefold())
+        return name
 
     def close(self) -> list[Path]:
         """See :class:`Output`."""
