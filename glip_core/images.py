@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import warnings
+from http.client import HTTPException, InvalidURL
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
+from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -120,11 +123,14 @@ def _from_tensor(tensor: Any) -> np.ndarray:
 
 
 def _download(address: str) -> bytes:
-    shown = address.split("?", 1)[0]
+    # Without spaces and quotes a password in it is found, and left out, as a whole.
+    shown = re.sub(r"[\s'\"]", lambda sign: quote(sign[0]), address.split("?", 1)[0])
     try:
         with urlopen(Request(address, headers={"User-Agent": "odinw-bench"}), timeout=_TIMEOUT) as answer:
             content = answer.read(MAX_DOWNLOAD + 1)
-    except (URLError, OSError, ValueError) as error:
+    except InvalidURL:  # its text may hold the password
+        raise InputError(f"image '{shown}' has no valid address; a space in it is written %20") from None
+    except (URLError, OSError, ValueError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise InputError(f"image '{shown}' cannot be fetched: {reason}") from error
     if len(content) > MAX_DOWNLOAD:
