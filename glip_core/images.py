@@ -47,11 +47,11 @@ def load_image(image: Any) -> Image.Image:
             ``[3, H, W]``, uint8 or float in 0..1.
 
     Raises:
-        InputError: the file is missing, is no image of :data:`FORMATS`, is truncated, too large or of 32 bits a
-            channel; the address does not answer; or the array has another shape.
+        InputError: the file is missing, is no image of :data:`FORMATS`, is truncated or too large; it or the PIL image
+            is of 32 bits a channel; the address does not answer; or the array has another shape.
     """
     if isinstance(image, Image.Image):
-        return image.convert("RGB")
+        return _eight_bit(image, "the PIL image").convert("RGB")
     if hasattr(image, "detach"):
         image = _from_tensor(image)
     if isinstance(image, np.ndarray):
@@ -79,7 +79,7 @@ def _decode(source: Path | io.BytesIO, name: str) -> Image.Image:
                     f"image '{name}' has {opened.width}x{opened.height} pixels; at most {MAX_PIXELS} are read, "
                     f"{MAX_SIDE} a side"
                 )
-            return _eight_bit(opened, name).convert("RGB")
+            return _eight_bit(opened, f"image '{name}'").convert("RGB")
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -101,12 +101,12 @@ def open_header(source: Path | io.BytesIO) -> Image.Image:
         return Image.open(source, formats=[name for name in FORMATS if name in Image.OPEN])
 
 
-def _eight_bit(image: Image.Image, name: str) -> Image.Image:
+def _eight_bit(image: Image.Image, what: str) -> Image.Image:
     """16 bits a channel scaled to 8, as viewers show them; by itself Pillow would make white of all above 255."""
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
         return Image.fromarray((np.asarray(image, dtype=np.float64) / 257).round().clip(0, 255).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise InputError(f"image '{name}' has 32 bits a channel, of which nobody says what is white; give 8 or 16 bits")
+        raise InputError(f"{what} has 32 bits a channel, of which nobody says what is white; give 8 or 16 bits")
     return image
 
 
