@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from glip_core.errors import InputError
 from odinw_bench.cli._looking import Search
 from odinw_bench.cli._sources import Photo
+from odinw_bench.utils.escape import for_csv
 from odinw_bench.utils.io import replacing, write_json, write_text
 
 if TYPE_CHECKING:
@@ -135,10 +136,8 @@ class CsvFile(_File):
         at = photo.to_json()
         for one in found:
             box = [round(value, 2) for value in _box(one)]
-            name = self.look.names[one.label]
-            self.lines.writerow(
-                [at["image"], at.get("frame", ""), at.get("seconds", ""), name, round(one.score, 5), *box]
-            )
+            image, name = for_csv(at["image"]), for_csv(self.look.names[one.label])
+            self.lines.writerow([image, at.get("frame", ""), at.get("seconds", ""), name, round(one.score, 5), *box])
 
     def close(self) -> list[Path]:
         """See :class:`Output`."""

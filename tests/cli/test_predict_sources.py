@@ -68,6 +68,15 @@ def test_no_photo_overwrites_the_files_of_another(tmp_path):
     assert [file.name for file in files] == [f"{stem}.boxes.json" for stem in stems]
 
 
+def test_a_csv_file_holds_no_formulas(tmp_path):
+    out = output_to(tmp_path / "all.csv", ClassSearch(None, Prompt.of(["=1+1", "cat"])), 0.5)
+    found = Detections(torch.zeros(2, 4), torch.ones(2), torch.tensor([0, 1]))
+    out.add(Photo(Image.new("RGB", (8, 8)), Source("@SUM(1).jpg")), found)
+    out.close()
+    rows = list(csv.DictReader((tmp_path / "all.csv").read_text().splitlines()))
+    assert [(row["image"], row["class"]) for row in rows] == [("'@SUM(1).jpg", "'=1+1"), ("'@SUM(1).jpg", "cat")]
+
+
 def test_a_coco_file_is_a_data_set(cli, pets, tmp_path):
     """What was found can be opened like what people drew."""
     out = tmp_path / "all.coco.json"
