@@ -12,6 +12,7 @@ from odinw_bench.models import UNTUNED
 from odinw_bench.report.variants import variant_of
 from odinw_bench.runs.record import RECORD, RunRecord
 from odinw_bench.runs.seal import open_sealed
+from odinw_bench.utils.escape import for_markdown
 from odinw_bench.utils.io import is_file_name, read_json, write_bytes, write_json, write_text
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def results_table(records: Sequence[RunRecord]) -> str:
     for one in records:
         spec = one.spec
         texts = (spec.suite, spec.dataset, spec.eval_split, _way(one), _metric(one))
-        cells = [*map(_cell, texts), _shown(one.result), _shown(one.number("AP50"))]
+        cells = [*map(for_markdown, texts), _shown(one.result), _shown(one.number("AP50"))]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -194,15 +195,17 @@ def _tuned_card(record: RunRecord) -> str:
     cost: Mapping[str, Any] = record.cost
     values, seconds = cost.get("tuned_parameters"), cost.get("tune_seconds")
     spent = [f"{values:,} values"] if values is not None else []
-    spent += [f"{seconds:.0f} seconds on {record.environment.get('device_name', 'one device')}"] if seconds else []
+    device = for_markdown(str(record.environment.get("device_name", "one device")))
+    spent += [f"{seconds:.0f} seconds on {device}"] if seconds else []
+    model, mode, dataset = map(for_markdown, (spec.model, spec.mode, spec.dataset))
     return f"""---
 {data.to_yaml()}
 ---
 
-# {name}
+# {for_markdown(name)}
 
-What tuning `{spec.model}` (mode `{spec.mode}`) on `{spec.dataset}` changed{": " + ", ".join(spent) if spent else ""}.
-The base's weights have SHA-256 `{record.get("weights_sha256")}` and are not part of this repository.
+What tuning {model} (mode {mode}) on {dataset} changed{": " + ", ".join(spent) if spent else ""}.
+The base's weights have SHA-256 {for_markdown(str(record.get("weights_sha256")))} and are not part of this repository.
 
 ```python
 from odinw_bench import load_run
@@ -235,7 +238,3 @@ def _metric(record: RunRecord) -> str:
 
 def _shown(percent: float | None) -> str:
     return "-" if percent is None else f"{percent:.1f}"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 import yaml
@@ -159,6 +161,33 @@ def test_other_evaluations_are_called_by_their_names(tmp_path):
     path = hub.write_results(found, tmp_path, "me/all")
     assert [one["value"] for one in yaml.safe_load(path.read_text())] == [71.5, 71.5, 50.0]
     assert "COCO" not in path.read_text() + hub.results_table(found)
+
+
+NASTY = "a|b`c](d)\n# e <img src=x>\n---\n"
+
+
+def test_names_in_a_card_are_no_markup():
+    """Of a record by others: whatever it calls its model, mode, data and device."""
+    record = made_record(
+        changes={
+            "weights_sha256": NASTY,
+            "environment": {"device_name": NASTY},
+            "cost": {"tuned_parameters": 3, "tune_seconds": 3.0},
+        },
+        **dict.fromkeys(("suite", "dataset", "model", "mode"), NASTY),
+        eval_split=NASTY,
+    )
+    card = hub._tuned_card(record)
+    parsed = ModelCard(card)
+    assert NASTY in parsed.data.tags
+    (result,) = parsed.data.eval_results
+    assert (result.dataset_type, result.dataset_split) == (NASTY, NASTY)
+    text = parsed.text
+    assert "<img" not in text and "c](d)" not in text and "b`" not in text
+    assert [line for line in text.splitlines() if line.startswith("#")][1:] == ["## Results"]
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 3
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {8}
 
 
 def test_a_run_without_a_result_is_none_of_the_hubs(tmp_path):
