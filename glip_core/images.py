@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import warnings
+from http.client import HTTPException, InvalidURL
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
+from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -44,11 +47,11 @@ def load_image(image: Any) -> Image.Image:
             ``[3, H, W]``, uint8 or float in 0..1.
 
     Raises:
-        InputError: the file is missing, is no image of :data:`FORMATS`, is truncated, too large or of 32 bits a
-            channel; the address does not answer; or the array has another shape.
+        InputError: the file is missing, is no image of :data:`FORMATS`, is truncated or too large; it or the PIL image
+            is of 32 bits a channel; the address does not answer; or the array has another shape.
     """
     if isinstance(image, Image.Image):
-        return image.convert("RGB")
+        return _eight_bit(image, "the PIL image").convert("RGB")
     if hasattr(image, "detach"):
         image = _from_tensor(image)
     if isinstance(image, np.ndarray):
@@ -76,7 +79,7 @@ def _decode(source: Path | io.BytesIO, name: str) -> Image.Image:
                     f"image '{name}' has {opened.width}x{opened.height} pixels; at most {MAX_PIXELS} are read, "
                     f"{MAX_SIDE} a side"
                 )
-            return _eight_bit(opened, name).convert("RGB")
+            return _eight_bit(opened, f"image '{name}'").convert("RGB")
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -98,12 +101,12 @@ def open_header(source: Path | io.BytesIO) -> Image.Image:
         return Image.open(source, formats=[name for name in FORMATS if name in Image.OPEN])
 
 
-def _eight_bit(image: Image.Image, name: str) -> Image.Image:
+def _eight_bit(image: Image.Image, what: str) -> Image.Image:
     """16 bits a channel scaled to 8, as viewers show them; by itself Pillow would make white of all above 255."""
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
         return Image.fromarray((np.asarray(image, dtype=np.float64) / 257).round().clip(0, 255).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise InputError(f"image '{name}' has 32 bits a channel, of which nobody says what is white; give 8 or 16 bits")
+        raise InputError(f"{what} has 32 bits a channel, of which nobody says what is white; give 8 or 16 bits")
     return image
 
 
@@ -120,11 +123,14 @@ def _from_tensor(tensor: Any) -> np.ndarray:
 
 
 def _download(address: str) -> bytes:
-    shown = address.split("?", 1)[0]
+    # Without spaces and quotes a password in it is found, and left out, as a whole.
+    shown = re.sub(r"[\s'\"]", lambda sign: quote(sign[0]), address.split("?", 1)[0])
     try:
         with urlopen(Request(address, headers={"User-Agent": "odinw-bench"}), timeout=_TIMEOUT) as answer:
             content = answer.read(MAX_DOWNLOAD + 1)
-    except (URLError, OSError, ValueError) as error:
+    except InvalidURL:  # its text may hold the password
+        raise InputError(f"image '{shown}' has no valid address; a space in it is written %20") from None
+    except (URLError, OSError, ValueError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise InputError(f"image '{shown}' cannot be fetched: {reason}") from error
     if len(content) > MAX_DOWNLOAD:

@@ -89,15 +89,23 @@ class Detections:
             yield Detection((x1, y1, x2, y2), score, label, name if self.classes else None)
 
     @overload
-    def __getitem__(self, key: int) -> Detection: ...
+    def __getitem__(self, key: int | np.integer[Any]) -> Detection: ...
     @overload
     def __getitem__(self, key: slice | Sequence[int] | Tensor) -> Detections: ...
-    def __getitem__(self, key: int | slice | Sequence[int] | Tensor) -> Detection | Detections:
-        """One detection by its position; several by a slice, positions, or a mask ``[N]``."""
-        if isinstance(key, int):
+    def __getitem__(self, key: int | np.integer[Any] | slice | Sequence[int] | Tensor) -> Detection | Detections:
+        """One detection by its position; several by a slice, positions, or a mask ``[N]``; none by an empty sequence.
+
+        A position may be NumPy's or a tensor ``[]``, too.
+
+        Raises:
+            IndexError: there is no such position.
+        """
+        if hasattr(key, "__index__") and getattr(key, "ndim", 0) == 0:  # arrays have it, whatever their shape
             position = range(len(self))[key]  # an IndexError beyond the end, and negative positions
             return next(iter(self[position : position + 1]))
         rows = key if isinstance(key, slice) else torch.as_tensor(key, device=self.scores.device)
+        if isinstance(rows, Tensor) and rows.shape == (0,):
+            rows = rows.long()  # of an empty list torch makes float
         return replace(self, boxes=self.boxes[rows], scores=self.scores[rows], labels=self.labels[rows])
 
     def __repr__(self) -> str:

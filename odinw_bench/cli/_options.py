@@ -18,10 +18,23 @@ SUITES = f"{', '.join(BUILT_IN_SUITES)}, or a folder"
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+def _file_first(context: typer.Context, option: typer.CallbackParam, value: Path | None) -> Path | None:
+    """The value of a config file before that of the environment, which click prefers."""
+    file = (context.default_map or {}).get(option.name)
+    source = context.get_parameter_source(str(option.name))
+    of_the_environment = source is not None and source.name == "ENVIRONMENT"
+    return Path(file) if of_the_environment and file is not None else value
+
+
 DataRoot = Annotated[
     Path | None,
     typer.Option(
-        "--data-root", help="Folder of the official data (holds Aquarium/, Raccoon/ ...).", envvar="ODINW_DATA_ROOT"
+        "--data-root",
+        help="Folder of the official data (holds Aquarium/, Raccoon/ ...).",
+        envvar="ODINW_DATA_ROOT",
+        callback=_file_first,
     ),
 ]
 OwnData = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -53,6 +54,7 @@ class Detectors:
     runs: dict[str, Path] = field(default_factory=dict)
     _base: Model | None = field(default=None, init=False, repr=False)
     _tuned: tuple[str, TunedDetector] | None = field(default=None, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, model: str, weights: str | None, device: str, results: Path | None) -> Detectors:
@@ -71,7 +73,7 @@ class Detectors:
         return [self.model, *self.runs]
 
     def detect(self, name: str, photo: Image, prompt: Prompt | None) -> Detections:
-        """Detections in a photo.
+        """Detections in a photo; of several threads one at a time: loading and a prompt of one's own change the models.
 
         Args:
             name: one of :attr:`names`.
@@ -81,6 +83,10 @@ class Detectors:
         Raises:
             InputError: no such detector, the base model without a prompt, or a run that cannot be loaded.
         """
+        with self._lock:
+            return self._detect(name, photo, prompt)
+
+    def _detect(self, name: str, photo: Image, prompt: Prompt | None) -> Detections:
         if name in self.runs:
             if self._tuned is None or self._tuned[0] != name:  # one at a time: a full model may take gigabytes
                 self._tuned = (name, load_run(self.runs[name], self.device))

@@ -33,7 +33,7 @@ POLICY = (
 
 
 def gradio() -> Any:
-    """Gradio, without its analytics.
+    """Gradio, without its analytics and without an interpreter of PostScript.
 
     Raises:
         InputError: it is not installed.
@@ -44,6 +44,9 @@ def gradio() -> Any:
         import gradio as module
     except ImportError as error:
         raise InputError(f"the demo needs Gradio: pip install 'odinw-bench[demo]' ({error})") from None
+    from PIL import EpsImagePlugin
+
+    EpsImagePlugin.gs_binary = False  # Gradio decodes what it is sent, whatever it is called
     return module
 
 
@@ -75,7 +78,13 @@ def build(detectors: Detectors, folder: Path) -> Any:
         gr.Markdown("# odinw-bench\nA photo and words in, boxes out. `glip-nano` knows drawn scenes only.")
         with gr.Row():
             with gr.Column(scale=1, min_width=320):
-                photo = gr.Image(str(examples[0][0]), label="Photo", type="filepath", sources=["upload", "webcam"])
+                photo = gr.Image(
+                    str(examples[0][0]),
+                    label="Photo",
+                    type="filepath",
+                    image_mode=None,  # the file as it was sent: Gradio would decode, turn and encode it again
+                    sources=["upload", "webcam"],
+                )
                 text = gr.Textbox(
                     examples[0][1],
                     label=f"Prompts: one a line, up to {MOST_PROMPTS}; words after a comma are attributes",
@@ -107,7 +116,7 @@ def _answer(gr: Any, detectors: Detectors, look: Callable[..., list[Shown]]) -> 
         try:
             if photo is None:
                 raise InputError("choose a photo first, or one of the drawn scenes below")
-            picture = load_image(photo)
+            picture = load_image(Path(photo))  # never an address
             if picture.width * picture.height > MOST_PIXELS:
                 raise InputError(f"the photo has more than {MOST_PIXELS:,} pixels; make it smaller")
             shown = look(detectors, name, picture, text, threshold)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glip_core.errors import InputError
 from odinw_bench.models import UNTUNED
+from odinw_bench.report.variants import variant_of
 from odinw_bench.runs.record import RECORD, RunRecord
 from odinw_bench.runs.seal import open_sealed
+from odinw_bench.utils.escape import for_markdown
 from odinw_bench.utils.io import is_file_name, read_json, write_bytes, write_json, write_text
 
 if TYPE_CHECKING:
@@ -90,8 +93,8 @@ def write_tuned(record: RunRecord, out: Path, benchmark: str | None = None) -> l
     return sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
 
 
-def write_results(records: Sequence[RunRecord], out: Path, benchmark: str) -> Path:
-    """The hub's evaluation results of runs, ``.eval_results/NAME.yaml``: one entry a run, AP in percent.
+def write_results(records: Sequence[RunRecord], out: Path, benchmark: str) -> Path | None:
+    """The hub's evaluation results of runs, ``.eval_results/NAME.yaml``: one entry a run that has a result, in percent.
 
     The format is that of https://huggingface.co/docs/hub/eval-results.
 
@@ -99,6 +102,9 @@ def write_results(records: Sequence[RunRecord], out: Path, benchmark: str) -> Pa
         records: of finished runs.
         out: the folder of the model's repository.
         benchmark: ``OWNER/NAME`` of the data set on the hub; the name of a run's data set is the task in it.
+
+    Returns:
+        the file; None: no run has a result, and there is none.
 
     Raises:
         InputError: it is no such name.
@@ -108,35 +114,49 @@ def write_results(records: Sequence[RunRecord], out: Path, benchmark: str) -> Pa
     name = check_benchmark(benchmark)
     rows: list[dict[str, Any]] = []
     for record in records:
-        row = {"dataset": {"id": benchmark, "task_id": record.spec.dataset}, "value": record.ap}
+        if record.result is None:
+            continue
+        row = {"dataset": {"id": benchmark, "task_id": record.spec.dataset}, "value": record.result}
         if isinstance(record.get("finished"), str):
             row["date"] = record["finished"]
-        rows.append({**row, "notes": f"COCO AP in percent; {_way(record)}"})
+        rows.append({**row, "notes": f"{_metric(record)} in percent; {_way(record)}"})
+    if not rows:
+        return None
     path = out / ".eval_results" / f"{name}.yaml"
     write_text(path, yaml.safe_dump(rows, sort_keys=False, allow_unicode=True))
     return path
 
 
 def base_results(records: Iterable[RunRecord], model: str, weights_sha256: str | None) -> list[RunRecord]:
-    """The finished runs of a model's very weights that tuned nothing, by suite and data set."""
-    own = [
-        record
-        for record in records
-        if record.is_done and record.ap is not None and record.spec.model == model and record.spec.mode in UNTUNED
-        if weights_sha256 is not None and record.get("weights_sha256") == weights_sha256
-    ]
-    return sorted(own, key=lambda one: (one.spec.suite, one.spec.dataset, one.spec.mode, one.digest))
+    """The usual finished runs of a model's very weights that tuned nothing, by suite and data set.
+
+    Runs with searched prompts are none of the model's own, nor are those of an unusual split, precision or prompt
+    style. Of several runs of one kind it is the newest.
+    """
+    own: dict[tuple[str, ...], RunRecord] = {}
+    for record in sorted(records, key=lambda one: (str(one.get("finished") or ""), one.digest)):
+        spec = record.spec
+        if not record.is_done or record.result is None or spec.model != model or spec.mode not in UNTUNED:
+            continue
+        if weights_sha256 is not None and record.get("weights_sha256") == weights_sha256 and _is_usual(record):
+            own[spec.suite, spec.dataset, spec.eval_split, spec.mode, _metric(record)] = record
+    return [own[key] for key in sorted(own)]
+
+
+def _is_usual(record: RunRecord) -> bool:
+    """But for the name of its weights, which their hash makes the model's own."""
+    unnamed = replace(record, spec=replace(record.spec, weights=None))
+    return not variant_of(unnamed, split=not record.evaluation)  # other evaluations have several splits to test on
 
 
 def results_table(records: Sequence[RunRecord]) -> str:
-    """Markdown: the AP of runs."""
-    lines = ["| suite | data set | how | AP | AP50 |", "|---|---|---|---|---|"]
+    """Markdown: the results of runs in percent, and AP50 where it was measured."""
+    lines = ["| suite | data set | split | how | metric | result | AP50 |", "|---|---|---|---|---|---|---|"]
     for one in records:
-        fifty = one.metrics.get("AP50")
-        shown = "-" if fifty is None else f"{fifty:.1f}"
-        lines.append(
-            f"| {_cell(one.spec.suite)} | {_cell(one.spec.dataset)} | {_cell(_way(one))} | {_ap(one)} | {shown} |"
-        )
+        spec = one.spec
+        texts = (spec.suite, spec.dataset, spec.eval_split, _way(one), _metric(one))
+        cells = [*map(for_markdown, texts), _shown(one.result), _shown(one.number("AP50"))]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -150,12 +170,12 @@ def metadata(records: Sequence[RunRecord]) -> list[EvalResult]:
             dataset_type=record.spec.dataset,
             dataset_name=f"{record.spec.suite}: {record.spec.dataset}",
             dataset_split=record.spec.eval_split,
-            metric_type="AP",
-            metric_name=f"COCO AP, {_way(record)}",
-            metric_value=round(float(record.ap), 4),
+            metric_type=record.headline,
+            metric_name=f"{_metric(record)}, {_way(record)}",
+            metric_value=round(float(record.result), 4),
         )
         for record in records
-        if record.ap is not None
+        if record.result is not None
     ]
 
 
@@ -175,15 +195,17 @@ def _tuned_card(record: RunRecord) -> str:
     cost: Mapping[str, Any] = record.cost
     values, seconds = cost.get("tuned_parameters"), cost.get("tune_seconds")
     spent = [f"{values:,} values"] if values is not None else []
-    spent += [f"{seconds:.0f} seconds on {record.environment.get('device_name', 'one device')}"] if seconds else []
+    device = for_markdown(str(record.environment.get("device_name", "one device")))
+    spent += [f"{seconds:.0f} seconds on {device}"] if seconds else []
+    model, mode, dataset = map(for_markdown, (spec.model, spec.mode, spec.dataset))
     return f"""---
 {data.to_yaml()}
 ---
 
-# {name}
+# {for_markdown(name)}
 
-What tuning `{spec.model}` (mode `{spec.mode}`) on `{spec.dataset}` changed{": " + ", ".join(spent) if spent else ""}.
-The base's weights have SHA-256 `{record.get("weights_sha256")}` and are not part of this repository.
+What tuning {model} (mode {mode}) on {dataset} changed{": " + ", ".join(spent) if spent else ""}.
+The base's weights have SHA-256 {for_markdown(str(record.get("weights_sha256")))} and are not part of this repository.
 
 ```python
 from odinw_bench import load_run
@@ -209,9 +231,10 @@ def _way(record: RunRecord) -> str:
     return f"{spec.mode}, {shots}, seed {spec.seed}"
 
 
-def _ap(record: RunRecord) -> str:
-    return "-" if record.ap is None else f"{record.ap:.1f}"
+def _metric(record: RunRecord) -> str:
+    """What its result is called: AP alone would not say whose."""
+    return f"{record.evaluation.get('name', 'COCO')} {record.headline}"
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+def _shown(percent: float | None) -> str:
+    return "-" if percent is None else f"{percent:.1f}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from torch import nn
 
 from glip_core import GLIP
@@ -21,6 +22,7 @@ from odinw_bench.models.hub.closed import ClosedSetModel
 from odinw_bench.models.hub.tuned import TunableHubModel
 from odinw_bench.runs.loading import TunedDetector, load_run
 from odinw_bench.runs.record import read_record
+from odinw_bench.utils.escape import for_markdown
 from odinw_bench.utils.io import write_text
 
 _EMBEDDINGS = "base.get_input_embeddings = base.model.text_backbone.get_input_embeddings  # peft asks for them\n"
@@ -111,15 +113,18 @@ def _card(tuned: TunedDetector, updates: LowRankUpdates) -> str:
     spec = tuned.record.spec
     kind = type(updates.base).__name__
     glip = isinstance(tuned.model, GlipModel)
-    where = f"what `odinw-bench models convert {spec.model} --out BASE` writes" if glip else f"`{updates.base_name}`"
+    model, mode, dataset = map(for_markdown, (spec.model, spec.mode, spec.dataset))
+    base = for_markdown(updates.base_name)
+    where = f"what `odinw-bench models convert MODEL --out BASE` writes, MODEL being {base}" if glip else base
+    header = yaml.safe_dump(
+        {"library_name": "peft", "tags": ["object-detection", spec.mode]}, sort_keys=False, allow_unicode=True
+    )
     return f"""---
-library_name: peft
-tags: [object-detection, {spec.mode}]
----
+{header}---
 
-# {spec.model}, {spec.mode} on {spec.dataset}
+# {model}, {mode} on {dataset}
 
-Low-rank updates. BASE is {where}; its weights have SHA-256 `{tuned.record.get("weights_sha256")}`.
+Low-rank updates. BASE is {where}; its weights have SHA-256 {for_markdown(str(tuned.record.get("weights_sha256")))}.
 
 ```python
 from {"glip_core.hf" if glip else "transformers"} import {kind}
@@ -130,5 +135,5 @@ base = {kind}.from_pretrained("BASE")
 ```
 
 {_SHARED if len(set(updates.layers.values())) < len(updates.layers) else ""}\
-The prompt that they were tuned for: `{tuned.prompt.caption}`
+The prompt that they were tuned for: {for_markdown(tuned.prompt.caption)}
 """

@@ -54,6 +54,17 @@ def test_the_command_line_goes_before_the_file(cli, tmp_path):
     assert (grid["dataset"], grid["mode"], grid["shots"]) == (["packages", "raccoon"], ["prompt"], [1, 3])
 
 
+def test_the_file_goes_before_the_environment(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("ODINW_DATA_ROOT", str(tmp_path / "of-the-environment"))
+    path = tmp_path / "grid.yaml"
+    path.write_text(f"suite: odinw13\nmodel: glip-t\ndata-root: {tmp_path / 'of-the-file'}\n")
+    command = ("run", "--mode", "zero-shot", "--dataset", "Raccoon", "--config", path, "--dry-run")
+    assert "of-the-file" in cli(*command).refused()
+    assert "of-the-command" in cli(*command, "--data-root", tmp_path / "of-the-command").refused()
+    path.write_text("suite: odinw13\nmodel: glip-t\n")
+    assert "of-the-environment" in cli(*command).refused()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -8,13 +8,17 @@ import json
 import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
-from glip_core import InputError
+from glip_core import Detections, InputError, Prompt
 from odinw_bench.cli import _sources
-from odinw_bench.cli._sources import Source, find_sources, open_source
+from odinw_bench.cli._found import output_to
+from odinw_bench.cli._looking import ClassSearch
+from odinw_bench.cli._sources import Photo, Source, find_sources, open_source
 from tests.cli.made import write_video
 
 WORDS = ("--prompt", "cat. dog", "--threshold", 0)
@@ -50,6 +54,27 @@ def test_one_file_of_each_kind_for_a_folder_and_a_pattern(cli, pets, tmp_path):
     assert len(list(files[3].glob("*.boxes.png"))) == len(list(files[3].glob("*.boxes.json"))) == 4
     with Image.open(files[3] / "1-2.boxes.png") as picture:
         assert picture.size == (120, 80)
+
+
+def test_no_photo_overwrites_the_files_of_another(tmp_path):
+    places = ["a/photo-2.jpg", "a/photo.jpg", "b/photo.png", "c/photo.png", "b/PHOTO-2.jpg"]
+    look = ClassSearch(None, Prompt.parse("cat"))
+    photos = [Photo(Image.new("RGB", (8, 8)), Source(place)) for place in places]
+    folder = output_to(tmp_path / "out", look, 0.5)
+    nothing = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
+    files = [Path(folder.add(photo, nothing)["json"]) for photo in photos]
+    assert [json.loads(file.read_text())["image"] for file in files] == places
+    stems = ["photo-2", "photo", "photo-3", "photo-4", "PHOTO-2-2"]
+    assert [file.name for file in files] == [f"{stem}.boxes.json" for stem in stems]
+
+
+def test_a_csv_file_holds_no_formulas(tmp_path):
+    out = output_to(tmp_path / "all.csv", ClassSearch(None, Prompt.of(["=1+1", "cat"])), 0.5)
+    found = Detections(torch.zeros(2, 4), torch.ones(2), torch.tensor([0, 1]))
+    out.add(Photo(Image.new("RGB", (8, 8)), Source("@SUM(1).jpg")), found)
+    out.close()
+    rows = list(csv.DictReader((tmp_path / "all.csv").read_text().splitlines()))
+    assert [(row["image"], row["class"]) for row in rows] == [("'@SUM(1).jpg", "'=1+1"), ("'@SUM(1).jpg", "cat")]
 
 
 def test_a_coco_file_is_a_data_set(cli, pets, tmp_path):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from glip_core.errors import InputError
-from odinw_bench.demo import Detectors, what_words_add, with_prompts
+from odinw_bench.demo import Detectors, looking, what_words_add, with_prompts
 from odinw_bench.demo.page import _ELSEWHERE, table_of
 from odinw_bench.mini.suite import render_split
 
@@ -67,6 +71,28 @@ def test_a_tuned_run_brings_its_prompt(photo, tmp_path):
     (_, tuned) = found.names
     (shown,) = with_prompts(found, tuned, photo, "", 0.0)
     assert shown.found.classes == ("raccoon",)
+
+
+def test_one_look_at_a_time(photo, monkeypatch):
+    """A prompt of one's own takes the tuned one off the model that others look with, too."""
+    inside, most = [], []
+    second = threading.Event()
+
+    def predict(picture, prompt):
+        inside.append(prompt)
+        most.append(len(inside))
+        second.wait(0.1) if len(inside) == 1 else second.set()
+        inside.pop()
+
+    loads = []
+    monkeypatch.setattr(looking, "load_run", lambda *run: loads.append(run) or SimpleNamespace(predict=predict))
+    detectors = Detectors(runs={"tuned": Path("tuned")})
+    threads = [threading.Thread(target=detectors.detect, args=("tuned", photo, None)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (most, len(loads)) == ([1, 1, 1], 1)
 
 
 def test_unusable_settings(tmp_path):

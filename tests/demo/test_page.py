@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from PIL import EpsImagePlugin, Image
 
 pytestmark = pytest.mark.integration
 
@@ -62,3 +63,27 @@ def test_clicking_through(browser, address, width, scheme):
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     context.close()
     assert not complaints
+
+
+def test_a_photo_is_read_as_it_was_sent(tmp_path, monkeypatch):
+    """Gray, turned by EXIF or PostScript by another name: the checks of the detectors see the file itself."""
+    gr = pytest.importorskip("gradio", reason="the demo is tested with the extra 'demo'")
+    from odinw_bench.demo import Detectors
+    from odinw_bench.demo.page import build
+
+    asked = []
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", "gs")
+    monkeypatch.setattr(EpsImagePlugin.subprocess, "check_call", lambda command, **_: asked.append(command))
+    page = build(Detectors(), tmp_path)
+    (component,) = [one for one in page.blocks.values() if getattr(one, "label", None) == "Photo"]
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.linear_gradient("L").save(tmp_path / "gray.jpg")
+    Image.new("RGB", (8, 4)).save(tmp_path / "turned.jpg", exif=exif)
+    (tmp_path / "script.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    for name in ("gray.jpg", "turned.jpg", "script.png"):
+        sent = gr.components.image.ImageData(path=str(tmp_path / name), orig_name=name)
+        assert component.preprocess(sent) == str(tmp_path / name)
+    with pytest.raises(OSError, match="Ghostscript"):
+        Image.open(tmp_path / "script.png").load()
+    assert not asked

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
 import glip_core
 import glip_core.hf
 from glip_core import InputError
 from odinw_bench import load_run
+from odinw_bench.exporting import LowRankUpdates
 from odinw_bench.models.hub.decode import best_pairs
+from odinw_bench.runs.peft import _card
 from odinw_bench.runs.record import find_records
 from tests.models.hub_models import save_grounding
 
@@ -151,6 +155,19 @@ def test_what_is_advised_for_a_class_layer_works(cli, pets, tmp_path):
     said = cli("export", "peft", record.folder, "--out", tmp_path / "out").refused()
     assert "export hub writes all of it" in said and "export model" not in said
     assert cli("export", "hub", record.folder, "--out", tmp_path / "out").code == 0
+
+
+def test_names_in_a_card_are_no_markup():
+    nasty = "a], b: `c](d)\n---\n# e <img src=x>"
+    spec = SimpleNamespace(model=nasty, mode=nasty, dataset=nasty)
+    record = SimpleNamespace(spec=spec, get=lambda name: nasty)
+    tuned = SimpleNamespace(record=record, model=None, prompt=SimpleNamespace(caption=nasty))
+    card = _card(tuned, LowRankUpdates(object(), {}, 1, 1.0, nasty))
+    parsed = ModelCard(card)
+    assert parsed.data.library_name == "peft"
+    assert parsed.data.tags == ["object-detection", nasty]
+    assert "<img" not in parsed.text and "c](d)" not in parsed.text and " `c" not in parsed.text
+    assert len([line for line in parsed.text.splitlines() if line.startswith("#")]) == 1
 
 
 def test_without_peft_one_line_says_what_to_install(cli, pets, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -37,6 +38,27 @@ def test_parts_of_them():
     assert len(FOUND.above(0.5)) == 2  # at least
     assert len(FOUND.above(1.0)) == 0
     assert FOUND.above(1.0).classes == FOUND.classes
+
+
+@pytest.mark.parametrize("kind", [int, np.int64, np.array, torch.tensor])
+def test_positions_of_any_kind(kind):
+    assert FOUND[kind(2)] == FOUND[2]
+    assert FOUND[kind(-1)] == FOUND[2]
+    with pytest.raises(IndexError):
+        FOUND[kind(3)]
+
+
+def test_the_best_of_them():
+    assert FOUND[FOUND.scores.argmax()] == FOUND[0]
+    assert FOUND[torch.tensor([1])].names == ["fish"]
+    assert FOUND[np.array([2, 0])].names == ["stingray", "stingray"]
+
+
+@pytest.mark.parametrize("nothing", [[], (), np.array([]), torch.tensor([]), torch.zeros(3, dtype=torch.bool)])
+def test_none_of_them(nothing):
+    assert len(FOUND[nothing]) == 0
+    assert FOUND[nothing].boxes.shape == (0, 4)
+    assert len(FOUND[:0][[]]) == 0
 
 
 def test_in_words():

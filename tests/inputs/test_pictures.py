@@ -170,6 +170,22 @@ def test_what_is_shown_is_what_is_read(tmp_path):
     assert deep.min() < 5 and 215 < deep.max() < 230  # 57594 of 65535
 
 
+def test_a_pil_image_is_read_as_its_file(tmp_path):
+    from glip_core import InputError
+    from glip_core.images import load_image
+
+    (tmp_path / "deep.png").write_bytes(_sixteen())
+    expected = np.asarray(load_image(tmp_path / "deep.png"))
+    with Image.open(tmp_path / "deep.png") as opened:
+        assert np.array_equal(np.asarray(load_image(opened)), expected)
+    made = Image.fromarray(np.arange(9600, dtype=np.uint16).reshape(80, 120) * 6)
+    assert np.array_equal(np.asarray(load_image(made)), expected)
+    assert load_image(_photo("P")).tobytes() == _photo("P").convert("RGB").tobytes()
+    for mode in ("I", "F"):
+        with pytest.raises(InputError, match="the PIL image has 32 bits a channel"):
+            load_image(_photo(mode))
+
+
 @pytest.mark.integration
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_what_is_no_file_does_not_hang(tmp_path, tried):

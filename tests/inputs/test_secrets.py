@@ -63,9 +63,23 @@ def test_what_is_no_secret_stays():
         assert without_passwords(text) == text
 
 
-def test_pictures_from_an_address(cli, tmp_path, tried):
-    address = f"http://me:{SECRET}@127.0.0.1:9/x.jpg?token={SECRET}"
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"http://me:{SECRET}@127.0.0.1:9/x.jpg?token={SECRET}",
+        f"http://me:{SECRET}@127.0.0.1:9/a b.jpg?token={SECRET}",
+        f"http://me:a {SECRET}@127.0.0.1:9/x.jpg",
+        f"http://me:a/{SECRET} x@127.0.0.1:9/x.jpg",
+        f"http://me:a'{SECRET} @127.0.0.1:9/x.jpg",
+    ],
+)
+def test_pictures_from_an_address(cli, tmp_path, tried, address):
     answer = cli("predict", address, "--prompt", "x", "--out", tmp_path)
     assert sound(answer) is not None
     assert SECRET not in answer.out + answer.err
     tried("input: password in an address")
+
+
+def test_a_space_in_an_address(cli, tmp_path):
+    line = cli("predict", "http://127.0.0.1:9/a b.jpg", "--prompt", "x", "--out", tmp_path).refused()
+    assert "'http://127.0.0.1:9/a%20b.jpg' has no valid address" in line

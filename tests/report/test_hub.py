@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 import yaml
@@ -11,6 +13,10 @@ import glip_core.hf as hf
 from glip_core import InputError
 from odinw_bench import RunSpec, load_run, load_task, run
 from odinw_bench.datasets.sources import open_split
+from odinw_bench.report import hub
+from odinw_bench.runs.record import RunRecord
+from odinw_bench.utils.io import sha256_bytes
+from tests.report import made
 
 MODES = ["prompt", "lora", "prompt+lora", "linear"]
 
@@ -114,6 +120,82 @@ def test_a_converted_model_carries_the_results_of_its_weights(records, results, 
     assert (out / ".eval_results" / "odinw.yaml").is_file()
     other = tmp_path / "other"
     assert "0 results" in cli("models", "convert", "glip-nano-a", "--out", other, "--results", results).out
+
+
+def made_record(ap=50.0, changes=None, **said):
+    said = made.spec(**{"mode": "zero-shot", **said})
+    return RunRecord.from_json(made.record(said, made.metrics(ap)) | (changes or {}))
+
+
+def own_results(*records, model="glip-nano"):
+    return hub.base_results(records, model, sha256_bytes(model.encode()))
+
+
+def test_a_models_own_results_are_its_usual_runs():
+    usual = made_record(weights="a-copy.safetensors")
+    others = [made_record(**one) for one in ({"eval_split": "val"}, {"precision": "bf16"}, {"mode": "prompt"})]
+    searched = made_record(mode="manual", attributes="best.yaml")
+    assert own_results(*others, searched, usual) == [usual]
+    newer = made_record(60.0, {"finished": "2025-02-01T00:00:00+00:00"}, seed=30)
+    assert own_results(newer, usual) == [newer]
+    styles = [
+        made_record(model="glip-t", suite="odinw13", dataset="pothole", changes={"protocol": {"prompt_style": style}})
+        for style in ("names", "written")
+    ]
+    assert len(own_results(*styles, model="glip-t")) == 1
+
+
+def test_other_evaluations_are_called_by_their_names(tmp_path):
+    lvis = made_record(suite="lvis", eval_split="val", changes={"evaluation": {"name": "lvis", "headline": "AP"}})
+    recall = {"metrics": {"R@1": 71.5}, "evaluation": {"name": "flickr", "headline": "R@1"}}
+    phrases = [made_record(suite="flickr30k", eval_split=split, changes=recall) for split in ("test", "val")]
+    found = own_results(lvis, *phrases)
+    assert len(found) == 3
+    names = [(one.metric_type, one.metric_name, one.dataset_split) for one in hub.metadata(found)]
+    assert names == [
+        ("R@1", "flickr R@1, zero-shot", "test"),
+        ("R@1", "flickr R@1, zero-shot", "val"),
+        ("AP", "lvis AP, zero-shot", "val"),
+    ]
+    assert "| flickr30k | packages | test | zero-shot | flickr R@1 | 71.5 | - |" in hub.results_table(found)
+    path = hub.write_results(found, tmp_path, "me/all")
+    assert [one["value"] for one in yaml.safe_load(path.read_text())] == [71.5, 71.5, 50.0]
+    assert "COCO" not in path.read_text() + hub.results_table(found)
+
+
+NASTY = "a|b`c](d)\n# e <img src=x>\n---\n"
+
+
+def test_names_in_a_card_are_no_markup():
+    """Of a record by others: whatever it calls its model, mode, data and device."""
+    record = made_record(
+        changes={
+            "weights_sha256": NASTY,
+            "environment": {"device_name": NASTY},
+            "cost": {"tuned_parameters": 3, "tune_seconds": 3.0},
+        },
+        **dict.fromkeys(("suite", "dataset", "model", "mode"), NASTY),
+        eval_split=NASTY,
+    )
+    card = hub._tuned_card(record)
+    parsed = ModelCard(card)
+    assert NASTY in parsed.data.tags
+    (result,) = parsed.data.eval_results
+    assert (result.dataset_type, result.dataset_split) == (NASTY, NASTY)
+    text = parsed.text
+    assert "<img" not in text and "c](d)" not in text and "b`" not in text
+    assert [line for line in text.splitlines() if line.startswith("#")][1:] == ["## Results"]
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 3
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {8}
+
+
+def test_a_run_without_a_result_is_none_of_the_hubs(tmp_path):
+    nothing = made_record(changes={"metrics": made.metrics(50.0) | {"AP": None}})
+    assert hub.write_results([nothing], tmp_path, "me/all") is None
+    assert not list(tmp_path.iterdir())
+    path = hub.write_results([nothing, made_record()], tmp_path, "me/all")
+    assert [one["value"] for one in yaml.safe_load(path.read_text())] == [50.0]
 
 
 def test_a_checkpoint_is_converted(cli, tmp_path):
