@@ -130,8 +130,8 @@ def write_results(records: Sequence[RunRecord], out: Path, benchmark: str) -> Pa
 def base_results(records: Iterable[RunRecord], model: str, weights_sha256: str | None) -> list[RunRecord]:
     """The usual finished runs of a model's very weights that tuned nothing, by suite and data set.
 
-    Runs with searched prompts are none of the model's own, nor are those of an unusual split, precision or prompt
-    style. Of several runs of one kind it is the newest.
+    Runs with searched prompts are none of the model's own, nor are those of an unusual precision or prompt style. Of
+    several runs of one kind it is the newest; another split is another kind.
     """
     own: dict[tuple[str, ...], RunRecord] = {}
     for record in sorted(records, key=lambda one: (str(one.get("finished") or ""), one.digest)):
@@ -146,7 +146,7 @@ def base_results(records: Iterable[RunRecord], model: str, weights_sha256: str |
 def _is_usual(record: RunRecord) -> bool:
     """But for the name of its weights, which their hash makes the model's own."""
     unnamed = replace(record, spec=replace(record.spec, weights=None))
-    return not variant_of(unnamed, split=not record.evaluation)  # other evaluations have several splits to test on
+    return not variant_of(unnamed, split=False)  # which every row names
 
 
 def results_table(records: Sequence[RunRecord]) -> str:
