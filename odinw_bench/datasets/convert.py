@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 from glip_core.errors import InputError
 from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.sources import open_split
-from odinw_bench.datasets.task import Task
+from odinw_bench.datasets.task import Task, is_split_name
 from odinw_bench.utils.io import write_json, write_text
+from odinw_bench.utils.text import shorten
 
 ANNOTATIONS = "_annotations.coco.json"
 _FOLDERS = {"val": "valid"}
@@ -38,16 +40,18 @@ def convert(task: Task, out: Path) -> Converted:
         out: made where it is missing; it must be empty.
 
     Raises:
-        InputError: ``out`` holds something, or a split or picture is missing or unusable.
+        InputError: ``out`` holds something, a split or picture is missing or unusable, or two splits would have one
+            folder.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"'{out}' is there already: give --out a new or empty folder")
+    places = _places(task.splits)
     splits = {
         name: open_split(task, name) for name in task.splits
     }  # all that is wrong is said before anything is written
     counts = {}
     for name, split in splits.items():
-        place = out / _FOLDERS.get(name, name)
+        place = out / places[name]
         images = _copy(split, place)
         write_json(place / ANNOTATIONS, {**_content(split), "images": images}, indent=None)
         counts[name] = len(split)
@@ -56,6 +60,24 @@ def convert(task: Task, out: Path) -> Converted:
     elif task.exif is not None:
         write_text(out / "task.yaml", f"name: {task.name}\nexif: {task.exif}\n")
     return Converted(out, counts)
+
+
+def _places(splits: Iterable[str]) -> dict[str, str]:
+    """From splits to their folders.
+
+    Raises:
+        InputError: a name is no folder's, or two splits would have one folder.
+    """
+    places: dict[str, str] = {}
+    taken: dict[str, str] = {}
+    for name in splits:
+        if not is_split_name(name):
+            raise InputError(f"split {shorten(name)} cannot be written: its name must be letters, digits, '-' and '_'")
+        places[name] = _FOLDERS.get(name, name)
+        other = taken.setdefault(places[name].lower(), name)  # some file systems do not tell cases apart
+        if other != name:
+            raise InputError(f"splits '{other}' and '{name}' would both be written into '{places[name]}/': rename one")
+    return places
 
 
 def _content(split: Split) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from odinw_bench.datasets.task import (
     SplitPaths,
     Task,
     TaskClass,
+    is_split_name,
 )
 from odinw_bench.utils.io import read_yaml, stays_inside
 from odinw_bench.utils.schema import AnyText, AsMapping, Count, Key, Schema, Text, Texts, check, list_of
@@ -28,6 +29,12 @@ def _name(value: str) -> str:
     """A name that is safe as a folder's and needs no quotes in a shell."""
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", value):
         raise ValueError(f"must be lower-case letters, digits and hyphens, not {shorten(value)}")
+    return value
+
+
+def _split_name(value: str) -> str:
+    if not is_split_name(value):
+        raise ValueError(f"name of a split must be letters, digits, hyphens and underscores, not {shorten(value)}")
     return value
 
 
@@ -105,7 +112,7 @@ class _Source(Schema):
 
 Name = Annotated[Text, AfterValidator(_name)]
 Classes = Annotated[tuple[_Class, ...], BeforeValidator(list_of("classes", least=1)), AfterValidator(_in_order)]
-Splits = Annotated[dict[Key, _Split], AsMapping]
+Splits = Annotated[dict[Annotated[Key, AfterValidator(_split_name)], _Split], AsMapping]
 
 
 class Described(Schema):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -126,6 +127,40 @@ def test_a_second_conversion_is_refused(tmp_path, pictures) -> None:
     convert(task, tmp_path / "out")
     with pytest.raises(InputError, match="is there already"):
         convert(task, tmp_path / "out")
+
+
+def with_splits(folder, pictures, *names):
+    """A folder whose ``task.yaml`` names splits: all the same pictures."""
+    WRITERS["roboflow"](folder, {"train": pictures}, NAMES)
+    split = {"annotations": "train/_annotations.coco.json", "images": "train"}
+    (folder / "task.yaml").write_text(json.dumps({"splits": {name: split for name in names}}))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/tmp/evil", "..", "a/b", "a\\b", "", "."])
+def test_names_of_splits_lead_nowhere(tmp_path, pictures, name) -> None:
+    own = with_splits(tmp_path / "own", pictures, name)
+    with pytest.raises(InputError, match=r"task.yaml': splits.*must be letters, digits"):
+        load_task(own)
+    task = load_task(with_splits(tmp_path / "other", pictures, "test"))
+    task = replace(task, splits={name: task.splits["test"]})
+    with pytest.raises(InputError, match="cannot be written"):
+        convert(task, tmp_path / "out/deep")
+    assert not (tmp_path / "out").exists()
+
+
+def test_splits_of_other_names_convert(tmp_path, pictures) -> None:
+    task = load_task(with_splits(tmp_path / "own", pictures, "mini_test-2"))
+    assert task.eval_split == "mini_test-2"
+    convert(task, tmp_path / "out")
+    assert (tmp_path / "out/mini_test-2/_annotations.coco.json").is_file()
+
+
+def test_two_splits_of_one_folder_are_refused(tmp_path, pictures) -> None:
+    task = load_task(with_splits(tmp_path / "own", pictures, "val", "valid"))
+    with pytest.raises(InputError, match="'val' and 'valid' would both be written into 'valid/'"):
+        convert(task, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
