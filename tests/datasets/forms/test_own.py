@@ -68,11 +68,47 @@ def test_pictures_annotated_as_displayed_are_turned(tmp_path) -> None:
 
 
 def test_pictures_annotated_as_stored_are_left_alone(tmp_path) -> None:
-    pictures = [(name, path, 40, 20, boxes) for name, path, *_, boxes in rotated(tmp_path / "source")]
+    pictures = seen_as(rotated(tmp_path / "source"), 40, 20)
     WRITERS["roboflow"](tmp_path / "own", {"train": pictures[:5], "val": pictures[5:7], "test": pictures[7:]}, NAMES)
     split = open_split(load_task(tmp_path / "own"), "test")
     assert split.image(split.image_ids[0]).size == (40, 20)
     assert not split.notes
+
+
+def seen_as(pictures, width, height):
+    return [(name, path, width, height, boxes) for name, path, *_, boxes in pictures]
+
+
+def square(folder):
+    """A photo of a camera held sideways whose size tells nothing."""
+    folder.mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (30, 30), (9, 200, 60)).save(folder / "square.png", exif=exif)
+    return [("square.png", folder / "square.png", 30, 30, [(0, 2.0, 3.0, 10.0, 20.0)])]
+
+
+def test_orientations_are_decided_for_all_splits_together(tmp_path) -> None:
+    telling, silent = rotated(tmp_path / "source"), square(tmp_path / "square")
+    WRITERS["roboflow"](tmp_path / "own", {"train": telling[:5], "val": telling[5:], "test": silent}, NAMES)
+    task = load_task(tmp_path / "own")
+    for split in ("train", "test"):
+        assert "turned by their EXIF orientation" in " ".join(open_split(task, split).notes), split
+    convert(task, tmp_path / "coco")
+    assert "exif: apply" in (tmp_path / "coco/task.yaml").read_text()
+    before, after = (open_split(one, "test") for one in (task, load_task(tmp_path / "coco")))
+    assert before.image(before.image_ids[0]).tobytes() == after.image(after.image_ids[0]).tobytes()
+
+
+def test_splits_that_contradict_each_other_are_refused(tmp_path) -> None:
+    pictures = rotated(tmp_path / "source")
+    data = {"train": pictures[:5], "val": pictures[5:7], "test": seen_as(pictures[7:], 40, 20)}
+    WRITERS["roboflow"](tmp_path / "own", data, NAMES)
+    task = load_task(tmp_path / "own")
+    with pytest.raises(InputError, match="7 pictures were annotated as viewers turn them .* and 3 as stored"):
+        convert(task, tmp_path / "coco")
+    (tmp_path / "own/test/_annotations.coco.json").unlink()  # what is not there contradicts nothing
+    assert "turned by" in " ".join(open_split(task, "train").notes)
 
 
 def test_where_nothing_tells_the_orientation_is_asked_for(tmp_path) -> None:
