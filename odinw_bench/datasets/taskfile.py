@@ -32,10 +32,11 @@ def _name(value: str) -> str:
     return value
 
 
-def _split_name(value: str) -> str:
-    if not is_split_name(value):
-        raise ValueError(f"name of a split must be letters, digits, hyphens and underscores, not {shorten(value)}")
-    return value
+def _named(splits: dict[str, _Split]) -> dict[str, _Split]:
+    for name in splits:
+        if not is_split_name(name):
+            raise ValueError(f"a split's name must be letters, digits, hyphens and underscores, not {shorten(name)}")
+    return splits
 
 
 def _relative(value: str) -> str:
@@ -112,7 +113,7 @@ class _Source(Schema):
 
 Name = Annotated[Text, AfterValidator(_name)]
 Classes = Annotated[tuple[_Class, ...], BeforeValidator(list_of("classes", least=1)), AfterValidator(_in_order)]
-Splits = Annotated[dict[Annotated[Key, AfterValidator(_split_name)], _Split], AsMapping]
+Splits = Annotated[dict[Key, _Split], AsMapping, AfterValidator(_named)]
 
 
 class Described(Schema):

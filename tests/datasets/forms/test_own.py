@@ -111,6 +111,26 @@ def test_splits_that_contradict_each_other_are_refused(tmp_path) -> None:
     assert "turned by" in " ".join(open_split(task, "train").notes)
 
 
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 8])
+def test_tiffs_are_turned_once(tmp_path, orientation) -> None:
+    pictures = rotated(tmp_path / "source", count=3)
+    tiffs = []
+    for name, path, *_, boxes in pictures:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        with Image.open(path) as picture:
+            picture.save(path.with_suffix(".tif"), exif=exif)
+        size = (20, 40) if orientation >= 5 else (40, 20)
+        tiffs.append((name.replace("png", "tif"), path.with_suffix(".tif"), *size, boxes))
+    WRITERS["roboflow"](tmp_path / "own", {"train": tiffs, "test": tiffs}, NAMES)
+    (tmp_path / "own/task.yaml").write_text("exif: apply\n")
+    split = open_split(load_task(tmp_path / "own"), "test")
+    picture = split.image(split.image_ids[0])
+    assert picture.size == split.size(split.image_ids[0]) == tiffs[0][2:4]
+    corner = {1: (0, 0), 3: (39, 19), 5: (0, 0), 6: (19, 0), 8: (0, 39)}[orientation]
+    assert picture.getpixel(corner) == (255, 255, 255)
+
+
 def test_where_nothing_tells_the_orientation_is_asked_for(tmp_path) -> None:
     WRITERS["ultralytics"](tmp_path / "own", {"all": rotated(tmp_path / "source")}, NAMES)
     with pytest.raises(InputError, match=r"EXIF orientation, such as .* say 'exif: apply'"):
