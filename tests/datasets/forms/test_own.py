@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -52,6 +53,14 @@ def test_without_a_test_split_val_is_halved(tmp_path, pictures) -> None:
     assert {split: len(open_split(task, split)) for split in task.splits} == {"train": 4, "val": 3, "test": 3}
     assert "val is halved" in task.notes[0]
     assert check_task(task).sound
+
+
+def test_one_split_that_is_here_is_not_divided(tmp_path, pictures) -> None:
+    WRITERS["roboflow_yolo"](tmp_path / "own", {"train": pictures[:2], "val": pictures[2:], "test": ()}, NAMES)
+    shutil.rmtree(tmp_path / "own/train")
+    shutil.rmtree(tmp_path / "own/test", ignore_errors=True)
+    task = load_task(tmp_path / "own")
+    assert {split: len(open_split(task, split)) for split in task.splits} == {"val": 8, "test": 8}
 
 
 def test_pictures_annotated_as_displayed_are_turned(tmp_path) -> None:
