@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -94,10 +95,8 @@ def _copy(split: Split, place: Path) -> list[dict[str, Any]]:
         raise InputError("the miniature is written by 'odinw-bench data render'")
     place.mkdir(parents=True, exist_ok=True)
     names = [split.file_name(image_id) for image_id in split.image_ids]
-    plain = [PurePosixPath(name).name for name in names]
     entries = []
-    for image_id, name, short in zip(split.image_ids, names, plain, strict=True):
-        written = short if plain.count(short) == 1 else name.replace("/", "-")
+    for image_id, name, written in zip(split.image_ids, names, _flat(names), strict=True):
         source = split.folder / name
         if not source.is_file():
             raise InputError(f"image '{source}' not found")
@@ -105,3 +104,20 @@ def _copy(split: Split, place: Path) -> list[dict[str, Any]]:
         width, height = split.size(image_id)
         entries.append({"id": image_id, "file_name": written, "width": width, "height": height})
     return entries
+
+
+def _flat(names: Sequence[str]) -> list[str]:
+    """A name in one folder for each path, no two alike in any case: some file systems do not tell cases apart."""
+    plain = [PurePosixPath(name).name for name in names]
+    count = Counter(map(str.casefold, plain))
+    given = {ANNOTATIONS.casefold()}
+    written = []
+    for name, short in zip(names, plain, strict=True):
+        wanted = PurePosixPath(short if count[short.casefold()] == 1 else name.replace("/", "-"))
+        free, number = wanted.name, 1
+        while free.casefold() in given:
+            number += 1
+            free = f"{wanted.stem}-{number}{wanted.suffix}"
+        given.add(free.casefold())
+        written.append(free)
+    return written

@@ -228,6 +228,22 @@ def test_two_splits_of_one_folder_are_refused(tmp_path, pictures) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_no_picture_overwrites_another(tmp_path, pictures) -> None:
+    names = ["a/b.jpg", "c/b.jpg", "a-b.jpg", "x.jpg", "X.jpg", "d/_annotations.coco.json"]
+    data = [(name, *rest) for name, (_, *rest) in zip(names, pictures, strict=False)]
+    for name in names:
+        (tmp_path / "own/train" / name).parent.mkdir(parents=True, exist_ok=True)
+    WRITERS["roboflow"](tmp_path / "own", {"train": data, "test": pictures[:1]}, NAMES)
+    task = load_task(tmp_path / "own")
+    convert(task, tmp_path / "out")
+    before, after = (open_split(one, "train") for one in (task, load_task(tmp_path / "out")))
+    written = [after.file_name(image_id) for image_id in after.image_ids]
+    assert written[:3] == ["a-b.jpg", "c-b.jpg", "a-b-2.jpg"]
+    assert len({name.casefold() for name in written}) == len(names)
+    for image_id in before.image_ids:
+        assert before.image(image_id).tobytes() == after.image(image_id).tobytes()
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
