@@ -16,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 import yaml
 
 from glip_core.errors import InputError
-from odinw_bench.datasets.download.archive import unpack
+from odinw_bench.datasets.download.archive import BrokenArchiveError, unpack
 from odinw_bench.datasets.download.manifest import FOLDER, damage, manifest_path, read_manifest, write_manifest
 from odinw_bench.datasets.download.resume import fetch, size_of
 from odinw_bench.datasets.download.tar import unpack_tar
@@ -163,7 +163,12 @@ def download_file(file: PublicFile, data_root: Path, say: Say = lambda _: None) 
             staged = work / f"unpacking-{file.name}"
             shutil.rmtree(staged, ignore_errors=True)
             say(f"{file.name}: unpacking into {folder}")
-            placed = _moved(_members(file, fetched.path, staged), staged, folder, flatten=file.flatten)
+            try:
+                members = _members(file, fetched.path, staged)
+            except BrokenArchiveError:
+                fetched.path.unlink(missing_ok=True)  # else the next try would take it for complete
+                raise
+            placed = _moved(members, staged, folder, flatten=file.flatten)
             facts = {"kind": "public", "url": file.url, "sha256": fetched.sha256, "licence": file.licence}
             write_manifest(data_root, _unit(file), facts, (path.relative_to(data_root) for path in placed))
             shutil.rmtree(staged, ignore_errors=True)

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import tarfile
+from dataclasses import replace
 
 import pytest
 
@@ -101,6 +102,31 @@ def test_a_cut_download_resumes_where_it_stopped(coco, server, tmp_path):
     server.asked.clear()
     assert public.download_file(file, tmp_path).outcome == "downloaded"
     assert [wanted for _, _, wanted in server.asked] == [f"bytes={1 << 20}-"]
+
+
+@pytest.mark.parametrize("hash_known", [True, False])
+def test_a_complete_download_is_not_fetched_again(coco, server, tmp_path, monkeypatch, hash_known):
+    file = public.public_files("coco")[1]
+    file = file if hash_known else replace(file, sha256=None)
+    with monkeypatch.context() as patched:
+        patched.setattr(public, "unpack", lambda *_: (_ for _ in ()).throw(InputError("the disk is full")))
+        with pytest.raises(InputError, match="the disk is full"):
+            public.download_file(file, tmp_path)
+    server.asked.clear()
+    assert public.download_file(file, tmp_path).outcome == "downloaded"
+    assert [method for method, *_ in server.asked] == ([] if hash_known else ["HEAD"])
+    assert (tmp_path / "coco/val2017/000000000139.jpg").stat().st_size == 3 << 20
+
+
+def test_a_download_of_another_size_or_broken_is_fetched_again(coco, server, tmp_path):
+    file = replace(public.public_files("coco")[1], sha256=None)
+    whole = server.files["/zips/val2017.zip"]
+    server.files["/zips/val2017.zip"] = b"no archive"
+    with pytest.raises(InputError, match="is broken"):
+        public.download_file(file, tmp_path)
+    server.files["/zips/val2017.zip"] = whole
+    (tmp_path / ".odinw-bench/downloads/val2017.zip").write_bytes(b"of another size")
+    assert public.download_file(file, tmp_path).outcome == "downloaded"
 
 
 def test_another_content_is_refused(coco, server, tmp_path):
