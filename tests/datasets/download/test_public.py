@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
 import os
 import tarfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -127,6 +129,41 @@ def test_a_download_of_another_size_or_broken_is_fetched_again(coco, server, tmp
     server.files["/zips/val2017.zip"] = whole
     (tmp_path / ".odinw-bench/downloads/val2017.zip").write_bytes(b"of another size")
     assert public.download_file(file, tmp_path).outcome == "downloaded"
+
+
+def test_files_of_the_users_own_are_not_overwritten(coco, server, tmp_path):
+    pictures = public.public_files("coco")[1]
+    public.download_file(pictures, tmp_path)
+    (tmp_path / ".odinw-bench/public--coco-val2017.json").unlink()
+    picture = tmp_path / "coco/val2017/000000000139.jpg"
+    before = picture.stat()
+    assert public.download_file(pictures, tmp_path).outcome == "downloaded"
+    assert (picture.stat().st_ino, picture.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert public.is_here(pictures, tmp_path)
+    annotations = tmp_path / "coco/annotations/instances_val2017.json"
+    annotations.parent.mkdir()
+    annotations.write_text("my own")
+    with pytest.raises(InputError, match=r"instances_val2017.json' is in the way.*move it away"):
+        public.download_file(public.public_files("coco")[0], tmp_path)
+    assert annotations.read_text() == "my own"
+    annotations.unlink()
+    annotations.parent.rmdir()
+    annotations.parent.write_text("a file in place of the folder")
+    with pytest.raises(InputError, match="cannot be written"):
+        public.download_file(public.public_files("coco")[0], tmp_path)
+
+
+def test_a_folder_on_another_disk(coco, server, tmp_path, monkeypatch):
+    rename = Path.replace
+
+    def replace_within(path, target):
+        if ("unpacking-" in str(path)) and "unpacking-" not in str(target):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace_within)
+    assert public.download_file(public.public_files("coco")[1], tmp_path).outcome == "downloaded"
+    assert [path.name for path in (tmp_path / "coco/val2017").iterdir()] == ["000000000139.jpg"]
 
 
 def test_another_content_is_refused(coco, server, tmp_path):
