@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from odinw_bench.datasets.checks import ERRORS, check_task
+from odinw_bench.datasets.registry import load_task
 from tests.cli.conftest import write_dataset
 
 RACCOON = "Raccoon/Raccoon.v2-raw.coco"
@@ -143,3 +147,55 @@ def test_the_drawn_suite(cli):
     answer = cli("data", "check", "--suite", "mini", "--dataset", "packages", "--shots", "1", "--json")
     assert answer.code == 0
     assert json.loads(answer.out)[0]["counts"]["test"]["images"] == 30
+
+
+def write_coco(folder, pictures):
+    """COCO with one box a picture."""
+    folder.mkdir(parents=True)
+    images, boxes = [], []
+    for number, (name, content) in enumerate(pictures.items()):
+        (folder / name).write_bytes(content)
+        images.append({"id": number, "file_name": name, "width": 64, "height": 48})
+        boxes.append({"id": number, "image_id": number, "category_id": 0, "bbox": [4, 5, 30, 20], "area": 600})
+    content = {"images": images, "annotations": boxes, "categories": [{"id": 0, "name": "crab"}]}
+    for name in ("_annotations.coco.json", "annotations_without_background.json"):
+        (folder / name).write_text(json.dumps(content))
+
+
+def noise(seed):
+    stream = io.BytesIO()
+    values = np.random.default_rng(seed).integers(0, 255, (12, 16, 3), dtype=np.uint8)
+    Image.fromarray(values).resize((64, 48), Image.Resampling.NEAREST).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def test_given_shots_are_part_of_train(tmp_path):
+    train = {f"{i}.jpg": noise(i) for i in range(4)}
+    write_coco(tmp_path / "rf20-vl/actions/train", train)
+    write_coco(tmp_path / "rf20-vl/actions/valid", {"v.jpg": noise(10)})
+    write_coco(tmp_path / "rf20-vl/actions/test", {"t.jpg": noise(11)})
+    given = tmp_path / "rf20-vl-fsod/actions/train"
+    task = load_task("actions", "rf20vl")
+    assert check_task(task, tmp_path).sound  # the given ones are not needed by all runs
+    write_coco(given, {"0.jpg": train["0.jpg"]})
+    checked = check_task(task, tmp_path)
+    assert checked.sound, checked.findings
+    shutil.rmtree(given)
+    write_coco(given, {"0.jpg": train["0.jpg"], "leak.jpg": noise(11)})
+    leaks = [one for one in check_task(task, tmp_path).findings if one.kind in ERRORS]
+    assert [(one.split, one.kind, one.examples) for one in leaks] == [
+        ("given-10", "same picture in two splits", ("leak.jpg is t.jpg of test",))
+    ]
+
+
+def test_a_subset_that_the_official_zip_lacks_is_no_error(tmp_path):
+    task = load_task("brackish", "odinw35")
+    for number, place in enumerate(("train", "valid", "mini_val", "test")):
+        write_coco(tmp_path / "brackishUnderwater/960x540" / place, {f"{number}.jpg": noise(number)})
+    kinds = {one.kind: one.split for one in check_task(task, tmp_path).findings}
+    assert kinds["annotation file of a subset missing"] == "minival_3shot_3seed"
+    assert "annotation file missing" not in kinds
+    write_coco(tmp_path / "original/brackishUnderwater/960x540/mini_val", {"2.jpg": noise(2)})
+    paths = task.splits["minival_3shot_3seed"]
+    (tmp_path / paths.images / "annotations_without_background.json").rename(tmp_path / paths.annotations)
+    assert "same picture in two splits" not in {one.kind for one in check_task(task, tmp_path).findings}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -99,6 +100,7 @@ def check_task(
     hashes: dict[str, str] = {}
     seen: dict[str, tuple[str, str]] = {}
     alike = Lookalikes()
+    drawn = _drawn_from(task)
     for split, paths in _distinct(task).items():
         if task.source.kind == "miniature":
             counts[split], images = check_content(open_split(task, split).annotations, split, findings)
@@ -106,7 +108,8 @@ def check_task(
             root = root_of(task, data_root, wanted=paths.annotations)
             paths = place_of(task, split, root) or paths
             if not (root / paths.annotations).exists():
-                findings.add(split, "annotation file missing", paths.annotations)
+                kind = "annotation file of a subset missing" if split in drawn else "annotation file missing"
+                findings.add(split, kind, paths.annotations)
                 continue
             if not (root / paths.annotations).resolve().is_relative_to(root.resolve()):
                 findings.add(split, "link out of the data folder", paths.annotations)
@@ -124,13 +127,14 @@ def check_task(
             if pictures:
                 folder = root / paths.images if opened is None or opened.folder is None else opened.folder
                 inside = root if folder.is_relative_to(root) else folder
-                check_pictures(inside, folder, split, images, findings, seen, alike, tick, opened)
+                others = {key: at for key, at in seen.items() if at[0] != drawn[split]} if split in drawn else seen
+                check_pictures(inside, folder, split, images, findings, others, alike, tick, opened)
                 if opened is not None and (found := pictures_sha256(opened)) is not None:
                     hashes[split] = found
         expected = paths.count
         if expected is not None and counts[split].images != expected:
             findings.add(split, "other number of images than published", f"{counts[split].images}, not {expected}")
-    for kind, split, name, other_split, other in alike.found():
+    for kind, split, name, other_split, other in alike.found(drawn):
         findings.add(split, kind, f"{name} is {other} of {other_split}")
     if pictures and task.source.kind == "official":
         _compare_with_download(task, data_root, findings)
@@ -149,6 +153,16 @@ def _compare_with_download(task: Task, data_root: Path | None, findings: Finding
                 for problem in damage(root, manifest, contents=True):
                     findings.add("all", "not as downloaded", problem)
                 return
+
+
+def _drawn_from(task: Task) -> dict[str, str]:
+    """From the splits that are subsets of others by design to those: given shots, and what is called like minival's."""
+    found = dict.fromkeys(task.given_shots.values(), "train")
+    for split in task.splits:
+        whole, subset = split.partition("_")[::2]
+        if whole in task.splits and re.fullmatch(r"\d+shot_\d+seed", subset):
+            found[split] = whole
+    return found
 
 
 def _distinct(task: Task) -> dict[str, SplitPaths]:
