@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from odinw_bench.datasets.checks import ERRORS, check_task
+from odinw_bench.datasets.download.manifest import write_manifest
 from odinw_bench.datasets.registry import load_task
 from tests.cli.conftest import write_dataset
 
@@ -199,3 +201,28 @@ def test_a_subset_that_the_official_zip_lacks_is_no_error(tmp_path):
     paths = task.splits["minival_3shot_3seed"]
     (tmp_path / paths.images / "annotations_without_background.json").rename(tmp_path / paths.annotations)
     assert "same picture in two splits" not in {one.kind for one in check_task(task, tmp_path).findings}
+
+
+def test_public_files_are_compared_with_their_downloads(tmp_path):
+    task = load_task("coco", "coco")
+    pictures = tmp_path / "coco/val2017"
+    write_coco(pictures, {"0.jpg": noise(0)})
+    (tmp_path / "coco/annotations").mkdir()
+    (pictures / "_annotations.coco.json").rename(tmp_path / task.splits["val"].annotations)
+    for unit, name in (("coco-annotations", task.splits["val"].annotations), ("coco-val2017", "coco/val2017/0.jpg")):
+        write_manifest(tmp_path, f"public/{unit}", {}, [Path(name)])
+    assert "not as downloaded" not in {one.kind for one in check_task(task, tmp_path).findings}
+    (pictures / "0.jpg").write_bytes(noise(1))
+    with (tmp_path / task.splits["val"].annotations).open("a") as file:
+        file.write("\n")
+    (found,) = [one for one in check_task(task, tmp_path).findings if one.kind == "not as downloaded"]
+    assert found.count == 2, found
+
+
+def test_every_download_of_a_task_is_compared(tmp_path):
+    for place in ("rf20-vl/actions", "rf20-vl-fsod/actions"):
+        write_coco(tmp_path / place / "train", {"0.jpg": noise(0)})
+        write_manifest(tmp_path, place, {}, [Path(place) / "train/0.jpg"])
+    (tmp_path / "rf20-vl-fsod/actions/train/0.jpg").write_bytes(noise(1))
+    findings = check_task(load_task("actions", "rf20vl"), tmp_path).findings
+    assert [one.count for one in findings if one.kind == "not as downloaded"] == [1]

@@ -108,6 +108,12 @@ def public_files(suite: str, parts: Sequence[str] = ("test",)) -> list[PublicFil
     return [_file(name, _catalogue()["files"][name]) for name in names]
 
 
+def units_of(suite: str) -> list[str]:
+    """What the manifests of a suite's public files are called; none where it has no such files."""
+    parts = _catalogue()["suites"].get(suite, {}).values()
+    return list(dict.fromkeys(f"public/{name}" for names in parts for name in names))
+
+
 def by_hand(suite: str) -> str:
     """What of a suite's data cannot be downloaded, and how to get it; empty: nothing."""
     return str(_catalogue()["by_hand"].get(suite, ""))
