@@ -94,6 +94,15 @@ def test_the_files_of_coco(cli, coco, server, tmp_path):
     assert "no longer whole" in cli(*command).refused()
 
 
+def test_a_data_root_in_ones_home(cli, coco, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    answer = cli("data", "download", "--suite", "coco", "--data-root=~/data", "--yes")
+    assert answer.code == 0, answer.err
+    assert (tmp_path / "home/data/coco/val2017").is_dir()
+    assert not (tmp_path / "~").exists()
+
+
 def test_a_cut_download_resumes_where_it_stopped(coco, server, tmp_path):
     file = public.public_files("coco")[1]
     server.cut_after = 1 << 20
