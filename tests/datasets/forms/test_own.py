@@ -265,6 +265,27 @@ def test_what_is_not_understood_is_said(tmp_path, files, message) -> None:
         open_split(load_task(tmp_path), "test")
 
 
+def test_stale_names_in_xml_files(tmp_path, pictures) -> None:
+    """Files that were copied or renamed with the name of another picture in them."""
+    for writer in ("voc", "flat_voc"):
+        WRITERS[writer](tmp_path / writer, {"train": pictures[:6], "test": pictures[6:]}, NAMES)
+        (stale,) = (tmp_path / writer).rglob("photo 1.xml")
+        stale.write_text(stale.read_text().replace("photo 1.jpg", "photo 0.jpg"))
+    split = open_split(load_task(tmp_path / "voc"), "train")  # a list names them
+    names = [split.file_name(image_id) for image_id in split.image_ids]
+    assert sorted(names) == sorted(name for name, *_ in pictures[:6])
+    with pytest.raises(InputError, match=r"photo 0.xml' and '.*photo 1.xml' are both of the picture 'photo 0.jpg'"):
+        open_split(load_task(tmp_path / "flat_voc"), "train")
+
+
+def test_separators_within_json_end_no_line(tmp_path, pictures) -> None:
+    WRITERS["image_folder"](tmp_path / "own", {"train": pictures[:6], "test": pictures[6:]}, NAMES)
+    for path in (tmp_path / "own").rglob("metadata.jsonl"):
+        rows = [json.loads(line) | {"text": "one\u2028two\x85three"} for line in path.read_text().splitlines()]
+        path.write_text("\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+    assert len(open_split(load_task(tmp_path / "own"), "train")) == 6
+
+
 def test_bad_labels_are_named_with_file_and_line(tmp_path, pictures) -> None:
     for text, message in {
         "0 0.5 0.5 2 2": "parts of the picture",
