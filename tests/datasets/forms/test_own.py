@@ -114,7 +114,7 @@ def test_splits_that_contradict_each_other_are_refused(tmp_path) -> None:
     data = {"train": pictures[:5], "val": pictures[5:7], "test": seen_as(pictures[7:], 40, 20)}
     WRITERS["roboflow"](tmp_path / "own", data, NAMES)
     task = load_task(tmp_path / "own")
-    with pytest.raises(InputError, match="7 pictures were annotated as viewers turn them .* and 3 as stored"):
+    with pytest.raises(InputError, match=r"7 pictures were annotated as viewers turn them .* and 3 as stored"):
         convert(task, tmp_path / "coco")
     (tmp_path / "own/test/_annotations.coco.json").unlink()  # what is not there contradicts nothing
     assert "turned by" in " ".join(open_split(task, "train").notes)
@@ -198,7 +198,7 @@ def with_splits(folder, pictures, *names):
     """A folder whose ``task.yaml`` names splits: all the same pictures."""
     WRITERS["roboflow"](folder, {"train": pictures}, NAMES)
     split = {"annotations": "train/_annotations.coco.json", "images": "train"}
-    (folder / "task.yaml").write_text(json.dumps({"splits": {name: split for name in names}}))
+    (folder / "task.yaml").write_text(json.dumps({"splits": dict.fromkeys(names, split)}))
     return folder
 
 
