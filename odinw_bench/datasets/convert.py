@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,8 +12,9 @@ from typing import Any
 from glip_core.errors import InputError
 from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.sources import open_split
-from odinw_bench.datasets.task import Task
+from odinw_bench.datasets.task import Task, is_split_name
 from odinw_bench.utils.io import write_json, write_text
+from odinw_bench.utils.text import shorten
 
 ANNOTATIONS = "_annotations.coco.json"
 _FOLDERS = {"val": "valid"}
@@ -38,16 +41,18 @@ def convert(task: Task, out: Path) -> Converted:
         out: made where it is missing; it must be empty.
 
     Raises:
-        InputError: ``out`` holds something, or a split or picture is missing or unusable.
+        InputError: ``out`` holds something, a split or picture is missing or unusable, or two splits would have one
+            folder.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"'{out}' is there already: give --out a new or empty folder")
+    places = _places(task.splits)
     splits = {
         name: open_split(task, name) for name in task.splits
     }  # all that is wrong is said before anything is written
     counts = {}
     for name, split in splits.items():
-        place = out / _FOLDERS.get(name, name)
+        place = out / places[name]
         images = _copy(split, place)
         write_json(place / ANNOTATIONS, {**_content(split), "images": images}, indent=None)
         counts[name] = len(split)
@@ -56,6 +61,24 @@ def convert(task: Task, out: Path) -> Converted:
     elif task.exif is not None:
         write_text(out / "task.yaml", f"name: {task.name}\nexif: {task.exif}\n")
     return Converted(out, counts)
+
+
+def _places(splits: Iterable[str]) -> dict[str, str]:
+    """From splits to their folders.
+
+    Raises:
+        InputError: a name is no folder's, or two splits would have one folder.
+    """
+    places: dict[str, str] = {}
+    taken: dict[str, str] = {}
+    for name in splits:
+        if not is_split_name(name):
+            raise InputError(f"split {shorten(name)} cannot be written: its name must be letters, digits, '-' and '_'")
+        places[name] = _FOLDERS.get(name, name)
+        other = taken.setdefault(places[name].lower(), name)  # some file systems do not tell cases apart
+        if other != name:
+            raise InputError(f"splits '{other}' and '{name}' would both be written into '{places[name]}/': rename one")
+    return places
 
 
 def _content(split: Split) -> dict[str, Any]:
@@ -72,10 +95,8 @@ def _copy(split: Split, place: Path) -> list[dict[str, Any]]:
         raise InputError("the miniature is written by 'odinw-bench data render'")
     place.mkdir(parents=True, exist_ok=True)
     names = [split.file_name(image_id) for image_id in split.image_ids]
-    plain = [PurePosixPath(name).name for name in names]
     entries = []
-    for image_id, name, short in zip(split.image_ids, names, plain, strict=True):
-        written = short if plain.count(short) == 1 else name.replace("/", "-")
+    for image_id, name, written in zip(split.image_ids, names, _flat(names), strict=True):
         source = split.folder / name
         if not source.is_file():
             raise InputError(f"image '{source}' not found")
@@ -83,3 +104,20 @@ def _copy(split: Split, place: Path) -> list[dict[str, Any]]:
         width, height = split.size(image_id)
         entries.append({"id": image_id, "file_name": written, "width": width, "height": height})
     return entries
+
+
+def _flat(names: Sequence[str]) -> list[str]:
+    """A name in one folder for each path, no two alike in any case: some file systems do not tell cases apart."""
+    plain = [PurePosixPath(name).name for name in names]
+    count = Counter(map(str.casefold, plain))
+    given = {ANNOTATIONS.casefold()}
+    written = []
+    for name, short in zip(names, plain, strict=True):
+        wanted = PurePosixPath(short if count[short.casefold()] == 1 else name.replace("/", "-"))
+        free, number = wanted.name, 1
+        while free.casefold() in given:
+            number += 1
+            free = f"{wanted.stem}-{number}{wanted.suffix}"
+        given.add(free.casefold())
+        written.append(free)
+    return written

@@ -132,7 +132,7 @@ def _task(
         suite=suite,
         classes=classes,
         splits=splits,
-        eval_split=own.eval_split or next(one for one in ("val", "minival", "train", "test") if one in splits),
+        eval_split=own.eval_split or next(one for one in ("val", "minival", "train", "test", *splits) if one in splits),
         config=own.config,
         licence=own.licence,
         source=own.source,

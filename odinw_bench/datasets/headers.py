@@ -25,7 +25,10 @@ _SIDEWAYS = 5
 
 
 def picture_header(path: Path) -> tuple[int, int, int]:
-    """Width and height in pixels as stored, and the EXIF orientation: 1 (none) to 8. Only the header is read.
+    """Width and height in pixels as decoded, and the EXIF orientation: 1 (none) to 8. Only the header is read.
+
+    Decoding leaves pictures as they are stored, but for TIFF: Pillow turns those itself, and what it gives has no
+    orientation left.
 
     Raises:
         InputError: the file is missing or no picture.
@@ -75,5 +78,6 @@ def _header(path: Path, _changed: int, _size: int) -> tuple[int, int, int]:
             orientation = opened.getexif().get(_ORIENTATION, 1)
         except Exception:  # what is in EXIF blocks is as varied as cameras; none of it may stop a run
             orientation = 1
-        sound = isinstance(orientation, int) and 1 <= orientation <= 8
+        turned = opened.format == "TIFF"  # by Pillow, when it decodes; the size is already that of then
+        sound = isinstance(orientation, int) and 1 <= orientation <= 8 and not turned
         return opened.width, opened.height, orientation if sound else 1

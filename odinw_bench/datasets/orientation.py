@@ -53,14 +53,15 @@ def fits(split: Split) -> dict[Fit, list[str]]:
     return found
 
 
-def decide(split: Split, exif: Exif | None, form: Form, *, where: str) -> Exif:
-    """What to do with the orientations of a split.
+def decide(split: Split, others: Iterable[Split], exif: Exif | None, form: Form, *, where: str) -> Exif:
+    """What to do with the orientations of a split: the same as with those of the data set's other splits.
 
     Args:
         split: of the user's own.
+        others: of the same data set; only looked at where a picture of the split has an orientation.
         exif: what the task file says.
-        form: whether it states how large pictures are; else the sizes in the split are those stored.
-        where: how errors call the data.
+        form: whether it states how large pictures are; else the sizes in the splits are those stored.
+        where: how errors call the split.
 
     Raises:
         InputError: the pictures contradict each other, or nothing tells.
@@ -74,11 +75,17 @@ def decide(split: Split, exif: Exif | None, form: Form, *, where: str) -> Exif:
             f"{where}: {len(names)} pictures have an EXIF orientation, such as '{names[0]}', and the labels do not "
             f"tell whether they were drawn with it: {REMEDY}"
         )
-    shown, stored = found.get("displayed", []), found.get("stored", [])
+    if not found:
+        return "ignore"
+    everywhere = [(split, found), *((other, fits(other)) for other in others)]
+    shown, stored = (
+        [str(one.folder / name) for one, here in everywhere if one.folder is not None for name in here.get(fit, [])]
+        for fit in ("displayed", "stored")
+    )
     if shown and stored:
         raise InputError(
-            f"{where}: by the stated sizes {len(shown)} pictures were annotated as viewers turn them ('{shown[0]}') "
-            f"and {len(stored)} as stored ('{stored[0]}'): correct the sizes, or {REMEDY}"
+            f"{where}: by the stated sizes in all splits {len(shown)} pictures were annotated as viewers turn them "
+            f"('{shown[0]}') and {len(stored)} as stored ('{stored[0]}'): correct the sizes, or {REMEDY}"
         )
     return "apply" if shown else "ignore"
 

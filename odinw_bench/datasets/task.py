@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +23,11 @@ BUILT_IN_SUITES = (
     *("rf100vl", "rf20vl"),
 )
 """The suites that come with the program: ODinW's two lists and their drawn miniature, the paper's others, and more."""
+
+
+def is_split_name(text: str) -> bool:
+    """Whether a text can name a split: folders are called like it, so it must not lead elsewhere."""
+    return re.fullmatch(r"[A-Za-z0-9]+([-_][A-Za-z0-9]+)*", text) is not None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from odinw_bench.datasets.task import (
     SplitPaths,
     Task,
     TaskClass,
+    is_split_name,
 )
 from odinw_bench.utils.io import read_yaml, stays_inside
 from odinw_bench.utils.schema import AnyText, AsMapping, Count, Key, Schema, Text, Texts, check, list_of
@@ -29,6 +30,13 @@ def _name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", value):
         raise ValueError(f"must be lower-case letters, digits and hyphens, not {shorten(value)}")
     return value
+
+
+def _named(splits: dict[str, _Split]) -> dict[str, _Split]:
+    for name in splits:
+        if not is_split_name(name):
+            raise ValueError(f"a split's name must be letters, digits, hyphens and underscores, not {shorten(name)}")
+    return splits
 
 
 def _relative(value: str) -> str:
@@ -105,7 +113,7 @@ class _Source(Schema):
 
 Name = Annotated[Text, AfterValidator(_name)]
 Classes = Annotated[tuple[_Class, ...], BeforeValidator(list_of("classes", least=1)), AfterValidator(_in_order)]
-Splits = Annotated[dict[Key, _Split], AsMapping]
+Splits = Annotated[dict[Key, _Split], AsMapping, AfterValidator(_named)]
 
 
 class Described(Schema):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from odinw_bench.datasets.checks import ERRORS, check_task
+from odinw_bench.datasets.download.manifest import write_manifest
+from odinw_bench.datasets.registry import load_task
 from tests.cli.conftest import write_dataset
 
 RACCOON = "Raccoon/Raccoon.v2-raw.coco"
@@ -143,3 +149,80 @@ def test_the_drawn_suite(cli):
     answer = cli("data", "check", "--suite", "mini", "--dataset", "packages", "--shots", "1", "--json")
     assert answer.code == 0
     assert json.loads(answer.out)[0]["counts"]["test"]["images"] == 30
+
+
+def write_coco(folder, pictures):
+    """COCO with one box a picture."""
+    folder.mkdir(parents=True)
+    images, boxes = [], []
+    for number, (name, content) in enumerate(pictures.items()):
+        (folder / name).write_bytes(content)
+        images.append({"id": number, "file_name": name, "width": 64, "height": 48})
+        boxes.append({"id": number, "image_id": number, "category_id": 0, "bbox": [4, 5, 30, 20], "area": 600})
+    content = {"images": images, "annotations": boxes, "categories": [{"id": 0, "name": "crab"}]}
+    for name in ("_annotations.coco.json", "annotations_without_background.json"):
+        (folder / name).write_text(json.dumps(content))
+
+
+def noise(seed):
+    stream = io.BytesIO()
+    values = np.random.default_rng(seed).integers(0, 255, (12, 16, 3), dtype=np.uint8)
+    Image.fromarray(values).resize((64, 48), Image.Resampling.NEAREST).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def test_given_shots_are_part_of_train(tmp_path):
+    train = {f"{i}.jpg": noise(i) for i in range(4)}
+    write_coco(tmp_path / "rf20-vl/actions/train", train)
+    write_coco(tmp_path / "rf20-vl/actions/valid", {"v.jpg": noise(10)})
+    write_coco(tmp_path / "rf20-vl/actions/test", {"t.jpg": noise(11)})
+    given = tmp_path / "rf20-vl-fsod/actions/train"
+    task = load_task("actions", "rf20vl")
+    assert check_task(task, tmp_path).sound  # the given ones are not needed by all runs
+    write_coco(given, {"0.jpg": train["0.jpg"]})
+    checked = check_task(task, tmp_path)
+    assert checked.sound, checked.findings
+    shutil.rmtree(given)
+    write_coco(given, {"0.jpg": train["0.jpg"], "leak.jpg": noise(11)})
+    leaks = [one for one in check_task(task, tmp_path).findings if one.kind in ERRORS]
+    assert [(one.split, one.kind, one.examples) for one in leaks] == [
+        ("given-10", "same picture in two splits", ("leak.jpg is t.jpg of test",))
+    ]
+
+
+def test_a_subset_that_the_official_zip_lacks_is_no_error(tmp_path):
+    task = load_task("brackish", "odinw35")
+    for number, place in enumerate(("train", "valid", "mini_val", "test")):
+        write_coco(tmp_path / "brackishUnderwater/960x540" / place, {f"{number}.jpg": noise(number)})
+    kinds = {one.kind: one.split for one in check_task(task, tmp_path).findings}
+    assert kinds["annotation file of a subset missing"] == "minival_3shot_3seed"
+    assert "annotation file missing" not in kinds
+    write_coco(tmp_path / "original/brackishUnderwater/960x540/mini_val", {"2.jpg": noise(2)})
+    paths = task.splits["minival_3shot_3seed"]
+    (tmp_path / paths.images / "annotations_without_background.json").rename(tmp_path / paths.annotations)
+    assert "same picture in two splits" not in {one.kind for one in check_task(task, tmp_path).findings}
+
+
+def test_public_files_are_compared_with_their_downloads(tmp_path):
+    task = load_task("coco", "coco")
+    pictures = tmp_path / "coco/val2017"
+    write_coco(pictures, {"0.jpg": noise(0)})
+    (tmp_path / "coco/annotations").mkdir()
+    (pictures / "_annotations.coco.json").rename(tmp_path / task.splits["val"].annotations)
+    for unit, name in (("coco-annotations", task.splits["val"].annotations), ("coco-val2017", "coco/val2017/0.jpg")):
+        write_manifest(tmp_path, f"public/{unit}", {}, [Path(name)])
+    assert "not as downloaded" not in {one.kind for one in check_task(task, tmp_path).findings}
+    (pictures / "0.jpg").write_bytes(noise(1))
+    with (tmp_path / task.splits["val"].annotations).open("a") as file:
+        file.write("\n")
+    (found,) = [one for one in check_task(task, tmp_path).findings if one.kind == "not as downloaded"]
+    assert found.count == 2, found
+
+
+def test_every_download_of_a_task_is_compared(tmp_path):
+    for place in ("rf20-vl/actions", "rf20-vl-fsod/actions"):
+        write_coco(tmp_path / place / "train", {"0.jpg": noise(0)})
+        write_manifest(tmp_path, place, {}, [Path(place) / "train/0.jpg"])
+    (tmp_path / "rf20-vl-fsod/actions/train/0.jpg").write_bytes(noise(1))
+    findings = check_task(load_task("actions", "rf20vl"), tmp_path).findings
+    assert [one.count for one in findings if one.kind == "not as downloaded"] == [1]

@@ -58,7 +58,7 @@ def download(
     from odinw_bench.cli.data._public import download_public
     from odinw_bench.datasets.download.public import has_public_files
 
-    name, parts = suite.lower(), split_list(part)
+    name, parts, data_root = suite.lower(), split_list(part), data_root.expanduser()
     rows: list[dict[str, str]] = []
     if has_public_files(name):
         download_public(name, parts, data_root, yes=yes, rows=rows, as_json=as_json, say=_say)

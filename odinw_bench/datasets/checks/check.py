@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -99,6 +100,7 @@ def check_task(
     hashes: dict[str, str] = {}
     seen: dict[str, tuple[str, str]] = {}
     alike = Lookalikes()
+    drawn = _drawn_from(task)
     for split, paths in _distinct(task).items():
         if task.source.kind == "miniature":
             counts[split], images = check_content(open_split(task, split).annotations, split, findings)
@@ -106,7 +108,8 @@ def check_task(
             root = root_of(task, data_root, wanted=paths.annotations)
             paths = place_of(task, split, root) or paths
             if not (root / paths.annotations).exists():
-                findings.add(split, "annotation file missing", paths.annotations)
+                kind = "annotation file of a subset missing" if split in drawn else "annotation file missing"
+                findings.add(split, kind, paths.annotations)
                 continue
             if not (root / paths.annotations).resolve().is_relative_to(root.resolve()):
                 findings.add(split, "link out of the data folder", paths.annotations)
@@ -124,13 +127,14 @@ def check_task(
             if pictures:
                 folder = root / paths.images if opened is None or opened.folder is None else opened.folder
                 inside = root if folder.is_relative_to(root) else folder
-                check_pictures(inside, folder, split, images, findings, seen, alike, tick, opened)
+                others = {key: at for key, at in seen.items() if at[0] != drawn[split]} if split in drawn else seen
+                check_pictures(inside, folder, split, images, findings, others, alike, tick, opened)
                 if opened is not None and (found := pictures_sha256(opened)) is not None:
                     hashes[split] = found
         expected = paths.count
         if expected is not None and counts[split].images != expected:
             findings.add(split, "other number of images than published", f"{counts[split].images}, not {expected}")
-    for kind, split, name, other_split, other in alike.found():
+    for kind, split, name, other_split, other in alike.found(drawn):
         findings.add(split, kind, f"{name} is {other} of {other_split}")
     if pictures and task.source.kind == "official":
         _compare_with_download(task, data_root, findings)
@@ -140,15 +144,26 @@ def check_task(
 
 
 def _compare_with_download(task: Task, data_root: Path | None, findings: Findings) -> None:
-    """With the hashes that the download wrote down, where there was one."""
-    for paths in _distinct(task).values():
-        root = root_of(task, data_root, wanted=paths.annotations)
-        for unit in map(str, PurePosixPath(paths.annotations).parents):
-            manifest = read_manifest(root, unit)
-            if manifest is not None:
-                for problem in damage(root, manifest, contents=True):
-                    findings.add("all", "not as downloaded", problem)
-                return
+    """With the hashes that the downloads wrote down, where there were any."""
+    from odinw_bench.datasets.download.public import units_of  # brings the reading of zips
+
+    root = root_of(task, data_root, wanted=next(iter(task.splits.values())).annotations)
+    places = [place_of(task, split, root) or paths for split, paths in task.splits.items()]
+    units = [str(parent) for paths in places for parent in PurePosixPath(paths.annotations).parents]
+    for unit in dict.fromkeys([*units, *units_of(task.suite)]):
+        manifest = read_manifest(root, unit)
+        for problem in damage(root, manifest, contents=True) if manifest is not None else ():
+            findings.add("all", "not as downloaded", problem)
+
+
+def _drawn_from(task: Task) -> dict[str, str]:
+    """From the splits that are subsets of others by design to those: given shots, and what is called like minival's."""
+    found = dict.fromkeys(task.given_shots.values(), "train")
+    for split in task.splits:
+        whole, subset = split.partition("_")[::2]
+        if whole in task.splits and re.fullmatch(r"\d+shot_\d+seed", subset):
+            found[split] = whole
+    return found
 
 
 def _distinct(task: Task) -> dict[str, SplitPaths]:

@@ -36,7 +36,8 @@ def check_pictures(
         split: its name.
         images: entries of the annotation file.
         findings: what is found is added.
-        seen: from a file's hash to the (split, name) that had it first; carried from split to split.
+        seen: from a file's hash to the (split, name) that had it first; carried from split to split. Without those of
+            the split that this one is a subset of by design.
         alike: gets every picture that no split had before, byte for byte; likewise.
         tick: called with (split, pictures done, pictures in all).
         opened: the split as a run would open it, whose pictures may be turned; None: it cannot be opened.

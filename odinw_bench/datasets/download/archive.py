@@ -30,6 +30,10 @@ _REFUSED = (
 )
 
 
+class BrokenArchiveError(InputError):
+    """An archive is none, or damaged: to download it again may help."""
+
+
 def unpack(archive: Path, folder: Path, *, limit: int = MAX_BYTES) -> list[Path]:
     """Unpack a zip into a folder of its own.
 
@@ -56,7 +60,7 @@ def unpack(archive: Path, folder: Path, *, limit: int = MAX_BYTES) -> list[Path]
     except InputError:
         raise
     except _REFUSED as error:
-        raise InputError(f"archive '{archive}' is broken: {error or type(error).__name__}") from error
+        raise BrokenArchiveError(f"archive '{archive}' is broken: {error or type(error).__name__}") from error
     except OSError as error:
         raise InputError(f"archive '{archive}' cannot be unpacked to '{folder}': {error}") from error
 

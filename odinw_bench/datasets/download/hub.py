@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from glip_core.errors import InputError
 from glip_core.files import file_sha256
+from odinw_bench.datasets.download.resume import whole
 from odinw_bench.datasets.task import HubFile
 
 _HEX = frozenset("0123456789abcdef")
@@ -29,7 +30,7 @@ class Fetched:
 
 
 def fetch(file: HubFile, folder: Path) -> Fetched:
-    """Download a file, or resume what an earlier try left in the same folder.
+    """Download a file, or resume what an earlier try left in the same folder. A complete one is kept.
 
     The server is the hub's, or that of the environment variable ``HF_ENDPOINT``; a token for it is found where
     huggingface_hub looks for one.
@@ -50,6 +51,9 @@ def fetch(file: HubFile, folder: Path) -> Fetched:
     try:
         facts = get_hf_file_metadata(url)
         wanted = _sha256_of(facts.etag)
+        here = whole(path, sha256=wanted, size=facts.size)
+        if here is not None:  # its unpacking was cut off
+            return Fetched(path, facts.commit_hash, here)
         part = path.with_name(f"{path.name}.{(facts.etag or 'unknown')[:16]}.part")  # another version starts over
         _fetch_rest(facts.location, url, part, facts.size)
     except (EntryNotFoundError, RepositoryNotFoundError, GatedRepoError) as error:

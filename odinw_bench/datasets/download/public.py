@@ -16,8 +16,9 @@ from urllib.parse import urlsplit, urlunsplit
 import yaml
 
 from glip_core.errors import InputError
-from odinw_bench.datasets.download.archive import unpack
+from odinw_bench.datasets.download.archive import BrokenArchiveError, unpack
 from odinw_bench.datasets.download.manifest import FOLDER, damage, manifest_path, read_manifest, write_manifest
+from odinw_bench.datasets.download.place import put
 from odinw_bench.datasets.download.resume import fetch, size_of
 from odinw_bench.datasets.download.tar import unpack_tar
 from odinw_bench.utils.locks import BusyError, exclusive
@@ -107,6 +108,12 @@ def public_files(suite: str, parts: Sequence[str] = ("test",)) -> list[PublicFil
     return [_file(name, _catalogue()["files"][name]) for name in names]
 
 
+def units_of(suite: str) -> list[str]:
+    """What the manifests of a suite's public files are called; none where it has no such files."""
+    parts = _catalogue()["suites"].get(suite, {}).values()
+    return list(dict.fromkeys(f"public/{name}" for names in parts for name in names))
+
+
 def by_hand(suite: str) -> str:
     """What of a suite's data cannot be downloaded, and how to get it; empty: nothing."""
     return str(_catalogue()["by_hand"].get(suite, ""))
@@ -130,8 +137,8 @@ def is_here(file: PublicFile, data_root: Path) -> bool:
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise InputError(
-            f"what '{file.name}' held is no longer whole: {wrong[0]}{more}; remove "
-            f"'{manifest_path(data_root, _unit(file))}' and download again"
+            f"what '{file.name}' held is no longer whole: {wrong[0]}{more}; remove what was changed and "
+            f"'{manifest_path(data_root, _unit(file))}', and download again"
         )
     return True
 
@@ -163,9 +170,15 @@ def download_file(file: PublicFile, data_root: Path, say: Say = lambda _: None) 
             staged = work / f"unpacking-{file.name}"
             shutil.rmtree(staged, ignore_errors=True)
             say(f"{file.name}: unpacking into {folder}")
-            placed = _moved(_members(file, fetched.path, staged), staged, folder, flatten=file.flatten)
+            try:
+                members = _members(file, fetched.path, staged)
+            except BrokenArchiveError:
+                fetched.path.unlink(missing_ok=True)  # else the next try would take it for complete
+                raise
+            places = [folder / (path.name if file.flatten else path.relative_to(staged)) for path in members]
+            put(dict(zip(members, places, strict=True)))
             facts = {"kind": "public", "url": file.url, "sha256": fetched.sha256, "licence": file.licence}
-            write_manifest(data_root, _unit(file), facts, (path.relative_to(data_root) for path in placed))
+            write_manifest(data_root, _unit(file), facts, (path.relative_to(data_root) for path in places))
             shutil.rmtree(staged, ignore_errors=True)
             fetched.path.unlink(missing_ok=True)
             return FetchedFile(file.name, "downloaded", folder)
@@ -191,16 +204,6 @@ def _members(file: PublicFile, archive: Path, staged: Path) -> list[Path]:
 
 def _is_kept(name: str, keep: Sequence[str]) -> bool:
     return not keep or any(fnmatch.fnmatch(name, one) or fnmatch.fnmatch(name.rpartition("/")[2], one) for one in keep)
-
-
-def _moved(members: Sequence[Path], staged: Path, folder: Path, *, flatten: bool) -> list[Path]:
-    places = []
-    for path in members:
-        place = folder / (path.name if flatten else path.relative_to(staged))
-        place.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(place)
-        places.append(place)
-    return places
 
 
 def _unit(file: PublicFile) -> str:

@@ -41,8 +41,26 @@ def size_of(url: str) -> int | None:
     return int(length) if length and length.isdecimal() else None
 
 
+def whole(path: Path, *, sha256: str | None, size: int | None) -> str | None:
+    """The hash of a file that an earlier try brought and that is complete; None: it is missing or another one.
+
+    Args:
+        path: where it would lie.
+        sha256: what its hash must be; None: not known, and its size decides.
+        size: in bytes; None: not known.
+    """
+    if not path.is_file() or (sha256 is None and size is None):
+        return None
+    if size is not None and path.stat().st_size != size:
+        return None
+    found = file_sha256(path)
+    return found if sha256 in (None, found) else None
+
+
 def fetch(url: str, path: Path, *, sha256: str | None = None) -> FetchedURL:
     """Download a file, or the rest of what an earlier try left as ``PATH.part``.
+
+    A complete file of an earlier try is kept: by its hash, or where that is not known by the size the server says.
 
     Args:
         url: ``http`` or ``https``.
@@ -55,6 +73,9 @@ def fetch(url: str, path: Path, *, sha256: str | None = None) -> FetchedURL:
     """
     if not url.startswith(("http://", "https://")):
         raise InputError(f"'{url}' is no http address")
+    here = whole(path, sha256=sha256, size=size_of(url) if sha256 is None and path.is_file() else None)
+    if here is not None:
+        return FetchedURL(path, here)
     part = path.with_name(f"{path.name}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from glip_core.errors import InputError
-from odinw_bench.datasets.download.archive import MAX_BYTES, MAX_MEMBERS
+from odinw_bench.datasets.download.archive import MAX_BYTES, MAX_MEMBERS, BrokenArchiveError
 from odinw_bench.utils.io import stays_inside
 from odinw_bench.utils.text import shorten
 
@@ -60,7 +60,7 @@ def unpack_tar(archive: Path, folder: Path, *, keep: Sequence[str] = (), limit: 
     except InputError:
         raise
     except (tarfile.TarError, zlib.error, EOFError, ValueError) as error:
-        raise InputError(f"archive '{archive}' is broken: {error or type(error).__name__}") from error
+        raise BrokenArchiveError(f"archive '{archive}' is broken: {error or type(error).__name__}") from error
     except OSError as error:
         raise InputError(f"archive '{archive}' cannot be unpacked to '{folder}': {error}") from error
     return written

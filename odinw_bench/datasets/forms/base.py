@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -202,7 +203,8 @@ def text_lines(path: Path, *, what: str) -> list[str]:
         text = read_bytes(path, what=what, limit=64 << 20).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{what} '{path}' is not UTF-8 text (byte {error.start})") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    lines = re.split(r"\r\n?|\n", text)  # not splitlines(): JSON may have other separators within its strings
+    return [line.strip() for line in lines if line.strip()]
 
 
 def beginning(path: Path, count: int = 4096) -> bytes:

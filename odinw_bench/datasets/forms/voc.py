@@ -130,9 +130,14 @@ def read_xml(path: Path) -> tuple[Any, str]:
 
 
 def _entries(folder: Path, paths: SplitPaths) -> list[_Entry]:
-    """All pictures of a split, sorted by the names of their XML files."""
+    """All pictures of a split, sorted by the names of their XML files, or in the order of the list.
+
+    Raises:
+        InputError: a file is unusable, or two are about one picture.
+    """
     place = folder / paths.annotations
-    if place.is_file():
+    listed = place.is_file()
+    if listed:
         inner = folder / (subfolder(folder, "Annotations", "xmls", "labels") or "Annotations")
         files = list(dict.fromkeys(_listed(inner, line) for line in text_lines(place, what="list of pictures")))
     else:
@@ -140,7 +145,15 @@ def _entries(folder: Path, paths: SplitPaths) -> list[_Entry]:
     pictures = folder / paths.images
     known = {name: name for name in list_pictures(pictures)}
     by_stem = {Path(name).stem: name for name in reversed(known)}
-    return [_entry(path, known, by_stem) for path in files]
+    entries = [_entry(path, known, by_stem, own_name=listed) for path in files]
+    first: dict[str, Path] = {}
+    for path, entry in zip(files, entries, strict=True):
+        if first.setdefault(entry.picture, path) != path:
+            raise InputError(
+                f"VOC annotations '{first[entry.picture]}' and '{path}' are both of the picture '{entry.picture}': "
+                "correct <filename> in one of them"
+            )
+    return entries
 
 
 def _listed(folder: Path, line: str) -> Path:
@@ -150,10 +163,14 @@ def _listed(folder: Path, line: str) -> Path:
     return next((path for path in options if path.is_file()), options[0])
 
 
-def _entry(path: Path, known: Mapping[str, str], by_stem: Mapping[str, str]) -> _Entry:
+def _entry(path: Path, known: Mapping[str, str], by_stem: Mapping[str, str], *, own_name: bool) -> _Entry:
+    """What a file says. With ``own_name`` the picture called like it goes before the one it states."""
     root, stated = read_xml(path)
     stated = Path(stated.replace("\\", "/")).name
-    picture = known.get(stated) or by_stem.get(path.stem) or by_stem.get(Path(stated).stem) or stated
+    of_its_name = by_stem.get(path.stem)
+    if of_its_name is not None and own_name and Path(stated).stem != path.stem:
+        stated = of_its_name
+    picture = known.get(stated) or of_its_name or by_stem.get(Path(stated).stem) or stated
     if not picture:
         raise InputError(f"VOC annotation '{path}' names no picture, and none is called '{path.stem}'")
     width, height = (_number(root.findtext(f"size/{side}"), f"{path}: size") for side in ("width", "height"))

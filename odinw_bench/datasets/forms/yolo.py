@@ -205,7 +205,7 @@ def _stated(folder: Path, content: Mapping[str, Any]) -> dict[str, str]:
         place = _place(folder, value) if isinstance(value, str) else None
         if place is not None:
             found.setdefault(split_of(key) or key, place)
-    if len({*found.values()}) == 1:  # one folder for all of them: nobody divided it
+    if len(found) > 1 and len({*found.values()}) == 1:  # one folder for all of them: nobody divided it
         return {WHOLE: next(iter(found.values()))}
     if "test" in found and found["test"] == found.get("val"):
         del found["test"]

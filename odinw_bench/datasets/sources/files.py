@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from glip_core.errors import InputError
@@ -53,8 +55,8 @@ def open_split(task: Task, paths: SplitPaths, root: Path) -> Split:
         raise InputError(f"'{paths.annotations}' of task '{task.name}' not found in '{root}'{remedy(task)}")
     split = form.open(root, paths, task.classes)
     if task.root is not None:  # official data are taken as the official loader takes them
-        where = f"'{annotations}'"
-        if split.folder is not None and decide(split, task.exif, form, where=where) == "apply":
+        others = _others(task, paths, root)
+        if split.folder is not None and decide(split, others, task.exif, form, where=f"'{annotations}'") == "apply":
             split = turned(split, form)
     if paths.part is None:
         return split
@@ -64,6 +66,17 @@ def open_split(task: Task, paths: SplitPaths, root: Path) -> Split:
             f"'{annotations}' has {len(split)} pictures, too few for a split '{paths.part.name}': three are needed"
         )
     return part.noted(split_note(paths.part))
+
+
+def _others(task: Task, paths: SplitPaths, root: Path) -> Iterator[Split]:
+    """The other splits of one of the user's data sets that can be opened, whole; parts of one file are one split."""
+    done = {(paths.annotations, paths.images)}
+    for other in task.splits.values():
+        other = other.found_in(root)
+        if (other.annotations, other.images) not in done:
+            done.add((other.annotations, other.images))
+            with suppress(InputError):  # whoever opens it says what is wrong with it
+                yield find_form(task.form).open(root, other, task.classes)
 
 
 def remedy(task: Task) -> str:

@@ -115,6 +115,16 @@ def test_a_broken_download_goes_on_where_it_stopped(download, server, tmp_path):
     assert [asked for method, path, asked in server.asked if method == "GET" and ZIP in path] == [f"bytes={chunk}-"]
 
 
+def test_a_complete_zip_is_not_fetched_again(download, server, tmp_path):
+    server.files[ZIP] = standin.packed(official())
+    left = tmp_path / "data/.odinw-bench/downloads/Raccoon.zip"  # its unpacking was killed
+    left.parent.mkdir(parents=True)
+    left.write_bytes(server.files[ZIP])
+    assert download().returncode == 0
+    assert {method for method, path, _ in server.asked if ZIP in path} == {"HEAD"}
+    assert not left.exists()
+
+
 def test_what_is_not_what_the_hub_says(download, server, tmp_path):
     server.files[ZIP] = standin.packed(official())
     server.hashes[ZIP] = "0" * 64

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
 import os
 import tarfile
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -91,6 +94,15 @@ def test_the_files_of_coco(cli, coco, server, tmp_path):
     assert "no longer whole" in cli(*command).refused()
 
 
+def test_a_data_root_in_ones_home(cli, coco, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    answer = cli("data", "download", "--suite", "coco", "--data-root=~/data", "--yes")
+    assert answer.code == 0, answer.err
+    assert (tmp_path / "home/data/coco/val2017").is_dir()
+    assert not (tmp_path / "~").exists()
+
+
 def test_a_cut_download_resumes_where_it_stopped(coco, server, tmp_path):
     file = public.public_files("coco")[1]
     server.cut_after = 1 << 20
@@ -101,6 +113,66 @@ def test_a_cut_download_resumes_where_it_stopped(coco, server, tmp_path):
     server.asked.clear()
     assert public.download_file(file, tmp_path).outcome == "downloaded"
     assert [wanted for _, _, wanted in server.asked] == [f"bytes={1 << 20}-"]
+
+
+@pytest.mark.parametrize("hash_known", [True, False])
+def test_a_complete_download_is_not_fetched_again(coco, server, tmp_path, monkeypatch, hash_known):
+    file = public.public_files("coco")[1]
+    file = file if hash_known else replace(file, sha256=None)
+    with monkeypatch.context() as patched:
+        patched.setattr(public, "unpack", lambda *_: (_ for _ in ()).throw(InputError("the disk is full")))
+        with pytest.raises(InputError, match="the disk is full"):
+            public.download_file(file, tmp_path)
+    server.asked.clear()
+    assert public.download_file(file, tmp_path).outcome == "downloaded"
+    assert [method for method, *_ in server.asked] == ([] if hash_known else ["HEAD"])
+    assert (tmp_path / "coco/val2017/000000000139.jpg").stat().st_size == 3 << 20
+
+
+def test_a_download_of_another_size_or_broken_is_fetched_again(coco, server, tmp_path):
+    file = replace(public.public_files("coco")[1], sha256=None)
+    whole = server.files["/zips/val2017.zip"]
+    server.files["/zips/val2017.zip"] = b"no archive"
+    with pytest.raises(InputError, match="is broken"):
+        public.download_file(file, tmp_path)
+    server.files["/zips/val2017.zip"] = whole
+    (tmp_path / ".odinw-bench/downloads/val2017.zip").write_bytes(b"of another size")
+    assert public.download_file(file, tmp_path).outcome == "downloaded"
+
+
+def test_files_of_the_users_own_are_not_overwritten(coco, server, tmp_path):
+    pictures = public.public_files("coco")[1]
+    public.download_file(pictures, tmp_path)
+    (tmp_path / ".odinw-bench/public--coco-val2017.json").unlink()
+    picture = tmp_path / "coco/val2017/000000000139.jpg"
+    before = picture.stat()
+    assert public.download_file(pictures, tmp_path).outcome == "downloaded"
+    assert (picture.stat().st_ino, picture.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert public.is_here(pictures, tmp_path)
+    annotations = tmp_path / "coco/annotations/instances_val2017.json"
+    annotations.parent.mkdir()
+    annotations.write_text("my own")
+    with pytest.raises(InputError, match=r"instances_val2017.json' is in the way.*move it away"):
+        public.download_file(public.public_files("coco")[0], tmp_path)
+    assert annotations.read_text() == "my own"
+    annotations.unlink()
+    annotations.parent.rmdir()
+    annotations.parent.write_text("a file in place of the folder")
+    with pytest.raises(InputError, match="cannot be written"):
+        public.download_file(public.public_files("coco")[0], tmp_path)
+
+
+def test_a_folder_on_another_disk(coco, server, tmp_path, monkeypatch):
+    rename = Path.replace
+
+    def replace_within(path, target):
+        if ("unpacking-" in str(path)) and "unpacking-" not in str(target):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace_within)
+    assert public.download_file(public.public_files("coco")[1], tmp_path).outcome == "downloaded"
+    assert [path.name for path in (tmp_path / "coco/val2017").iterdir()] == ["000000000139.jpg"]
 
 
 def test_another_content_is_refused(coco, server, tmp_path):

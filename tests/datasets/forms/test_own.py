@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -53,6 +55,14 @@ def test_without_a_test_split_val_is_halved(tmp_path, pictures) -> None:
     assert check_task(task).sound
 
 
+def test_one_split_that_is_here_is_not_divided(tmp_path, pictures) -> None:
+    WRITERS["roboflow_yolo"](tmp_path / "own", {"train": pictures[:2], "val": pictures[2:], "test": ()}, NAMES)
+    shutil.rmtree(tmp_path / "own/train")
+    shutil.rmtree(tmp_path / "own/test", ignore_errors=True)
+    task = load_task(tmp_path / "own")
+    assert {split: len(open_split(task, split)) for split in task.splits} == {"val": 8, "test": 8}
+
+
 def test_pictures_annotated_as_displayed_are_turned(tmp_path) -> None:
     WRITERS["roboflow"](tmp_path / "own", {"all": rotated(tmp_path / "source")}, NAMES)
     task = load_task(tmp_path / "own")
@@ -67,11 +77,67 @@ def test_pictures_annotated_as_displayed_are_turned(tmp_path) -> None:
 
 
 def test_pictures_annotated_as_stored_are_left_alone(tmp_path) -> None:
-    pictures = [(name, path, 40, 20, boxes) for name, path, *_, boxes in rotated(tmp_path / "source")]
+    pictures = seen_as(rotated(tmp_path / "source"), 40, 20)
     WRITERS["roboflow"](tmp_path / "own", {"train": pictures[:5], "val": pictures[5:7], "test": pictures[7:]}, NAMES)
     split = open_split(load_task(tmp_path / "own"), "test")
     assert split.image(split.image_ids[0]).size == (40, 20)
     assert not split.notes
+
+
+def seen_as(pictures, width, height):
+    return [(name, path, width, height, boxes) for name, path, *_, boxes in pictures]
+
+
+def square(folder):
+    """A photo of a camera held sideways whose size tells nothing."""
+    folder.mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (30, 30), (9, 200, 60)).save(folder / "square.png", exif=exif)
+    return [("square.png", folder / "square.png", 30, 30, [(0, 2.0, 3.0, 10.0, 20.0)])]
+
+
+def test_orientations_are_decided_for_all_splits_together(tmp_path) -> None:
+    telling, silent = rotated(tmp_path / "source"), square(tmp_path / "square")
+    WRITERS["roboflow"](tmp_path / "own", {"train": telling[:5], "val": telling[5:], "test": silent}, NAMES)
+    task = load_task(tmp_path / "own")
+    for split in ("train", "test"):
+        assert "turned by their EXIF orientation" in " ".join(open_split(task, split).notes), split
+    convert(task, tmp_path / "coco")
+    assert "exif: apply" in (tmp_path / "coco/task.yaml").read_text()
+    before, after = (open_split(one, "test") for one in (task, load_task(tmp_path / "coco")))
+    assert before.image(before.image_ids[0]).tobytes() == after.image(after.image_ids[0]).tobytes()
+
+
+def test_splits_that_contradict_each_other_are_refused(tmp_path) -> None:
+    pictures = rotated(tmp_path / "source")
+    data = {"train": pictures[:5], "val": pictures[5:7], "test": seen_as(pictures[7:], 40, 20)}
+    WRITERS["roboflow"](tmp_path / "own", data, NAMES)
+    task = load_task(tmp_path / "own")
+    with pytest.raises(InputError, match=r"7 pictures were annotated as viewers turn them .* and 3 as stored"):
+        convert(task, tmp_path / "coco")
+    (tmp_path / "own/test/_annotations.coco.json").unlink()  # what is not there contradicts nothing
+    assert "turned by" in " ".join(open_split(task, "train").notes)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 8])
+def test_tiffs_are_turned_once(tmp_path, orientation) -> None:
+    pictures = rotated(tmp_path / "source", count=3)
+    tiffs = []
+    for name, path, *_, boxes in pictures:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        with Image.open(path) as picture:
+            picture.save(path.with_suffix(".tif"), exif=exif)
+        size = (20, 40) if orientation >= 5 else (40, 20)
+        tiffs.append((name.replace("png", "tif"), path.with_suffix(".tif"), *size, boxes))
+    WRITERS["roboflow"](tmp_path / "own", {"train": tiffs, "test": tiffs}, NAMES)
+    (tmp_path / "own/task.yaml").write_text("exif: apply\n")
+    split = open_split(load_task(tmp_path / "own"), "test")
+    picture = split.image(split.image_ids[0])
+    assert picture.size == split.size(split.image_ids[0]) == tiffs[0][2:4]
+    corner = {1: (0, 0), 3: (39, 19), 5: (0, 0), 6: (19, 0), 8: (0, 39)}[orientation]
+    assert picture.getpixel(corner) == (255, 255, 255)
 
 
 def test_where_nothing_tells_the_orientation_is_asked_for(tmp_path) -> None:
@@ -128,6 +194,56 @@ def test_a_second_conversion_is_refused(tmp_path, pictures) -> None:
         convert(task, tmp_path / "out")
 
 
+def with_splits(folder, pictures, *names):
+    """A folder whose ``task.yaml`` names splits: all the same pictures."""
+    WRITERS["roboflow"](folder, {"train": pictures}, NAMES)
+    split = {"annotations": "train/_annotations.coco.json", "images": "train"}
+    (folder / "task.yaml").write_text(json.dumps({"splits": dict.fromkeys(names, split)}))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/tmp/evil", "..", "a/b", "a\\b", "", "."])
+def test_names_of_splits_lead_nowhere(tmp_path, pictures, name) -> None:
+    own = with_splits(tmp_path / "own", pictures, name)
+    with pytest.raises(InputError, match=r"task.yaml': splits.*must be letters, digits"):
+        load_task(own)
+    task = load_task(with_splits(tmp_path / "other", pictures, "test"))
+    task = replace(task, splits={name: task.splits["test"]})
+    with pytest.raises(InputError, match="cannot be written"):
+        convert(task, tmp_path / "out/deep")
+    assert not (tmp_path / "out").exists()
+
+
+def test_splits_of_other_names_convert(tmp_path, pictures) -> None:
+    task = load_task(with_splits(tmp_path / "own", pictures, "mini_test-2"))
+    assert task.eval_split == "mini_test-2"
+    convert(task, tmp_path / "out")
+    assert (tmp_path / "out/mini_test-2/_annotations.coco.json").is_file()
+
+
+def test_two_splits_of_one_folder_are_refused(tmp_path, pictures) -> None:
+    task = load_task(with_splits(tmp_path / "own", pictures, "val", "valid"))
+    with pytest.raises(InputError, match="'val' and 'valid' would both be written into 'valid/'"):
+        convert(task, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_picture_overwrites_another(tmp_path, pictures) -> None:
+    names = ["a/b.jpg", "c/b.jpg", "a-b.jpg", "x.jpg", "X.jpg", "d/_annotations.coco.json"]
+    data = [(name, *rest) for name, (_, *rest) in zip(names, pictures, strict=False)]
+    for name in names:
+        (tmp_path / "own/train" / name).parent.mkdir(parents=True, exist_ok=True)
+    WRITERS["roboflow"](tmp_path / "own", {"train": data, "test": pictures[:1]}, NAMES)
+    task = load_task(tmp_path / "own")
+    convert(task, tmp_path / "out")
+    before, after = (open_split(one, "train") for one in (task, load_task(tmp_path / "out")))
+    written = [after.file_name(image_id) for image_id in after.image_ids]
+    assert written[:3] == ["a-b.jpg", "c-b.jpg", "a-b-2.jpg"]
+    assert len({name.casefold() for name in written}) == len(names)
+    for image_id in before.image_ids:
+        assert before.image(image_id).tobytes() == after.image(image_id).tobytes()
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
@@ -147,6 +263,27 @@ def test_what_is_not_understood_is_said(tmp_path, files, message) -> None:
         (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=message):
         open_split(load_task(tmp_path), "test")
+
+
+def test_stale_names_in_xml_files(tmp_path, pictures) -> None:
+    """Files that were copied or renamed with the name of another picture in them."""
+    for writer in ("voc", "flat_voc"):
+        WRITERS[writer](tmp_path / writer, {"train": pictures[:6], "test": pictures[6:]}, NAMES)
+        (stale,) = (tmp_path / writer).rglob("photo 1.xml")
+        stale.write_text(stale.read_text().replace("photo 1.jpg", "photo 0.jpg"))
+    split = open_split(load_task(tmp_path / "voc"), "train")  # a list names them
+    names = [split.file_name(image_id) for image_id in split.image_ids]
+    assert sorted(names) == sorted(name for name, *_ in pictures[:6])
+    with pytest.raises(InputError, match=r"photo 0.xml' and '.*photo 1.xml' are both of the picture 'photo 0.jpg'"):
+        open_split(load_task(tmp_path / "flat_voc"), "train")
+
+
+def test_separators_within_json_end_no_line(tmp_path, pictures) -> None:
+    WRITERS["image_folder"](tmp_path / "own", {"train": pictures[:6], "test": pictures[6:]}, NAMES)
+    for path in (tmp_path / "own").rglob("metadata.jsonl"):
+        rows = [json.loads(line) | {"text": "one\u2028two\x85three"} for line in path.read_text().splitlines()]
+        path.write_text("\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+    assert len(open_split(load_task(tmp_path / "own"), "train")) == 6
 
 
 def test_bad_labels_are_named_with_file_and_line(tmp_path, pictures) -> None:
