@@ -50,13 +50,15 @@ def arithmetic(facts: ModelFacts, device: str, *, tf32: bool = False) -> Iterato
     """How a model computes while the block runs: one thread for a small one on a CPU; on GPUs no TF32 unless allowed.
 
     Its sums are then the same on every number of cores and beside any number of other processes; a second thread
-    would save it a fifth of the time, and cost it a multiple where cores are shared.
+    would save it a fifth of the time, and cost it a multiple where cores are shared. A GPU is the current one meanwhile:
+    libraries that are told of none work there, or make a context on the first one.
     """
     before, allowed = torch.get_num_threads(), allow_tf32(tf32)
     if device == "cpu" and facts.nano:
         torch.set_num_threads(1)
     try:
-        yield
+        with torch.cuda.device(device) if device.startswith("cuda") else contextlib.nullcontext():
+            yield
     finally:
         torch.set_num_threads(before)
         allow_tf32(*allowed)
