@@ -172,8 +172,8 @@ def run(
     ```
     """
     from odinw_bench.engine.cache_settings import CacheSettings
+    from odinw_bench.runs.launchers import device_for
     from odinw_bench.runs.options import RunOptions
-    from odinw_bench.utils.hardware import pick_device
 
     suite = pick_suite(suite, data_root, quiet=quiet or as_json or not _is_by_name(dataset))
     grids = named_grids(
@@ -200,7 +200,7 @@ def run(
     options = RunOptions(
         results=results,
         data_root=data_root,
-        device=pick_device(device),
+        device=device_for(device, engine, ray_address),
         force=force,
         cache=CacheSettings(int(cache_gb * 2**30), int(cache_disk_gb * 2**30), cache_dir),
         checkpointing=checkpointing,
