@@ -246,7 +246,7 @@ def _work(planned: Plan, options: RunOptions, *, eval_split: str, as_json: bool,
     from odinw_bench.cli._plan import announce
     from odinw_bench.cli._progress import GridProgress
     from odinw_bench.cli._results import Result, print_results
-    from odinw_bench.engine.distributed import TeamError
+    from odinw_bench.engine.distributed import ProcessFailedError
     from odinw_bench.runs.begun import begun
     from odinw_bench.runs.claims import tidy
     from odinw_bench.runs.launchers import choose_engine
@@ -267,7 +267,7 @@ def _work(planned: Plan, options: RunOptions, *, eval_split: str, as_json: bool,
     ):
         try:
             outcomes = engine.run(todo, options, progress)
-        except TeamError as error:  # of this process, whichever it is
+        except ProcessFailedError as error:  # of this process, whichever it is
             fail(error)
             if debug:
                 raise

@@ -24,7 +24,7 @@ _LONGEST_WAIT = timedelta(hours=12)
 that; NCCL's own limit is ten minutes. One that fails or dies keeps nobody waiting: torchrun then ends the others."""
 
 
-class TeamError(RuntimeError):
+class ProcessFailedError(RuntimeError):
     """One of several processes failed in the middle of a run, which the others do not know: none of them can go on."""
 
 

@@ -51,7 +51,7 @@ def arithmetic(facts: ModelFacts, device: str, *, tf32: bool = False) -> Iterato
 
     Its sums are then the same on every number of cores and beside any number of other processes; a second thread
     would save it a fifth of the time, and cost it a multiple where cores are shared. A GPU is the current one
-    meanwhile: what is told of none, such as a library's workspace, would be put on the first one.
+    meanwhile: what is given none, such as a library's workspace, would be put on the first one.
     """
     before, allowed = torch.get_num_threads(), allow_tf32(tf32)
     if device == "cpu" and facts.nano:

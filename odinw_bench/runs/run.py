@@ -14,7 +14,7 @@ from odinw_bench.datasets.coco import annotation_notes
 from odinw_bench.datasets.duplicates import COMPARED
 from odinw_bench.engine.cache_settings import MEMORY_ONLY, CacheSettings
 from odinw_bench.engine.checkpoint import Resume
-from odinw_bench.engine.distributed import SINGLE_PROCESS, DistributedContext, TeamError
+from odinw_bench.engine.distributed import SINGLE_PROCESS, DistributedContext, ProcessFailedError
 from odinw_bench.engine.optimise import DivergedError
 from odinw_bench.evaluation import recorded_evaluation
 from odinw_bench.models import Model
@@ -81,7 +81,7 @@ def run(
     Raises:
         InputError: something the user gave cannot be used.
         BusyError: another process is doing this very run.
-        TeamError: this process, one of several, failed by itself.
+        ProcessFailedError: this process, one of several, failed by itself.
     """
     root = None if data_root is None else Path(data_root)
     options = RunOptions(
@@ -108,7 +108,7 @@ def execute(
     other at every step.
 
     Raises:
-        TeamError: this process, one of several, failed by itself.
+        ProcessFailedError: this process, one of several, failed by itself.
     """
     try:
         refusal = _take_part(cell, options, distributed, say)
@@ -117,7 +117,7 @@ def execute(
     except Exception as error:
         if distributed.size == 1:
             raise
-        raise TeamError(f"process {distributed.rank} of {distributed.size}: {describe(error)}") from error
+        raise ProcessFailedError(f"process {distributed.rank} of {distributed.size}: {describe(error)}") from error
     if refusal is not None:
         raise refusal
     return read_record(cell.folder)

@@ -69,15 +69,15 @@ def test_training_in_half_precision_and_evaluation_in_float32(data, mode, monkey
 
 
 class Leader(DistributedContext):
-    """Rank 0 of two; keeps the sums of losses and gradients that it tells the other."""
+    """Rank 0 of two; keeps the sums of losses and gradients that it sends the other."""
 
     size = 2
 
     def __init__(self):
-        self.told, self.gradients = [], []
+        self.sent, self.gradients = [], []
 
     def all_reduce(self, values):
-        self.told.append(dict(values))
+        self.sent.append(dict(values))
         return dict(values)
 
     def all_reduce_gradients(self, parameters):
@@ -85,7 +85,7 @@ class Leader(DistributedContext):
 
 
 class Follower(Leader):
-    """Rank 1 of two; is told what another leader told."""
+    """Rank 1 of two; receives what another leader sent."""
 
     rank = 1
 
@@ -93,9 +93,9 @@ class Follower(Leader):
         self.leader = leader
 
     def all_reduce(self, values):
-        told = self.leader.told.pop(0)
-        assert values.keys() == told.keys()
-        return told
+        sent = self.leader.sent.pop(0)
+        assert values.keys() == sent.keys()
+        return sent
 
     def all_reduce_gradients(self, parameters):
         for parameter, gradient in zip(parameters, self.leader.gradients, strict=True):

@@ -29,7 +29,7 @@ def test_only_where_it_is_asked_for_and_only_meanwhile(asked):
 
 @pytest.mark.parametrize(("device", "expected"), [("cuda:1", ["cuda:1"]), ("cpu", [])])
 def test_the_gpu_of_a_run_is_the_current_one_meanwhile(monkeypatch, device, expected):
-    """What is told of no GPU, such as Triton, would work on the first one."""
+    """What is given no GPU, such as Triton, would work on the first one."""
     current = []
 
     @contextmanager

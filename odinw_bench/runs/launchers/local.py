@@ -68,11 +68,11 @@ class TorchrunEngine(LocalEngine):
         """See :class:`odinw_bench.runs.launchers.base.Engine`.
 
         Raises:
-            TeamError: this process failed in the middle of a cell; it must end, so that torchrun ends the others.
+            ProcessFailedError: this process failed within a cell; it must end, so that torchrun ends the others.
         """
         import torch
 
-        from odinw_bench.engine.distributed import TeamError, TorchDistributed, local_device
+        from odinw_bench.engine.distributed import ProcessFailedError, TorchDistributed, local_device
 
         device = local_device(options.device)
         if device.startswith("cuda"):
@@ -82,7 +82,7 @@ class TorchrunEngine(LocalEngine):
             _warn_of_idle_processes(cells, distributed.size, watch)
         try:
             outcomes = self._run(cells, replace(options, device=device), watch, distributed)
-        except TeamError:  # no parting in order: that would be to wait for those that wait for this one
+        except ProcessFailedError:  # no parting in order: that would be to wait for those that wait for this one
             if not distributed.is_main:
                 time.sleep(GRACE_SECONDS)
             raise

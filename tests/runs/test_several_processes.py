@@ -14,7 +14,7 @@ import torch
 from glip_core import InputError
 from odinw_bench import RunSpec
 from odinw_bench.engine import distributed as processes
-from odinw_bench.engine.distributed import DistributedContext, TeamError, TorchDistributed
+from odinw_bench.engine.distributed import DistributedContext, ProcessFailedError, TorchDistributed
 from odinw_bench.engine.optimise import DivergedError
 from odinw_bench.runs import run as runner
 from odinw_bench.runs.launchers import local
@@ -26,8 +26,8 @@ from tests.runs.test_launchers import Log
 SPECS = [RunSpec(dataset="packages", mode="zero-shot"), RunSpec(dataset="pothole", mode="zero-shot")]
 
 
-class Team(DistributedContext):
-    """A process of a team, in a thread; whoever waits for one that left fails after a second."""
+class Member(DistributedContext):
+    """One of several processes, in a thread; whoever waits for one that left fails after a second."""
 
     def __init__(self, rank, gate, board):
         self.rank, self.size, self.gate, self.board, self.parted = rank, gate.parties, gate, board, False
@@ -47,7 +47,7 @@ class Team(DistributedContext):
 
 
 @pytest.fixture
-def team(monkeypatch, tmp_path):
+def together(monkeypatch, tmp_path):
     """Calls the engine in two threads, whose part of a run is what ``part`` does; what came of it, and who parted."""
     cells = [prepare(spec, tmp_path) for spec in SPECS]
     monkeypatch.setattr(local, "GRACE_SECONDS", 0.0)
@@ -55,7 +55,7 @@ def team(monkeypatch, tmp_path):
 
     def call(part):
         gate, board, done = threading.Barrier(2), [], ([], [])
-        members = [Team(rank, gate, board) for rank in (0, 1)]
+        members = [Member(rank, gate, board) for rank in (0, 1)]
         mine = threading.local()
 
         def work(rank, cell):
@@ -81,27 +81,27 @@ def team(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_an_error_in_one_process_ends_it(team, rank):
+def test_an_error_in_one_process_ends_it(together, rank):
     """Else it would go on to the next cell, while the others wait for it in this one."""
 
     def part(mine, cell):
         if mine == rank:
             raise OSError("the disk is gone")
 
-    found, done, parted = team(part)
-    assert isinstance(found[rank], TeamError)
+    found, done, parted = together(part)
+    assert isinstance(found[rank], ProcessFailedError)
     assert str(found[rank]) == f"process {rank} of 2: OSError: the disk is gone"
     assert isinstance(found[rank].__cause__, OSError)
     assert not parted[rank]  # which would be to wait for the others
     assert done[rank] == ["packages"]
 
 
-def test_a_loss_that_is_not_finite_is_known_to_all_and_the_next_cell_follows(team):
+def test_a_loss_that_is_not_finite_is_known_to_all_and_the_next_cell_follows(together):
     def part(mine, cell):
         if cell.task.name == "packages":
             raise DivergedError("the loss became nan")
 
-    found, done, parted = team(part)
+    found, done, parted = together(part)
     assert done == (["packages", "pothole"],) * 2
     assert all(parted)
     for outcomes in found:
@@ -111,7 +111,7 @@ def test_a_loss_that_is_not_finite_is_known_to_all_and_the_next_cell_follows(tea
 @pytest.mark.parametrize(
     ("error", "unusable"), [(InputError("cannot write to the results folder"), True), (OSError(5, "no answer"), False)]
 )
-def test_where_a_cell_cannot_be_claimed_all_go_on_to_the_same_next_one(team, monkeypatch, error, unusable):
+def test_where_a_cell_cannot_be_claimed_all_go_on_to_the_same_next_one(together, monkeypatch, error, unusable):
     claim = runner.claim
 
     def claimed(folder):
@@ -120,7 +120,7 @@ def test_where_a_cell_cannot_be_claimed_all_go_on_to_the_same_next_one(team, mon
         return claim(folder)
 
     monkeypatch.setattr(runner, "claim", claimed)
-    found, done, parted = team(lambda *_: None)
+    found, done, parted = together(lambda *_: None)
     assert done == (["pothole"],) * 2
     assert all(parted)
     for outcomes in found:
@@ -129,15 +129,15 @@ def test_where_a_cell_cannot_be_claimed_all_go_on_to_the_same_next_one(team, mon
         assert outcomes[1].error is None
 
 
-def test_a_claim_that_was_lost_ends_the_process(team):
+def test_a_claim_that_was_lost_ends_the_process(together):
     """To put the cell off in one process alone would be to do another cell than the others."""
 
     def part(mine, cell):
         if mine == 0:
             raise runner.LockLostError("another process has it")
 
-    found, _, _ = team(part)
-    assert isinstance(found[0], TeamError)
+    found, _, _ = together(part)
+    assert isinstance(found[0], ProcessFailedError)
 
 
 def test_processes_without_work_are_warned_of_once(tmp_path):
