@@ -13,6 +13,7 @@ This module imports Triton, which not every system has: import it where it is us
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -63,7 +64,8 @@ class _Samples(torch.autograd.Function):
         columns = x.new_empty(positions, TAPS * x.shape[-1])
         grid, sizes, blocks = _launch(x, mask, stride)
         if positions:
-            _sample[grid](x, offsets, mask, columns, *sizes, **blocks)
+            with _device_of(x):
+                _sample[grid](x, offsets, mask, columns, *sizes, **blocks)
         return columns
 
     @staticmethod
@@ -75,8 +77,15 @@ class _Samples(torch.autograd.Function):
         of_offsets, of_mask = torch.empty_like(offsets), torch.empty_like(mask)
         grid, sizes, blocks = _launch(x, mask, ctx.stride)
         if mask.numel():
-            _sample_backward[grid](x, offsets, mask, gradient.contiguous(), of_x, of_offsets, of_mask, *sizes, **blocks)
+            given = gradient.contiguous()
+            with _device_of(x):
+                _sample_backward[grid](x, offsets, mask, given, of_x, of_offsets, of_mask, *sizes, **blocks)
         return of_x.to(x.dtype), of_offsets, of_mask, None
+
+
+def _device_of(x: Tensor) -> AbstractContextManager[Any]:
+    """Triton launches on the current GPU, whichever the tensors are on."""
+    return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
 
 
 def _launch(x: Tensor, mask: Tensor, stride: int) -> tuple[tuple[int, int], tuple[int, ...], dict[str, int]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from odinw_bench.cli._config import take_config
-from odinw_bench.cli._console import write_line
+from odinw_bench.cli._console import fail, write_line
 from odinw_bench.cli._grids import NamedGrid, named_grids
 from odinw_bench.cli._names import DEFAULT_IN_WORDS, paths_first, pick_suite
 from odinw_bench.cli._options import (
@@ -163,7 +163,7 @@ def run(
         --shots 1,5,all --seed all
     odinw-bench run --suite odinw13 --data-root DATA --model glip-t \
         --mode prompt --shots 5 --device cuda
-    torchrun --nproc-per-node 8 -m odinw_bench run --dataset pascalvoc \
+    torchrun --nproc-per-node 4 -m odinw_bench run --dataset pascalvoc \
         --mode full --shots all --device cuda
     odinw-bench run --dataset my/coco/folder --mode full --shots all \
         --set lr=0.0003,epochs=20
@@ -172,8 +172,8 @@ def run(
     ```
     """
     from odinw_bench.engine.cache_settings import CacheSettings
+    from odinw_bench.runs.launchers import device_for
     from odinw_bench.runs.options import RunOptions
-    from odinw_bench.utils.hardware import pick_device
 
     suite = pick_suite(suite, data_root, quiet=quiet or as_json or not _is_by_name(dataset))
     grids = named_grids(
@@ -200,7 +200,7 @@ def run(
     options = RunOptions(
         results=results,
         data_root=data_root,
-        device=pick_device(device),
+        device=device_for(device, engine, ray_address),
         force=force,
         cache=CacheSettings(int(cache_gb * 2**30), int(cache_disk_gb * 2**30), cache_dir),
         checkpointing=checkpointing,
@@ -246,6 +246,7 @@ def _work(planned: Plan, options: RunOptions, *, eval_split: str, as_json: bool,
     from odinw_bench.cli._plan import announce
     from odinw_bench.cli._progress import GridProgress
     from odinw_bench.cli._results import Result, print_results
+    from odinw_bench.engine.distributed import ProcessFailedError
     from odinw_bench.runs.begun import begun
     from odinw_bench.runs.claims import tidy
     from odinw_bench.runs.launchers import choose_engine
@@ -264,7 +265,13 @@ def _work(planned: Plan, options: RunOptions, *, eval_split: str, as_json: bool,
         begun(options.results, named, before=len(planned.kept), force=options.force),
         GridProgress([cell.name for cell in todo], show=is_main and not options.quiet and not as_json) as progress,
     ):
-        outcomes = engine.run(todo, options, progress)
+        try:
+            outcomes = engine.run(todo, options, progress)
+        except ProcessFailedError as error:  # of this process, whichever it is
+            fail(error)
+            if debug:
+                raise
+            return 1
     outcome_of = {cell.folder: outcome for cell, outcome in zip(todo, outcomes, strict=True)}
     results = []
     for cell in planned.cells:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -17,6 +18,14 @@ from torch import Tensor, nn
 from glip_core.errors import InputError
 
 _Item = TypeVar("_Item")
+
+_LONGEST_WAIT = timedelta(hours=12)
+"""Processes meet after each has tested its whole share, which takes hours for large splits and differs by a part of
+that; NCCL's own limit is ten minutes. One that fails or dies keeps nobody waiting: torchrun then ends the others."""
+
+
+class ProcessFailedError(RuntimeError):
+    """One of several processes failed in the middle of a run, which the others do not know: none of them can go on."""
 
 
 class DistributedContext:
@@ -68,7 +77,8 @@ class TorchDistributed(DistributedContext):
     def __init__(self, device: str) -> None:
         self.device = device
         try:
-            torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+            backend = "nccl" if device.startswith("cuda") else "gloo"
+            torch.distributed.init_process_group(backend, timeout=_LONGEST_WAIT)
         except (RuntimeError, ValueError) as error:
             raise InputError(f"the processes of torchrun do not find each other: {error}") from error
         self.rank = torch.distributed.get_rank()
@@ -108,7 +118,7 @@ class TorchDistributed(DistributedContext):
                 gradient.copy_(part.view_as(gradient))
 
     def close(self) -> None:
-        """Part from the others, whose work may have failed."""
+        """Part from the others, after :meth:`leave`."""
         with suppress(RuntimeError):
             torch.distributed.destroy_process_group()
 

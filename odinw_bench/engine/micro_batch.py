@@ -10,6 +10,9 @@ import torch
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
+_WORDS = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What torch says in errors of no kind of their own: of its CPU allocator, of CUDA's and of cuBLAS's workspaces."""
+
 
 class MemoryExhaustedError(RuntimeError):
     """Not even one image at a time fits."""
@@ -49,7 +52,7 @@ class MicroBatching:
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-                reason = str(error).splitlines()[0]
+                reason = next(iter(str(error).splitlines()), type(error).__name__)  # Python's own says nothing
             # Outside of the handler, whose traceback holds on to the tensors of the failed attempt.
             now = min(self.max_images or images, images)
             if now <= 1:
@@ -62,7 +65,7 @@ class MicroBatching:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or for torch's or Python's own allocator."""
+    """Whether an error says that memory ran out: on a GPU, in its libraries, for torch's or Python's own allocator."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS)

@@ -64,6 +64,7 @@ class Optimisation:
         self.device = torch.device(model.device)
         self.optimiser = torch.optim.AdamW(model.parameter_groups(settings), fused=True)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
+        self.scaler.scale(torch.zeros((), device=self.device))  # sets it up: a process without images scales no loss
         self.skipped = 0
 
     def step(self, examples: Iterable[tuple[ModelInput, Targets]], prompt: AnyPrompt) -> dict[str, float] | None:

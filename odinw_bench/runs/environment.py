@@ -50,13 +50,15 @@ def arithmetic(facts: ModelFacts, device: str, *, tf32: bool = False) -> Iterato
     """How a model computes while the block runs: one thread for a small one on a CPU; on GPUs no TF32 unless allowed.
 
     Its sums are then the same on every number of cores and beside any number of other processes; a second thread
-    would save it a fifth of the time, and cost it a multiple where cores are shared.
+    would save it a fifth of the time, and cost it a multiple where cores are shared. A GPU is the current one
+    meanwhile: what is given none, such as a library's workspace, would be put on the first one.
     """
     before, allowed = torch.get_num_threads(), allow_tf32(tf32)
     if device == "cpu" and facts.nano:
         torch.set_num_threads(1)
     try:
-        yield
+        with torch.cuda.device(device) if device.startswith("cuda") else contextlib.nullcontext():
+            yield
     finally:
         torch.set_num_threads(before)
         allow_tf32(*allowed)
@@ -67,7 +69,7 @@ def environment(device: str, *, tf32: bool | None = None) -> dict[str, Any]:
 
     Of a GPU also whether float32 may have been rounded to TF32 there; and what evaluates where it is not the reference.
     """
-    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
+    name = _gpu(device) if device.startswith("cuda") else _processor()
     rounding = {"tf32": tf32} if tf32 is not None and device.startswith("cuda") else {}
     quicker = {} if evaluator() == REFERENCE else {"evaluator": evaluator()}
     return (
@@ -83,6 +85,11 @@ def environment(device: str, *, tf32: bool | None = None) -> dict[str, Any]:
             "git_revision": _git_revision(),
         }
     )
+
+
+def _gpu(device: str) -> str:
+    """The GPU's name; unknown where it is another computer's, whose process died."""
+    return torch.cuda.get_device_name(device) if torch.cuda.is_available() else "unknown"
 
 
 @lru_cache(maxsize=1)

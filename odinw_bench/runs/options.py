@@ -18,7 +18,7 @@ class RunOptions:
     Attributes:
         results: folder of the records.
         data_root: folder of the official data; see :func:`odinw_bench.datasets.sources.open_split`.
-        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``cpu``, ``cuda`` or ``cuda:N``; ``auto`` on a Ray cluster that is joined.
         force: do finished runs again.
         cache: budget of frozen features.
         checkpointing: recompute activations in the backward pass: less memory, more time.

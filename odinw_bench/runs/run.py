@@ -14,7 +14,8 @@ from odinw_bench.datasets.coco import annotation_notes
 from odinw_bench.datasets.duplicates import COMPARED
 from odinw_bench.engine.cache_settings import MEMORY_ONLY, CacheSettings
 from odinw_bench.engine.checkpoint import Resume
-from odinw_bench.engine.distributed import SINGLE_PROCESS, DistributedContext
+from odinw_bench.engine.distributed import SINGLE_PROCESS, DistributedContext, ProcessFailedError
+from odinw_bench.engine.optimise import DivergedError
 from odinw_bench.evaluation import recorded_evaluation
 from odinw_bench.models import Model
 from odinw_bench.runs.cell import Cell
@@ -39,7 +40,7 @@ from odinw_bench.runs.spec import RunSpec
 from odinw_bench.runs.work import Work, load_model, load_tunable
 from odinw_bench.utils.hardware import pick_device
 
-_GO, _DONE = "go", "done"
+_GO = "go"
 
 
 def run(
@@ -80,6 +81,7 @@ def run(
     Raises:
         InputError: something the user gave cannot be used.
         BusyError: another process is doing this very run.
+        ProcessFailedError: this process, one of several, failed by itself.
     """
     root = None if data_root is None else Path(data_root)
     options = RunOptions(
@@ -101,35 +103,65 @@ def execute(
 ) -> RunRecord:
     """The work of :func:`run` on a cell.
 
-    All processes of a distributed context call this with the same arguments. What fails in one of them ends all: they
-    wait for each other at every step.
+    All processes of a distributed context call this with the same arguments. What keeps a run from being begun, and a
+    loss that is not finite, is raised in all of them; any other error in one of them must end all: they wait for each
+    other at every step.
+
+    Raises:
+        ProcessFailedError: this process, one of several, failed by itself.
     """
-    if distributed.is_main:
-        with ExitStack() as held:
-            claimed = _claim(cell, options.force, held)
-            verdict = distributed.broadcast(_GO if isinstance(claimed, Claim) else claimed)
-            if isinstance(claimed, Claim):
-                _lead(cell, claimed, options, distributed, say)
-    else:
-        verdict = distributed.broadcast(None)
-        if verdict == _GO:
-            _follow(cell, options, distributed, say)
-    if verdict not in (_GO, _DONE):
-        raise BusyError(verdict)
-    distributed.broadcast(None)  # the main process has written the record
+    try:
+        refusal = _take_part(cell, options, distributed, say)
+    except DivergedError:  # of the sums of all processes, so that all raise it
+        raise
+    except Exception as error:
+        if distributed.size == 1:
+            raise
+        raise ProcessFailedError(f"process {distributed.rank} of {distributed.size}: {describe(error)}") from error
+    if refusal is not None:
+        raise refusal
     return read_record(cell.folder)
 
 
-def _claim(cell: Cell, force: bool, held: ExitStack) -> Claim | str:
-    """The claim on a run that is to be done, held as long as the stack; else that it is done, or who is at it."""
-    if not force and is_done(cell.folder):
-        tidy(cell.folder)
-        return _DONE
+def _take_part(cell: Cell, options: RunOptions, distributed: DistributedContext, say: Say) -> Exception | None:
+    """This process's part of a run, unless it is done; in all processes the error for which it cannot be begun."""
+    if distributed.is_main:
+        with ExitStack() as held:
+            claimed = _claim(cell, options.force, held)
+            if isinstance(claimed, Exception):
+                distributed.broadcast(_for_others(claimed))
+                return claimed
+            distributed.broadcast(claimed and _GO)
+            if claimed:
+                _lead(cell, claimed, options, distributed, say)
+    else:
+        verdict = distributed.broadcast(None)
+        if isinstance(verdict, Exception):
+            return verdict
+        if verdict == _GO:
+            _follow(cell, options, distributed, say)
+    distributed.broadcast(None)  # the main process has written the record
+    return None
+
+
+def _claim(cell: Cell, force: bool, held: ExitStack) -> Claim | Exception | None:
+    """The claim on a run, held as long as the stack; None: it is done; else why it cannot be had."""
     try:
+        if not force and is_done(cell.folder):
+            tidy(cell.folder)
+            return None
         claimed = held.enter_context(claim(cell.folder))
-    except BusyError as error:
-        return str(error)
-    return _DONE if not force and is_done(cell.folder) else claimed  # done by another process, meanwhile
+        return None if not force and is_done(cell.folder) else claimed  # done by another process, meanwhile
+    except Exception as error:  # the other processes wait to hear of it
+        return error
+
+
+def _for_others(error: Exception) -> Exception:
+    """An error that can be sent to other processes, of the same meaning."""
+    for kind in (BusyError, InputError):
+        if isinstance(error, kind):
+            return kind(str(error))
+    return RuntimeError(describe(error))
 
 
 def _lead(cell: Cell, claimed: Claim, options: RunOptions, distributed: DistributedContext, say: Say) -> None:

@@ -73,3 +73,26 @@ def test_it_halves_and_tells_other_errors_apart():
     with pytest.raises(RuntimeError, match="something else"):
         micro_batching.run(10, lambda: (_ for _ in ()).throw(RuntimeError("something else")))
     assert micro_batching.max_images == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_every_way_to_run_out_of_memory_halves_the_batch(error):
+    micro_batching = MicroBatching()
+
+    def work(most):
+        if any(len(part) > most for part in micro_batching.split(range(8))):
+            raise error
+
+    micro_batching.run(8, lambda: work(2))
+    assert micro_batching.max_images == 2
+    said = str(error).partition("\n")[0] or "MemoryError"
+    with pytest.raises(MemoryExhaustedError) as caught:
+        micro_batching.run(8, lambda: work(0))
+    assert str(caught.value).endswith(f"({said})")

@@ -11,6 +11,7 @@ import glip_core
 from glip_core import Targets, tuning
 from odinw_bench.engine import optimise
 from odinw_bench.engine import train as training
+from odinw_bench.engine.distributed import DistributedContext
 from odinw_bench.engine.features import FeatureCache
 from odinw_bench.engine.length import Length
 from odinw_bench.engine.recipes import Hyperparameters, hyperparameters
@@ -65,6 +66,59 @@ def test_training_in_half_precision_and_evaluation_in_float32(data, mode, monkey
     (line,) = tuned.history
     assert line["losses"] == pytest.approx(plain, rel=0.05)
     assert line["losses"] != plain
+
+
+class Leader(DistributedContext):
+    """Rank 0 of two; keeps the sums of losses and gradients that it sends the other."""
+
+    size = 2
+
+    def __init__(self):
+        self.sent, self.gradients = [], []
+
+    def all_reduce(self, values):
+        self.sent.append(dict(values))
+        return dict(values)
+
+    def all_reduce_gradients(self, parameters):
+        self.gradients = [p.grad.clone() for p in parameters]
+
+
+class Follower(Leader):
+    """Rank 1 of two; receives what another leader sent."""
+
+    rank = 1
+
+    def __init__(self, leader):
+        self.leader = leader
+
+    def all_reduce(self, values):
+        sent = self.leader.sent.pop(0)
+        assert values.keys() == sent.keys()
+        return sent
+
+    def all_reduce_gradients(self, parameters):
+        for parameter, gradient in zip(parameters, self.leader.gradients, strict=True):
+            assert parameter.grad is None
+            parameter.grad = gradient.clone()
+
+
+@pytest.mark.parametrize("bad", [(), (1,)])
+def test_a_process_without_an_image_of_the_batch_takes_the_same_step_in_fp16(data, bad):  # noqa: F811
+    """Two processes, a batch of one: the second has no loss to scale, and moves as the first one does."""
+    leader = Leader()
+    loops = [a_loop(spoilt(*bad), "full", data, train_precision="fp16", **RECIPE) for _ in range(2)]
+    before = [p.detach().clone() for p in loops[0].trainable.values()]
+    for loop, context in zip(loops, (leader, Follower(leader)), strict=True):
+        loop.distributed = loop.optimisation.distributed = context
+        with torch.random.fork_rng():
+            loop.step(loop.images(context.shard(loop.order.batch())))
+    first, second = loops
+    assert first.optimisation.scaler.state_dict() == second.optimisation.scaler.state_dict()
+    assert first.optimisation.skipped == second.optimisation.skipped == len(bad)
+    for one, other, old in zip(first.trainable.values(), second.trainable.values(), before, strict=True):
+        assert one.equal(other)
+        assert bad == () or one.equal(old)
 
 
 def test_features_of_two_precisions_are_kept_apart(data):  # noqa: F811

@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from glip_core.modeling.sampling import TRITON, use_triton
 
@@ -43,6 +45,40 @@ def test_the_kernels_compile_for_a_gpu(tmp_path):
     found = check(tmp_path)
     assert set(found) == {"fp32", "bf16"}
     assert all(size > 0 for kernels in found.values() for size in kernels.values())
+
+
+class OnSecondGpu(torch.Tensor):
+    """Says that it is there."""
+
+    is_cuda = True
+    device = torch.device("cuda:1")
+
+
+def test_kernels_are_launched_where_the_tensors_are(monkeypatch):
+    pytest.importorskip("triton", reason="Triton comes with torch on Linux alone")
+    from glip_core.modeling import triton_deform
+
+    current, launched = [torch.device("cuda:0")], []
+
+    @contextmanager
+    def on(device):
+        current.append(device)
+        yield
+        current.pop()
+
+    class Kernel:
+        def __getitem__(self, grid):
+            return lambda *_, **__: launched.append(current[-1])
+
+    monkeypatch.setattr(torch.cuda, "device", on)
+    for name in ("_sample", "_sample_backward"):
+        monkeypatch.setattr(triton_deform, name, Kernel())
+    x = torch.zeros(1, 5, 5, 4).as_subclass(OnSecondGpu)
+    offsets, mask = torch.zeros(1, 18, 5, 5), torch.ones(1, 9, 5, 5)
+    kept = SimpleNamespace(save_for_backward=lambda *_: None, saved_tensors=(x, offsets, mask), stride=1)
+    columns = triton_deform._Samples.forward(kept, x, offsets, mask, 1)
+    triton_deform._Samples.backward(kept, columns)
+    assert launched == [torch.device("cuda:1")] * 2
 
 
 @pytest.mark.parametrize(("cuda", "value", "used"), [(True, "1", True), (True, "", False), (False, "1", False)])

@@ -13,7 +13,7 @@ from torchvision.ops import deform_conv2d
 
 from glip_core import InputError
 from glip_core.modeling.deform import Levels, deform_conv
-from odinw_bench.profiling import ProfileSettings, profile, profile_all, suite
+from odinw_bench.profiling import ProfileSettings, operations, profile, profile_all, suite
 from odinw_bench.profiling.operations import count_flops, matrix_product_rate
 from odinw_bench.utils.hardware import allow_tf32
 
@@ -54,6 +54,18 @@ def test_flops_of_a_matrix_product():
     assert count_flops(lambda: a @ b) == 2 * 8 * 16 * 4
 
 
+def test_flops_of_products_that_torch_does_not_count():
+    """The fusion adds a product in place; attention without gradients has a kernel of the CPU's own."""
+    total, a, b = torch.zeros(3, 8, 4), torch.randn(3, 8, 16), torch.randn(3, 16, 4)
+    assert count_flops(lambda: total.baddbmm_(a, b)) == 2 * 3 * 8 * 16 * 4
+    q, k, v = torch.randn(2, 4, 8, 16), torch.randn(2, 4, 32, 16), torch.randn(2, 4, 32, 16)
+    mask = torch.ones(2, 1, 1, 32, dtype=torch.bool)
+    attend = torch.nn.functional.scaled_dot_product_attention
+    with torch.no_grad():
+        for given in (None, mask):
+            assert count_flops(lambda given=given: attend(q, k, v, attn_mask=given)) == 2 * 2 * 2 * 4 * 8 * 32 * 16
+
+
 @pytest.mark.parametrize("ours", [True, False])
 def test_deformable_sampling_is_counted(ours):
     """Four rows a sample, each multiplied and added, then the product: the same for our path and torchvision's."""
@@ -72,6 +84,28 @@ def test_deformable_sampling_is_counted(ours):
 
 def test_the_machines_own_rate_is_positive():
     assert matrix_product_rate("cpu", "fp32", side=64, seconds=0.01) > 0
+
+
+def test_the_rate_of_a_fast_gpu_is_not_that_of_waiting_for_it(monkeypatch):
+    """A stand-in that needs 25 microseconds a product, and 25 to be waited for."""
+    clock, queued = [0.0], [0]
+
+    class Matrix:
+        def to(self, _):
+            return self
+
+        def __matmul__(self, _):
+            queued[0] += 1
+
+    def wait(_):
+        clock[0] += 25e-6 * (queued[0] + 1)
+        queued[0] = 0
+
+    monkeypatch.setattr(torch, "randn", lambda *_, device: Matrix())
+    monkeypatch.setattr(torch.cuda, "synchronize", wait)
+    monkeypatch.setattr(operations.time, "perf_counter", lambda: clock[0])
+    rate = matrix_product_rate("cuda:0", "bf16", side=2048, seconds=0.01)
+    assert rate == pytest.approx(2 * 2048**3 / 25e-6, rel=0.05)
 
 
 @pytest.mark.integration

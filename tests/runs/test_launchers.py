@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from glip_core import InputError
 from odinw_bench import RunSpec
@@ -15,6 +18,7 @@ from odinw_bench.runs.claims import claim
 from odinw_bench.runs.launchers import base as engines_base
 from odinw_bench.runs.launchers import choose as engines
 from odinw_bench.runs.launchers import choose_engine, make_engine
+from odinw_bench.runs.launchers import cluster as engines_cluster
 from odinw_bench.runs.launchers import local as engines_local
 from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.prepare import prepare
@@ -184,3 +188,86 @@ def test_many_small_cells_on_a_cpu_are_done_side_by_side(monkeypatch):
 def test_a_busy_cell_is_not_an_outcome(tmp_path):
     with claim(prepare(SPECS[0], tmp_path).folder), pytest.raises(engines_base.BusyError):
         engines_base.do_cell(prepare(SPECS[0], tmp_path), RunOptions(tmp_path), print)
+
+
+# -- Ray, by a stand-in; tests/runs/test_cluster.py has the real one ------------------------------------------------
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """Does cells of a cluster with such GPUs; returns the device of each, and what each took of the cluster."""
+
+    def call(gpus, device, tmp_path, dying=False):
+        seen, took = [], []
+
+        class Died(Exception):
+            pass
+
+        class Task:
+            def __init__(self, work):
+                self.work = work
+
+            def remote(self, cell, options):
+                seen.append(options.device)
+                return (Died() if dying else self.work(cell, options),)
+
+        def get(reference):
+            if isinstance(reference[0], Died):
+                raise reference[0]
+            return reference[0]
+
+        def remote(max_retries, **needs):
+            took.append(needs)
+            return Task
+
+        ray = SimpleNamespace(
+            init=lambda **_: None,
+            shutdown=lambda: None,
+            cluster_resources=lambda: {"CPU": 4.0, "GPU": float(gpus)},
+            remote=remote,
+            wait=lambda references, **_: (references[:1], references[1:]),
+            get=get,
+            exceptions=SimpleNamespace(RayError=Died),
+        )
+        monkeypatch.setitem(sys.modules, "ray", ray)
+        monkeypatch.setattr(engines_cluster, "do_cell", lambda cell, *_: engines_base.Outcome(cell.spec, None))
+        engine = make_engine("ray", ray_address="head:6379")
+        outcomes = engine.run(cells(SPECS[:1], tmp_path), RunOptions(tmp_path, device=device), Log())
+        return seen, [list(needs) for needs in took], outcomes
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("gpus", "device", "expected", "kind"),
+    [(2, "auto", "cuda", "num_gpus"), (2, "cuda", "cuda", "num_gpus"), (0, "auto", "cpu", "num_cpus")],
+)
+def test_the_clusters_gpus_count_not_this_computers(cluster, tmp_path, gpus, device, expected, kind):
+    assert engines.device_for(device, "ray", "head:6379") == device  # this computer has no GPU, and need not
+    seen, took, _ = cluster(gpus, device, tmp_path)
+    assert (seen, took) == ([expected], [[kind]])
+
+
+def test_on_a_cluster_of_this_computer_its_gpus_count(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert engines.device_for("auto", "ray", None) == ("cuda" if torch.cuda.is_available() else "cpu")
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    assert engines.device_for("auto", "ray", None) == "auto"
+    assert engines.device_for("cpu", "ray", None) == "cpu"
+
+
+def test_ray_numbers_gpus_by_itself(cluster, tmp_path):
+    with pytest.raises(InputError, match="use --device cuda"):
+        engines.device_for("cuda:1", "auto", "head:6379")
+    with pytest.raises(InputError, match="use --device cuda"):
+        chosen("ray", device="cuda:1")
+    with pytest.raises(InputError, match="use --device cuda"):
+        cluster(2, "cuda:1", tmp_path)
+
+
+def test_a_cell_that_died_on_a_clusters_gpu_is_recorded_by_a_computer_without(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    _, _, (outcome,) = cluster(1, "cuda", tmp_path, dying=True)
+    assert "died" in outcome.error
+    ((_, record),) = find_records(tmp_path)
+    assert record["environment"]["device"] == "cuda"

@@ -1,6 +1,8 @@
-"""TF32 rounds what records call float32: off while a run computes, unless it is asked for."""
+"""Where and how a run computes: on its GPU, and without TF32, which rounds what records call float32, unless asked."""
 
 from __future__ import annotations
+
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -23,6 +25,23 @@ def test_only_where_it_is_asked_for_and_only_meanwhile(asked):
         assert flags() == (False, True)
     finally:
         allow_tf32(*before)
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cuda:1", ["cuda:1"]), ("cpu", [])])
+def test_the_gpu_of_a_run_is_the_current_one_meanwhile(monkeypatch, device, expected):
+    """What is given no GPU, such as Triton, would work on the first one."""
+    current = []
+
+    @contextmanager
+    def on(device):
+        current.append(device)
+        yield
+        current.remove(device)
+
+    monkeypatch.setattr(torch.cuda, "device", on)
+    with arithmetic(model_facts("glip-nano"), device):
+        assert current == expected
+    assert current == []
 
 
 def test_a_run_computes_without_and_says_so(tmp_path, monkeypatch):

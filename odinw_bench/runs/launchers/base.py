@@ -81,13 +81,14 @@ def do_cell(
 
     Raises:
         BusyError: another process is doing it.
+        ProcessFailedError: this process, one of several, failed by itself.
     """
-    from odinw_bench.engine.distributed import SINGLE_PROCESS
+    from odinw_bench.engine.distributed import SINGLE_PROCESS, ProcessFailedError
     from odinw_bench.runs.run import describe, execute
 
     try:
         record = execute(cell, options, distributed or SINGLE_PROCESS, say)
-    except BusyError:
+    except (BusyError, ProcessFailedError):
         raise
     except Exception as error:
         unusable = isinstance(error, InputError)

@@ -8,9 +8,9 @@ from glip_core.errors import InputError, nearest
 from odinw_bench.models import ModelFacts
 from odinw_bench.runs.launchers.base import Engine, Outcome, Watcher, under_torchrun
 from odinw_bench.runs.options import RunOptions
-from odinw_bench.utils.hardware import cores
+from odinw_bench.utils.hardware import cores, pick_device
 
-__all__ = ["ENGINES", "Engine", "Outcome", "Watcher", "choose_engine", "make_engine"]
+__all__ = ["ENGINES", "Engine", "Outcome", "Watcher", "choose_engine", "device_for", "make_engine"]
 
 ENGINES: Sequence[str] = ("auto", "local", "processes", "ray", "torchrun")
 
@@ -32,15 +32,18 @@ def choose_engine(options: RunOptions, models: Sequence[ModelFacts]) -> Engine:
         models: of each cell.
 
     Raises:
-        InputError: see :func:`make_engine`.
+        InputError: see :func:`make_engine`; or Ray was asked for a numbered GPU.
     """
     name, workers, ray_address = options.engine, options.workers, options.ray_address
     if under_torchrun():
         if name not in ("auto", "torchrun") or workers is not None or ray_address is not None:
             raise InputError("under torchrun its processes share every cell: leave --engine, --workers, --ray-address")
         return make_engine("torchrun")
-    if name == "auto" and ray_address is not None:
+    if _is_ray(name, ray_address):
+        from odinw_bench.runs.launchers.cluster import refuse_number
+
         name = "ray"
+        refuse_number(options.device)
     if name != "auto":
         return make_engine(name, workers, ray_address=ray_address)
     if workers is not None:
@@ -50,6 +53,32 @@ def choose_engine(options: RunOptions, models: Sequence[ModelFacts]) -> Engine:
     if options.device == "cpu" and small and len(models) >= _WORTH_IT and number > 1:
         return make_engine("processes", number)
     return make_engine("local")
+
+
+def device_for(device: str, engine: str, ray_address: str | None) -> str:
+    """The device that an engine's cells run on; see :func:`odinw_bench.utils.hardware.pick_device`.
+
+    Of a Ray cluster that runs already its own GPUs count, not this computer's: the engine looks at them.
+
+    Args:
+        device: that was asked for.
+        engine: see :func:`choose_engine`.
+        ray_address: likewise.
+
+    Raises:
+        InputError: an unknown device, or a GPU that is not there.
+    """
+    if _is_ray(engine, ray_address) and (device == "auto" or device.startswith("cuda")):
+        from odinw_bench.runs.launchers.cluster import joined_cluster, refuse_number
+
+        refuse_number(device)
+        if joined_cluster(ray_address) and device in ("auto", "cuda"):
+            return device
+    return pick_device(device)
+
+
+def _is_ray(engine: str, ray_address: str | None) -> bool:
+    return engine == "ray" or (engine == "auto" and ray_address is not None)
 
 
 def make_engine(name: str, workers: int | None = None, *, ray_address: str | None = None) -> Engine:

@@ -42,7 +42,7 @@ class RayEngine:
         except ImportError as error:
             raise InputError("the engine 'ray' needs Ray: pip install 'odinw-bench[ray]'") from error
         self.workers = workers
-        self.address = address or os.environ.get("RAY_ADDRESS") or None
+        self.address = joined_cluster(address)
 
     def workers_for(self, cells: Sequence[Cell], options: RunOptions) -> int:
         """As many as were asked for; see :class:`odinw_bench.runs.launchers.base.Engine`."""
@@ -52,10 +52,12 @@ class RayEngine:
         """See :class:`odinw_bench.runs.launchers.base.Engine`.
 
         Raises:
-            InputError: there is no cluster at the address, or it has no GPU where one was asked for.
+            InputError: there is no cluster at the address, or it has no GPU where one was asked for; or a numbered one
+                was.
         """
         import ray
 
+        refuse_number(options.device)
         queue = CellQueue([_everywhere(cell) for cell in cells])
         if not cells:
             return []
@@ -69,7 +71,8 @@ class RayEngine:
     def _work(self, queue: CellQueue, options: RunOptions, watch: Watcher) -> None:
         import ray
 
-        places, needs = _room(options.device, self.workers)
+        device, places, needs = _room(options.device, self.workers)
+        options = replace(options, device=device)
         remote = ray.remote(max_retries=0, **needs)(_cell)  # a death is counted here, where it can be reported
         running: dict[Any, int] = {}
         try:
@@ -139,16 +142,35 @@ def _everywhere(cell: Cell) -> Cell:
     return replace(cell, folder=cell.folder.resolve(), weights=weights)
 
 
-def _room(device: str, workers: int | None) -> tuple[int, dict[str, float]]:
-    """How many cells fit at a time, and what each takes of the cluster."""
+def refuse_number(device: str) -> None:
+    """Ray shows a run the GPU that it gives it and no other, which then has the number 0 there, whatever it is.
+
+    Raises:
+        InputError: a numbered GPU was asked for.
+    """
+    if device.startswith("cuda:"):
+        raise InputError(f"--device {device}: Ray gives each run a GPU by itself; use --device cuda")
+
+
+def joined_cluster(address: str | None) -> str | None:
+    """The address of a cluster that runs already, whose computers may have GPUs that this one lacks; None: a new one.
+
+    Args:
+        address: that was asked for.
+    """
+    return address or os.environ.get("RAY_ADDRESS") or None
+
+
+def _room(device: str, workers: int | None) -> tuple[str, int, dict[str, float]]:
+    """The device of each cell, how many cells fit at a time, and what each takes of the cluster."""
     import ray
 
     has: Callable[[str], int] = lambda kind: int(ray.cluster_resources().get(kind, 0))  # noqa: E731
-    if device.startswith("cuda"):
-        gpus = has("GPU")
+    gpus = has("GPU")
+    if device == "cuda" or (device == "auto" and gpus):
         if not gpus:
             raise InputError(f"--device {device}: the Ray cluster has no GPU")
-        return min(workers or gpus, gpus), {"num_gpus": 1}
+        return "cuda", min(workers or gpus, gpus), {"num_gpus": 1}
     cpus = max(1, has("CPU"))
     places = min(workers or cpus, cpus)
-    return places, {"num_cpus": cpus // places}
+    return "cpu" if device == "auto" else device, places, {"num_cpus": cpus // places}

@@ -17,6 +17,9 @@ from odinw_bench.runs.options import RunOptions
 if TYPE_CHECKING:
     from odinw_bench.engine.distributed import DistributedContext
 
+GRACE_SECONDS = 5.0
+"""How long a process that failed stays beside the leader: had that the same error, it writes its record meanwhile."""
+
 
 class LocalEngine:
     """Does cells one after the other; those that another process is doing come last, and are waited for."""
@@ -62,18 +65,37 @@ class TorchrunEngine(LocalEngine):
     """
 
     def run(self, cells: Sequence[Cell], options: RunOptions, watch: Watcher) -> list[Outcome]:
-        """See :class:`odinw_bench.runs.launchers.base.Engine`."""
+        """See :class:`odinw_bench.runs.launchers.base.Engine`.
+
+        Raises:
+            ProcessFailedError: this process failed within a cell; it must end, so that torchrun ends the others.
+        """
         import torch
 
-        from odinw_bench.engine.distributed import TorchDistributed, local_device
+        from odinw_bench.engine.distributed import ProcessFailedError, TorchDistributed, local_device
 
         device = local_device(options.device)
         if device.startswith("cuda"):
             torch.cuda.set_device(device)
         distributed = TorchDistributed(device)
+        if distributed.is_main:
+            _warn_of_idle_processes(cells, distributed.size, watch)
         try:
             outcomes = self._run(cells, replace(options, device=device), watch, distributed)
-            distributed.leave()
-            return outcomes
-        finally:
-            distributed.close()
+        except ProcessFailedError:  # no parting in order: that would be to wait for those that wait for this one
+            if not distributed.is_main:
+                time.sleep(GRACE_SECONDS)
+            raise
+        distributed.leave()
+        distributed.close()
+        return outcomes
+
+
+def _warn_of_idle_processes(cells: Sequence[Cell], size: int, watch: Watcher) -> None:
+    """Say so, once, where a batch has fewer images than there are processes."""
+    for index, cell in enumerate(cells):
+        if cell.settings and cell.settings.batch < size:
+            batch = cell.settings.batch
+            idle = f"{size} processes share a batch of {batch}, so {size - batch} of them have nothing to do in tuning"
+            watch.warn(index, f"{idle}; start {batch}, or give --set batch={size}, which is another recipe")
+            return
