@@ -13,14 +13,13 @@ from PIL import Image
 from glip_core import InputError, Prompt, Targets
 from glip_core.modes import MODES, PROMPT_OFFSET
 from odinw_bench import RunSpec, load_run
-from odinw_bench.engine.predict import autocast
 from odinw_bench.models import find_model
 from odinw_bench.models.hub.decode import best_pairs
 from odinw_bench.models.hub.features import VisionFeatures
 from odinw_bench.models.hub.matching import grounding_loss
 from odinw_bench.runs.record import find_records
 from tests.models.hub_models import save_grounding
-from tests.models.steps import mode_of, saved_bytes, shake, total
+from tests.models.steps import check_checkpointing, mode_of, shake, total
 
 pytest.importorskip("transformers")
 KINDS = ("GroundingDino", "MMGroundingDino")
@@ -272,32 +271,9 @@ def test_each_adapted_layer_counts_and_merges(folder, photos):
 @pytest.mark.parametrize("name", ["full", "prompt"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_checkpointing_changes_no_gradient_and_holds_less(folder, photos, name, precision):
-    """Dropout included: the second computation must draw the same random numbers."""
     model = shake(load(folder))
-    trainable = model.trainable(mode_of(name)[0], PROMPT)
     inputs = [model.prepare(photo) for photo in photos]
-    model.train()
-    for module in model.network.modules():
-        if isinstance(getattr(module, "dropout", None), float):
-            module.dropout = 0.1
-
-    def step():
-        for parameter in trainable.values():
-            parameter.grad = None
-        torch.manual_seed(3)
-        with saved_bytes() as held, autocast(torch.device("cpu"), precision):
-            loss = total(model.losses(inputs, TARGETS, PROMPT, {"boxes": 6.0}))
-        loss.backward()
-        return sum(held), [loss.detach(), *(p.grad for p in trainable.values())]
-
-    plain, expected = step()
-    model.use_checkpointing(True)
-    thrifty, found = step()
-    assert thrifty < plain * 0.75
-    for one, other in zip(found, expected, strict=True):
-        assert (one is None and other is None) or torch.equal(one, other)
-    model.use_checkpointing(False)
-    assert step()[0] == plain
+    check_checkpointing(model, name, PROMPT, inputs, TARGETS, {"boxes": 6.0}, precision)
 
 
 @pytest.mark.parametrize("name", ["prompt", "linear", "lora", "full"])
