@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +11,7 @@ from glip_core.errors import InputError
 from odinw_bench.cli._looking import Search
 from odinw_bench.cli._sources import Photo
 from odinw_bench.utils.escape import for_csv
+from odinw_bench.utils.free_names import FreeNames
 from odinw_bench.utils.io import replacing, write_json, write_text
 
 if TYPE_CHECKING:
@@ -60,26 +60,16 @@ class Folder:
 
     def __init__(self, folder: Path, look: Search, threshold: float) -> None:
         self.folder, self.look, self.threshold = folder, look, threshold
-        self.names: set[str] = set()  # as file systems without upper and lower case compare them
-        self.numbers: Counter[str] = Counter()  # the last that a name got: the next is tried first
+        self.names = FreeNames()
 
     def add(self, photo: Photo, found: Detections) -> dict[str, str]:
         """See :class:`Output`."""
-        name = self._free(photo.name)
+        name = self.names.take(photo.name)
         picture, data = self.folder / f"{name}.boxes.png", self.folder / f"{name}.boxes.json"
         with replacing(picture) as temporary:
             self.look.draw(photo.image, found.above(self.threshold)).save(temporary, format="PNG")
         write_json(data, photo.to_json() | self.look.to_json(found))
         return {"picture": str(picture), "json": str(data)}
-
-    def _free(self, wanted: str) -> str:
-        """The name, or with the first number that makes it another than all before."""
-        name = wanted
-        while name.casefold() in self.names:
-            number = self.numbers[wanted.casefold()] = max(2, self.numbers[wanted.casefold()] + 1)
-            name = f"{wanted}-{number}"
-        self.names.add(name.casefold())
-        return name
 
     def close(self) -> list[Path]:
         """See :class:`Output`."""

@@ -13,6 +13,7 @@ from glip_core.errors import InputError
 from odinw_bench.datasets.coco import Split
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.datasets.task import Task, is_split_name
+from odinw_bench.utils.free_names import FreeNames
 from odinw_bench.utils.io import write_json, write_text
 from odinw_bench.utils.text import shorten
 
@@ -110,14 +111,8 @@ def _flat(names: Sequence[str]) -> list[str]:
     """A name in one folder for each path, no two alike in any case: some file systems do not tell cases apart."""
     plain = [PurePosixPath(name).name for name in names]
     count = Counter(map(str.casefold, plain))
-    given = {ANNOTATIONS.casefold()}
-    written = []
+    free, written = FreeNames([ANNOTATIONS]), []
     for name, short in zip(names, plain, strict=True):
         wanted = PurePosixPath(short if count[short.casefold()] == 1 else name.replace("/", "-"))
-        free, number = wanted.name, 1
-        while free.casefold() in given:
-            number += 1
-            free = f"{wanted.stem}-{number}{wanted.suffix}"
-        given.add(free.casefold())
-        written.append(free)
+        written.append(free.take(wanted.stem, wanted.suffix))
     return written

@@ -18,6 +18,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
 
+OPACITY = 0.85  # of marks
 INK = "#010203"  # what becomes the page's own text colour
 _PANEL = (4.2, 3.3)  # inches
 _WIDE = 28  # characters of a name, two of which do not stand side by side
@@ -88,7 +89,7 @@ def label_grid(axes: Axes, columns: Sequence[str], rows: Sequence[str], *, point
 
 
 def scatter_marks(
-    axes: Axes, marks: Sequence[tuple[float, float, float, str, str]], opacity: float | Sequence[float] = 0.85
+    axes: Axes, marks: Sequence[tuple[float, float, float, str, str]], opacity: float | Sequence[float] = OPACITY
 ) -> None:
     """Marks (x, y, area in square points, colour, marker), the later ones on top, all as one artist.
 

@@ -12,7 +12,7 @@ from glip_core.detection.labels import Rectangle, overlap
 from odinw_bench.report.analysis import mean_cost
 from odinw_bench.report.averages import AS_PUBLISHED, Config, Suite, average, common_tasks, shots_rank
 from odinw_bench.report.document import Figure
-from odinw_bench.report.drawing import COLOURS, INK, MARKERS, Draw, compose, legend_below, scatter_marks
+from odinw_bench.report.drawing import COLOURS, INK, MARKERS, OPACITY, Draw, compose, legend_below, scatter_marks
 from odinw_bench.report.figures import shared
 from odinw_bench.runs.spec import UNTUNED
 from odinw_bench.utils.escape import for_figure
@@ -112,7 +112,7 @@ def _draw(axes: Axes, dots: Sequence[Dot], best: Sequence[Dot], *, faint: bool) 
             )
             for dot in dots
         ],
-        [_FAINT if faint and dot not in best else 0.85 for dot in dots],
+        [_FAINT if faint and dot not in best else OPACITY for dot in dots],
     )
     lowest, highest = min(dot.x for dot in dots), max(dot.x for dot in dots)
     wide = lowest > 0 and highest > 5 * lowest

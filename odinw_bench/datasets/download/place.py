@@ -9,6 +9,7 @@ from pathlib import Path
 
 from glip_core.errors import InputError
 from glip_core.files import file_sha256
+from odinw_bench.utils.io import replacing
 
 
 def put(files: Mapping[Path, Path]) -> None:
@@ -45,9 +46,5 @@ def _move(path: Path, place: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        part = place.with_name(f".{place.name}.part")  # a folder on another disk: copied first, so it is never half
-        try:
-            shutil.copyfile(path, part)
-            part.replace(place)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(place) as fresh:  # a folder on another disk: copied first, so that the file is never half
+            shutil.copyfile(path, fresh)
