@@ -10,6 +10,7 @@ from torch import Tensor
 
 from glip_core.errors import InputError
 from glip_core.exporting.facts import KEY, ExportFacts
+from glip_core.exporting.inspecting import check_program
 from glip_core.exporting.replay import ExportedDetector, Graph
 from glip_core.exporting.traced import Traced
 
@@ -33,7 +34,7 @@ def open_program(path: Path) -> ExportedDetector:
     """The detector that :func:`write_program` wrote.
 
     Raises:
-        InputError: a file is missing or is no such program.
+        InputError: a file is missing, is no such program, or would run code of its own (see :mod:`.inspecting`).
     """
     extra: dict[str, Any] = {KEY: ""}
     network = _load(path, extra)
@@ -45,7 +46,10 @@ def _load(path: Path, extra: dict[str, Any]) -> Graph:
     if not path.is_file():
         raise InputError(f"'{path}' not found: export it again")
     try:
+        check_program(path)
         program = torch.export.load(path, extra_files=extra)
+    except InputError:
+        raise
     except Exception as error:  # whatever unpickling and unzipping raise
         raise InputError(f"'{path}' is no torch.export program that can be read: export it again") from error
     # The guards say "no size is 1", which is how torch traces, not what the graph can do; small images have such maps.
