@@ -52,7 +52,7 @@ def predict(
     run_folder: Annotated[
         Path | None, typer.Option("--run", help="Folder of a run record: use its model, prompt and what it tuned.")
     ] = None,
-    model: Annotated[str, typer.Option("--model", help="The detector, without --run.")] = "glip-nano",
+    model: Annotated[str, typer.Option("--model", help="The detector; with --run its class, where it has moved.")] = "glip-nano",
     weights: Annotated[
         str | None, typer.Option("--weights", help="A checkpoint, another model's name, or 'random' to try the cost.")
     ] = None,
@@ -199,9 +199,11 @@ def _of_run(
     if lenient:
         raise InputError("--run reads the weights as the run did: leave --lenient-weights out")
     record = read_record(folder)
-    if model is not None and model not in (record.spec.model, record["spec"].get("model_source")):
-        raise InputError(f"the run '{folder}' is of {record.spec.model}: leave --model {model} out, or --run")
-    tuned = load_run(record, device, weights=weights)  # refuses other weights than the run's
+    spec = record.spec
+    own = model is None or model in (spec.model, spec.model_source, spec.model_class)
+    if not own and ":" not in str(model):  # a class may be the same model under a name that can be imported here
+        raise InputError(f"the run '{folder}' is of {spec.model}: leave --model {model} out, or --run")
+    tuned = load_run(record, device, weights=weights, model=None if own else model)  # refuses what is not the run's
     words = sentence or tuned.prompt
     if not isinstance(words, Sentence) and not words.names:
         raise InputError(f"the run '{folder}' was tested with sentences and has no prompt: give --ground")

@@ -86,17 +86,22 @@ class TunedDetector:
         return found if many else found[0]
 
 
-def load_run(run: Path | str | RunRecord, device: str = "auto", *, weights: str | None = None) -> TunedDetector:
+def load_run(
+    run: Path | str | RunRecord, device: str = "auto", *, weights: str | None = None, model: str | None = None
+) -> TunedDetector:
     """The detector of a finished run.
+
+    A model or a mode of another package is imported by the name of its class, which the record holds.
 
     Args:
         run: the folder of a record, the path of its ``run.json``, or the record that :func:`odinw_bench.run` gave.
         device: ``auto``, ``cpu`` or ``cuda[:N]``.
         weights: the file of the base's weights, where it lies elsewhere than when the run was made.
+        model: the model as it is called here, where it cannot be found by what the record says of it.
 
     Raises:
-        InputError: the folder holds no finished run, its files are missing or were changed, or the base weights are
-            others than the run's.
+        InputError: the folder holds no finished run, its files are missing or were changed, the model cannot be found
+            or is another, or the base weights are others than the run's.
     """
     record = run if isinstance(run, RunRecord) else read_record(Path(run))
     where = record.folder
@@ -104,15 +109,17 @@ def load_run(run: Path | str | RunRecord, device: str = "auto", *, weights: str 
         raise InputError(f"the run in '{where}' failed: {record.error}")
     spec = record.spec
     words = prompt_from_json(read_json(open_sealed(record, "prompt.json"), what="prompt"))
-    found = find_model(record["spec"].get("model_source", spec.model))
+    found = find_model(model or spec.model_source or spec.model_class or spec.model)
+    if model is not None and found.facts().name != spec.model:
+        raise InputError(f"the run in '{where}' is of {spec.model}, and '{model}' is {found.facts().name}")
     weights = spec.weights if weights is None else weights
     if not found.is_known_as(weights, str(record.get("weights_sha256"))):
         raise InputError(f"the weights of '{spec.model}' here are not those that '{where}' was tuned from")
     load = found.load_lenient if record.get("ignored_weights") else found.load
-    model = load(weights, pick_device(device), classes=len(words), seed=spec.seed)
-    if spec.mode not in UNTUNED and isinstance(model, TunableModel):
+    detector = load(weights, pick_device(device), classes=len(words), seed=spec.seed)
+    if spec.mode not in UNTUNED and isinstance(detector, TunableModel):
         tuned = open_sealed(record, TUNED)
         used = {"adapter_rank": 0, "adapter_alpha": 0.0, "adapter_where": ""} | record["protocol"]["hyperparameters"]
-        mode = find_mode(record["spec"].get("mode_class", spec.mode)).configured(SimpleNamespace(**used))
-        model.apply_tuned(mode, words, read_state_dict(tuned), source=str(tuned))
-    return TunedDetector(record, model, words)
+        mode = find_mode(spec.mode_class or spec.mode).configured(SimpleNamespace(**used))
+        detector.apply_tuned(mode, words, read_state_dict(tuned), source=str(tuned))
+    return TunedDetector(record, detector, words)

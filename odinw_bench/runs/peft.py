@@ -49,7 +49,7 @@ def export_peft(run: Path, out: Path) -> list[str]:
         raise InputError(f"'{out}' exists and is not an empty folder; give another one with --out")
     record = read_record(run)
     spec = record.spec
-    mode = find_mode(record["spec"].get("mode_class", spec.mode))
+    mode = find_mode(spec.mode_class or spec.mode)
     if not isinstance(mode, LoRA):
         raise InputError(
             f"the run in '{run}' tuned '{spec.mode}'; peft's format is for low-rank updates: lora and dora"

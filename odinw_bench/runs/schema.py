@@ -48,6 +48,8 @@ class RecordedSpec:
         overrides: hyper-parameters that differ from the protocol's.
         precision: ``fp32``, ``bf16`` or ``fp16``.
         eval_split: the split that was tested on.
+        model_source: the ``hf:`` or ``onnx:`` name of the model, where it was given by one.
+        model_class, mode_class: ``PACKAGE.MODULE:NAME`` of a model or a mode of another package.
     """
 
     suite: str
@@ -62,6 +64,9 @@ class RecordedSpec:
     overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)
     precision: str = "fp32"
     eval_split: str = "test"
+    model_source: str | None = None
+    model_class: str | None = None
+    mode_class: str | None = None
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> RecordedSpec:
@@ -85,6 +90,9 @@ class RecordedSpec:
             overrides=fields.mapping(values, "overrides", where),
             precision=fields.optional_text(values, "precision", where) or "fp32",
             eval_split=fields.optional_text(values, "eval_split", where) or "test",
+            model_source=fields.optional_text(values, "model_source", where),
+            model_class=fields.optional_text(values, "model_class", where),
+            mode_class=fields.optional_text(values, "mode_class", where),
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
+from glip_core.config import PRESETS
 from glip_core.errors import InputError
 from odinw_bench.datasets.fewshot import Shots
 from odinw_bench.datasets.task import PROMPT_STYLES, PromptStyle
@@ -17,10 +18,11 @@ from odinw_bench.engine.protocol_files import (
     newest_protocol,
     official_protocol,
 )
-from odinw_bench.models import HUB_PREFIX, MODES, TEXT_MODES, UNTUNED, ModelFacts, find_mode, model_facts
+from odinw_bench.models import HUB_PREFIX, MODES, TEXT_MODES, UNTUNED, ModelFacts, find_mode, find_model, model_facts
 from odinw_bench.models.hub.checkpoints import recorded_source
-from odinw_bench.models.registry import ONNX
+from odinw_bench.models.registry import BUILT_IN, ONNX
 from odinw_bench.utils.io import canonical_json, sha256_bytes
+from odinw_bench.utils.plugins import class_target
 from odinw_bench.utils.text import shorten
 
 __all__ = [
@@ -137,10 +139,11 @@ class RunSpec:
             "overrides": dict(self.overrides),
         }
         if self.mode_name not in MODES:  # so that it can be found again, and is one run however it was named
-            cls = type(find_mode(self.mode))
-            fields["mode_class"] = f"{cls.__module__}:{cls.__qualname__}"
+            fields["mode_class"] = class_target(type(find_mode(self.mode)))
         if self.model.startswith((HUB_PREFIX, ONNX)):  # likewise
             fields["model_source"] = recorded_source(self.model)
+        elif self.model not in PRESETS and self.model not in BUILT_IN:  # likewise
+            fields["model_class"] = class_target(find_model(self.model))
         if self.prompt_style is None:  # as before there was a choice
             del fields["prompt_style"]
         if self.retention:
@@ -158,8 +161,8 @@ class RunSpec:
         Args:
             identities: what the names stand for: suite, dataset, data hashes, weights, prompt, hyper-parameters.
         """
-        named = {"dataset", "suite", "model_source", "weights", "attributes", "overrides", "prompt_style"}
-        named |= {"retention"}
+        named = {"dataset", "suite", "model_source", "model_class", "weights", "attributes", "overrides"}
+        named |= {"prompt_style", "retention"}
         facts = {name: value for name, value in self.to_json().items() if name not in named}
         return sha256_bytes(canonical_json([facts, dict(identities)]))
 

@@ -18,6 +18,11 @@ def declared(group: str) -> Mapping[str, str]:
     return dict(sorted((point.name, point.value) for point in entry_points(group=group)))
 
 
+def class_target(cls: type) -> str:
+    """A class as ``PACKAGE.MODULE:NAME``, by which :func:`load_object` finds it again."""
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
 def load_object(target: str, what: str, *, here: bool = True) -> Any:
     """The object behind ``PACKAGE.MODULE:NAME``.
 

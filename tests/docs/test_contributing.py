@@ -124,11 +124,41 @@ def test_a_dataset(follow):
     assert found["manual"]["metrics"]["AP"] > found["zero-shot"]["metrics"]["AP"] + 20  # the attributes were read
 
 
-def test_a_detector(follow):
-    record = records(follow("A detector"))["zero-shot"]
+def test_a_detector(follow, cli):
+    """It is found again by ``predict --run``, by the class that the record names or that the user names."""
+    folder = follow("A detector")
+    record = records(folder)["zero-shot"]
     assert record["spec"]["model"] == "colour-difference"
+    assert record["spec"]["model_class"] == "my_detector:ColourDifference"
     assert 0 <= record["metrics"]["AP"] <= 100
     assert find_model("colour") is find_model("my_detector:ColourDifference")
+
+    (run,) = folder.glob("results/**/zero-shot-*")
+    _predicts_again(folder, run, cli)
+    shutil.copy(folder / "my_detector.py", folder / "moved_detector.py")
+    (folder / "other_detector.py").write_text((folder / "my_detector.py").read_text().replace("colour-", "color-"))
+    invalidate_caches()
+    _predicts_again(folder, run, cli, "--model", "moved_detector:ColourDifference")
+    photo = next(folder.glob("DATA/packages/test/*.png"))
+    other = cli("predict", photo, "--run", run, "--model", "other_detector:ColourDifference").refused()
+    assert "is of colour-difference, and 'other_detector:ColourDifference' is color-difference" in other
+    assert "leave --model glip-nano out" in cli("predict", photo, "--run", run, "--model", "glip-nano").refused()
+
+
+def _predicts_again(folder: Path, run: Path, cli, *arguments: str) -> None:
+    """``predict --run`` gives a photo the scores that the run wrote for it."""
+    cli("data", "render", "--out", "DATA", "--dataset", "packages")
+    image = min(
+        json.loads(next(folder.glob("DATA/packages/test/*.json")).read_text())["images"], key=lambda one: one["id"]
+    )
+    out = folder / "predictions"
+    shutil.rmtree(out, ignore_errors=True)
+    answer = cli("predict", f"DATA/packages/test/{image['file_name']}", "--run", run, "--out", out, *arguments)
+    assert answer.code == 0, answer.err
+    (file,) = out.glob("*.boxes.json")
+    again = max(found["score"] for found in json.loads(file.read_text())["detections"])
+    rows = json.loads((run / "predictions.json").read_text())
+    assert again == pytest.approx(max(row["score"] for row in rows if row["image_id"] == image["id"]), abs=1e-5)
 
 
 def test_the_entry_point_group_of_0_1_0_still_counts(tmp_path, monkeypatch):
@@ -152,17 +182,7 @@ def test_a_mode(follow, cli):
     assert found["text-adapter"]["cost"]["tuned_parameters"] == sum(tensor.numel() for tensor in tuned.values())
     assert tuned["text_adapter.up.weight"].any()
     assert found["text-adapter"]["metrics"]["AP"] > found["zero-shot"]["metrics"]["AP"] + 5
-
-    cli("data", "render", "--out", "DATA", "--dataset", "packages")
-    image = min(
-        json.loads(next(folder.glob("DATA/packages/test/*.json")).read_text())["images"], key=lambda one: one["id"]
-    )
-    answer = cli("predict", f"DATA/packages/test/{image['file_name']}", "--run", run)
-    assert answer.code == 0, answer.err
-    (file,) = folder.glob("predictions/*.boxes.json")
-    again = max(found["score"] for found in json.loads(file.read_text())["detections"])
-    rows = json.loads((run / "predictions.json").read_text())
-    assert again == pytest.approx(max(row["score"] for row in rows if row["image_id"] == image["id"]), abs=1e-5)
+    _predicts_again(folder, run, cli)
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import pickle
 import pytest
 
 from glip_core import InputError
-from odinw_bench import RunSpec
+from odinw_bench import Adapter, RunSpec
 from odinw_bench.runs.grid import expand_grid
+from odinw_bench.runs.schema import RecordedSpec
 from odinw_bench.runs.spec import MODES, TEXT_MODES, UNTUNED
 
 IDENTITY = {"weights": "abc", "data": {"test": "1"}}
@@ -54,6 +55,38 @@ def test_modes_are_those_of_the_core():
     assert tuple(CORE) == MODES
     assert {name for name, mode in CORE.items() if not mode.tunes} == set(UNTUNED)
     assert {name for name, mode in CORE.items() if mode.needs_text} == set(TEXT_MODES)
+
+
+class Mine(Adapter):
+    name = "mine"
+    title = "A detector of another package"
+
+    @classmethod
+    def identify(cls, weights):
+        return "0"
+
+    def __init__(self, weights, device):
+        pass
+
+    def detect(self, image, prompt):
+        raise NotImplementedError
+
+
+class Moved(Mine):
+    """The same one in another place."""
+
+
+def test_the_class_of_a_detector_is_recorded_and_no_part_of_the_digest():
+    here, there = (
+        RunSpec(dataset="aquarium", model=f"{__name__}:{name}", mode="zero-shot") for name in ("Mine", "Moved")
+    )
+    assert here.to_json()["model_class"] == f"{__name__}:Mine"
+    assert RecordedSpec.from_json(there.to_json()).model_class == f"{__name__}:Moved"
+    assert here.digest(IDENTITY) == there.digest(IDENTITY)
+    for known in ("glip-nano", "grounding-dino-t", "gdino-nano"):
+        assert "model_class" not in RunSpec(dataset="aquarium", model=known, mode="zero-shot").to_json()
+    with pytest.raises(InputError, match=r"spec\.model_class must be a text"):
+        RecordedSpec.from_json(here.to_json() | {"model_class": ["os"]})
 
 
 def test_the_digest_is_the_same_tomorrow():
