@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache
 from typing import Any, ClassVar
 
@@ -24,6 +24,7 @@ from glip_core.modeling import low_rank
 from glip_core.modes import PROMPT_OFFSET, TuningMode
 from glip_core.modes.base import CLASS_LAYER
 from glip_core.preprocess import pad_batch, resized_hw, to_tensor
+from odinw_bench.models import limits
 from odinw_bench.models.base import AnyPrompt, ModelFacts, ModelInput, Phrases
 from odinw_bench.models.inputs import FrozenFeatures, PreparedImage, join_levels, join_text, split_levels
 from odinw_bench.models.registry import preset_facts
@@ -128,12 +129,8 @@ class GlipModel(TunableModel):
     @contextmanager
     def keeping(self, detections: int) -> Iterator[None]:
         """See :class:`Model`; of each pass, ties with the last one are kept too."""
-        usual = self.network.postprocessing
-        self.network.postprocessing = replace(usual, per_image=detections)
-        try:
+        with limits.keeping(self.network, detections):
             yield
-        finally:
-            self.network.postprocessing = usual
 
     def eval(self) -> None:
         """See :class:`Model`."""

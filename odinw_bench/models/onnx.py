@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -14,6 +15,7 @@ from glip_core.exporting.program import text_file
 from glip_core.files import file_sha256
 from glip_core.preprocess import pad_batch, resized_hw, to_tensor
 from odinw_bench.exporting import open_onnx, read_facts
+from odinw_bench.models import limits
 from odinw_bench.models.base import AnyPrompt, Model, ModelFacts, ModelInput
 from odinw_bench.models.inputs import PreparedImage
 from odinw_bench.utils.io import sha256_bytes
@@ -85,6 +87,12 @@ class OnnxModel(Model):
             return self.detector.encode(prompt)
         except InputError as error:
             raise InputError(f"'{self.file}': {error}") from None
+
+    @contextmanager
+    def keeping(self, detections: int) -> Iterator[None]:
+        """See :class:`Model`; of each pass, ties with the last one are kept too."""
+        with limits.keeping(self.detector, detections):
+            yield
 
     @torch.no_grad()
     def detect_batch(self, inputs: Sequence[ModelInput], prompt: AnyPrompt) -> list[Detections]:

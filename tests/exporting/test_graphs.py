@@ -11,6 +11,8 @@ from glip_core.errors import InputError
 from glip_core.exporting import ExportFacts, open_program, trace, write_program
 from glip_core.modeling import low_rank
 from odinw_bench.exporting import open_onnx, read_facts, write_onnx
+from odinw_bench.models.glip import GlipModel
+from odinw_bench.models.onnx import OnnxModel
 from odinw_bench.models.registry import find_model, model_facts
 from tests.exporting.conftest import PROMPT, assert_same, small_detector
 
@@ -98,6 +100,19 @@ def test_a_file_is_a_model_of_the_benchmark(photos, tmp_path):
         model.encode(OTHER)
     with torch.autocast("cpu", dtype=torch.bfloat16), pytest.raises(InputError, match="leave --precision out"):
         model.predict(photos[0], PROMPT)
+
+
+def test_as_many_detections_are_kept_as_a_way_of_testing_asks_for(photos):
+    """Around a network in place of a graph: the limit is of the rules around it, as for the original."""
+    detector = small_detector(image_short=96)
+    counts = {}
+    for model in (GlipModel(detector), OnnxModel(detector, "cpu")):
+        with model.keeping(300):
+            more = len(model.predict(photos[0], PROMPT))
+        counts[type(model)] = more, len(model.predict(photos[0], PROMPT))
+    assert counts[OnnxModel] == counts[GlipModel]
+    assert counts[OnnxModel][0] >= 300
+    assert 100 <= counts[OnnxModel][1] < 300
 
 
 def test_facts_of_damaged_files_are_refused():
