@@ -86,8 +86,13 @@ def _has_text(preset: Any) -> bool:
 
 
 def _unusual_prompt(record: RunRecord) -> list[str]:
-    """The style of the prompt where the official task file has another."""
-    if not _has_text(record.spec.model):
+    """The style of the prompt where the official task file has another.
+
+    Of models that are no presets the name does not say whether they read prompts: for them it has to have been asked
+    for, as every other style than the usual one has to be.
+    """
+    model = record.spec.model
+    if not (_has_text(model) if model in PRESETS else record["spec"].get("prompt_style")):
         return []
     usual = _official("prompt_style", record.spec.suite).get(record.spec.dataset, "names")
     style = record.protocol.get("prompt_style") or "names"  # before there was a choice it was names

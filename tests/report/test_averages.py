@@ -37,6 +37,25 @@ def test_first_over_seeds_then_over_tasks(tmp_path):
     assert mean.over_tasks.count == 2
 
 
+def test_prompts_of_another_style_are_configurations_of_their_own_for_every_detector(tmp_path):
+    """Also where the name does not say whether a detector reads prompts: somebody asked for that style then."""
+    models = ("glip-t", "grounding-dino-t", "gdino-nano", "hf-owner-detector", "plug-in")
+    for place, model in enumerate(models):
+        for ap, style in ((50.0, "names"), (60.0, "written")):
+            said = spec("raccoon", model, "zero-shot", suite="odinw13")
+            said |= {"prompt_style": style} if style == "written" else {}
+            made = record(said, metrics(ap + place))
+            write(tmp_path, made | {"protocol": made["protocol"] | {"prompt_style": style}})
+    # Of a class head names are recorded, though the official file of the task has a written prompt.
+    made = record(spec("aquarium", "hf-class-head", "full", suite="odinw13"), metrics(40.0))
+    write(tmp_path, made | {"protocol": made["protocol"] | {"prompt_style": "names"}})
+    scores = suite_of(tmp_path, "odinw13").scores
+    for place, model in enumerate(models):
+        variants = {config.variant: average(row).ap for config, row in scores.items() if config.model == model}
+        assert variants == {"": 50.0 + place, "written prompts": 60.0 + place}
+    assert [config.variant for config in scores if config.model == "hf-class-head"] == [""]
+
+
 def test_the_spread_over_seeds_is_that_of_the_means_over_tasks(tmp_path):
     values = {("aquarium", 3): 10.0, ("aquarium", 30): 14.0, ("packages", 3): 50.0, ("packages", 30): 60.0}
     for (dataset, seed), ap in values.items():
