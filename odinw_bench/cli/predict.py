@@ -52,7 +52,9 @@ def predict(
     run_folder: Annotated[
         Path | None, typer.Option("--run", help="Folder of a run record: use its model, prompt and what it tuned.")
     ] = None,
-    model: Annotated[str, typer.Option("--model", help="The detector; with --run its class, where it has moved.")] = "glip-nano",
+    model: Annotated[
+        str, typer.Option("--model", help="The detector; with --run its class, where it has moved.")
+    ] = "glip-nano",
     weights: Annotated[
         str | None, typer.Option("--weights", help="A checkpoint, another model's name, or 'random' to try the cost.")
     ] = None,

@@ -68,6 +68,8 @@ def pretrain(
 
     changes = {"steps": schedule, "seed": seed, "backbone": backbone, "whole": whole, "teacher": teacher}
     given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
+    if (backbone is None) != (whole is None):  # one takes the place of what the recipe begins with
+        given["backbone"], given["whole"] = backbone, whole
     recipe = replace(pretraining.get_recipe(model), **given)
     out = out or Path("pretraining") / model
     last = min(steps or recipe.steps, recipe.steps)

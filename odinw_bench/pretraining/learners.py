@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import glip_core
-from glip_core import Detector
+from glip_core import Detector, InputError
 from glip_core.config import PRESETS, DetectorConfig
 from odinw_bench.mini.pretraining import DETECTION_CLASSES
 from odinw_bench.pretraining.data import Item, load_named
@@ -71,7 +71,7 @@ def new_learner(recipe: PretrainRecipe) -> Learner:
     """The detector of a recipe with the weights that training begins with; the others are random.
 
     Raises:
-        InputError: there are no such weights.
+        InputError: there are no such weights, or they are of another size.
     """
     if recipe.model in PRESETS:
         return _preset(recipe)
@@ -87,10 +87,17 @@ def _preset(recipe: PretrainRecipe) -> PresetLearner:
     config = glip_core.config.get_config(recipe.model)
     detector = glip_core.build(recipe.model, num_classes=None if config.has_text else len(DETECTION_CLASSES))
     if recipe.whole is not None:
-        detector.load_state_dict(load_named(recipe.whole).state_dict())
+        _take_over(detector, load_named(recipe.whole), recipe.whole)
     elif recipe.backbone is not None:
-        detector.vision.load_state_dict(load_named(recipe.backbone).vision.state_dict())
+        _take_over(detector.vision, load_named(recipe.backbone).vision, recipe.backbone)
     return PresetLearner(detector, recipe.precision)
+
+
+def _take_over(module: nn.Module, given: nn.Module, source: str) -> None:
+    try:
+        module.load_state_dict(given.state_dict())
+    except RuntimeError as error:  # torch's list of all names
+        raise InputError(f"the weights of '{source}' are of other sizes or parts than what is trained") from error
 
 
 def stream_config(model: str) -> DetectorConfig:

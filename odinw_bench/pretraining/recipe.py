@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from glip_core.config import PRESETS
 from glip_core.errors import InputError, nearest
 from odinw_bench.mini.pretraining import Kind
 
@@ -28,11 +29,16 @@ class PretrainRecipe:
         mix: kinds of data and their share; a class head learns from detection data alone.
         backbone: the model, or its safetensors file, whose vision backbone and pyramid training begins with, as
             GLIP's begins with one that was trained to classify; None: random.
-        whole: the model, or its file, all of whose weights training begins with; then ``backbone`` counts for nothing.
+        whole: the model, or its file, all of whose weights training begins with, in place of ``backbone``; not for a
+            query detector.
         teacher: the model, or its file, that finds the boxes of captions.
         confidence: score from which a box of the teacher counts (GLIP paper, section 3.3: 0.5).
         precision: ``bf16`` (autocast) or ``fp32``.
         borrowed_share: of the rate, for the backbones that a query detector has from ``backbone``.
+
+    Raises:
+        InputError: it says what would not happen: both ``backbone`` and ``whole``, ``whole`` of a query detector, or a
+            teacher without captions.
     """
 
     model: str = "glip-nano"
@@ -49,6 +55,14 @@ class PretrainRecipe:
     confidence: float = 0.5
     precision: str = "bf16"
     borrowed_share: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.whole is not None and self.backbone is not None:
+            raise InputError("a training begins with a backbone or with a whole model: leave one of them out")
+        if self.whole is not None and self.model not in PRESETS:
+            raise InputError(f"'{self.model}' takes over backbones alone: give --backbone in place of --whole")
+        if self.teacher is not None and "captions" not in self.mix:
+            raise InputError(f"the recipe of '{self.model}' has no captions that a teacher could find boxes of")
 
     def learning_rate(self, step: int) -> float:
         """The rate of one step, from 0."""

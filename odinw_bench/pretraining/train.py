@@ -46,7 +46,8 @@ def pretrain(
         The detector with what can save it, in evaluation mode.
 
     Raises:
-        InputError: the folder holds a run with another recipe, or the model is no nano preset.
+        InputError: the folder holds a run with another recipe, the model is no nano preset, the weights that it is to
+            begin with do not fit, or the loss became infinite or NaN.
     """
     get_recipe(recipe.model)  # for its error
     last = recipe.steps if until is None else min(until, recipe.steps)
@@ -65,7 +66,7 @@ def pretrain(
         losses = learner.losses(items)
         total = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(total):
-            raise FloatingPointError(f"the loss became {float(total)} at step {step}: lower the learning rate")
+            raise InputError(f"the loss became {float(total)} at step {step}: begin with other weights or another seed")
         optimiser.zero_grad()
         total.backward()
         torch.nn.utils.clip_grad_norm_(detector.parameters(), 1.0)
@@ -109,11 +110,22 @@ def _seconds_so_far(curve: Path, step: int, *, goes_on: bool) -> float:
     """Cut the curve off after a step, which a killed run may have gone beyond; the seconds until there."""
     if not curve.is_file():
         return 0.0
-    kept = [line for line in map(json.loads, curve.read_text().splitlines()) if line["step"] <= step]
+    kept = [line for line in _whole_lines(curve) if line["step"] <= step]
     # The last line of a part may be over fewer steps than others, which the next line is over, too.
     lines = [line for line in kept if line["step"] % STEPS_A_LINE == 0 or not goes_on]
     write_text(curve, "".join(json.dumps(line) + "\n" for line in lines))
     return float(kept[-1]["seconds"]) if kept else 0.0
+
+
+def _whole_lines(curve: Path) -> list[dict[str, Any]]:
+    """The lines of a curve up to one that a killed run wrote half of."""
+    lines = []
+    for line in curve.read_text().splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            break
+    return lines
 
 
 def _append(path: Path, line: Mapping[str, Any]) -> None:

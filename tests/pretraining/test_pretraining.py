@@ -10,7 +10,8 @@ import torch
 
 import glip_core
 from glip_core import InputError
-from glip_core.config import get_config
+from glip_core.config import PRESETS, SwinConfig, get_config
+from odinw_bench import pretraining
 from odinw_bench.mini.pretraining import DETECTION_CLASSES
 from odinw_bench.pretraining import (
     CURVE,
@@ -20,9 +21,11 @@ from odinw_bench.pretraining import (
     card,
     export_weights,
     get_recipe,
+    learners,
     pretrain,
     train,
 )
+from odinw_bench.pretraining.learners import new_learner
 
 RECIPE = PretrainRecipe(steps=4, batch=2, warmup=2, precision="fp32", seed=7)
 
@@ -140,6 +143,67 @@ def test_a_resumed_training_continues_its_curve(tmp_path, monkeypatch):
     lines = [json.loads(line) for line in curve.read_text().splitlines()]
     assert [line["step"] for line in lines] == [4, 8]
     assert lines[1]["seconds"] >= lines[0]["seconds"] and "box" in lines[1]
+
+
+def test_the_curve_of_a_killed_training_may_end_within_a_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "STEPS_A_LINE", 1)
+    recipe = dataclasses.replace(RECIPE, model="dyhead-nano", steps=60, batch=1)
+    curve = tmp_path / CURVE
+    pretrain(recipe, tmp_path, until=1)
+    curve.write_text(curve.read_text() + '{"step": 2, "sec')
+    pretrain(recipe, tmp_path, until=2)
+    assert [json.loads(line)["step"] for line in curve.read_text().splitlines()] == [1, 2]
+
+
+def test_a_loss_that_is_no_number_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(learners.PresetLearner, "losses", lambda *_: {"box": torch.tensor(float("nan"))})
+    with pytest.raises(InputError, match="the loss became nan at step"):
+        pretrain(dataclasses.replace(RECIPE, model="dyhead-nano"), tmp_path)
+
+
+def test_a_training_begins_with_what_is_asked_for(tmp_path, monkeypatch, cli):
+    """One of --backbone and --whole takes the place of what the recipe says; what cannot be is refused."""
+    begun = []
+    monkeypatch.setattr(pretraining, "pretrain", lambda recipe, *_, **__: begun.append(recipe) or _Nothing())
+    monkeypatch.setattr(pretraining, "card", lambda *_: {})
+    common = ["pretrain", "--out", tmp_path]
+    for options in (["--backbone", "dyhead-nano"], ["--model", "glip-nano-a", "--whole", "glip-nano-c"], []):
+        assert cli(*common, *options).code == 0
+    assert [(one.backbone, one.whole) for one in begun] == [
+        ("dyhead-nano", None),
+        (None, "glip-nano-c"),
+        (None, "glip-nano-c"),
+    ]
+    both = cli(*common, "--backbone", "dyhead-nano", "--whole", "glip-nano-c").refused()
+    assert "leave one of them out" in both
+    whole = cli(*common, "--model", "gdino-nano", "--whole", "glip-nano").refused()
+    assert "takes over backbones alone" in whole
+    teacher = cli(*common, "--model", "dyhead-nano", "--teacher", "glip-nano-c").refused()
+    assert "has no captions that a teacher could find boxes of" in teacher
+
+
+class _Nothing:
+    def save(self, out, model, facts):
+        return out / model
+
+
+@pytest.mark.parametrize(
+    ("model", "beginning", "said"),
+    [
+        ("glip-nano", {"whole": "dyhead-nano"}, "the weights of 'dyhead-nano' are of other sizes or parts"),
+        ("glip-nano-a", {"backbone": "glip-t"}, "the weights of 'glip-t' are of other sizes or parts"),
+        ("gdino-nano", {"backbone": "dyhead-nano"}, "the backbones of 'glip-nano', not with those of 'dyhead-nano'"),
+        ("rtdetr-nano", {"backbone": "glip-t"}, "the backbones of 'dyhead-nano', not with those of 'glip-t'"),
+    ],
+)
+def test_weights_that_do_not_fit_are_one_line(model, beginning, said, monkeypatch):
+    if "glip-t" in beginning.values():
+        other = dataclasses.replace(
+            PRESETS["glip-nano"], name="glip-t", swin=SwinConfig(16, (1, 1, 1, 1), (1, 2, 4, 8), 5, 0.0)
+        )
+        monkeypatch.setattr(learners, "load_named", lambda _: glip_core.assemble(other))
+    with pytest.raises(InputError, match=said):
+        new_learner(dataclasses.replace(RECIPE, model=model, **beginning))
 
 
 def test_a_training_that_went_on_between_two_lines_of_its_curve_has_the_same_line(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from glip_core import Detector
+from glip_core import Detector, InputError
 from glip_core.config import PRESETS, DetectorConfig, SwinConfig, TextConfig
 from odinw_bench.mini.pretraining import DETECTION_CLASSES
 from odinw_bench.models.hub.loading import no_advice_on_width
@@ -42,11 +42,16 @@ def new_network(model: str, beginning: Detector) -> tuple[Any, Any]:
     Args:
         model: one of :data:`NETWORKS`.
         beginning: what the backbones are taken from.
+
+    Raises:
+        InputError: its backbones are of another size, or it reads no text and the network does.
     """
     import transformers
 
-    config = beginning.config
-    kind, reads = NETWORKS[model].kind, PRESETS[NETWORKS[model].like].has_text
+    config, like = beginning.config, PRESETS[NETWORKS[model].like]
+    kind, reads = NETWORKS[model].kind, like.has_text
+    if config.swin != like.swin or (reads and config.text != like.text):
+        raise InputError(f"'{model}' begins with the backbones of '{like.name}', not with those of '{config.name}'")
     made = _grounding(config) if reads else _closed(config)
     with no_advice_on_width():
         network = getattr(transformers, f"{kind}ForObjectDetection")(made)
