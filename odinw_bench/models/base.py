@@ -72,6 +72,7 @@ class Model(ABC):
         title: in words.
         modes: what can be done with it, by name (see :mod:`glip_core.tuning`).
         batch_size: images that go through together when a split is evaluated, at most.
+        in_torch: it allocates through PyTorch, which knows its peak on a GPU.
         device: where it was loaded to.
         ignored_weights: names in the weights that it had no use for, where it was loaded by :meth:`load_lenient`.
     """
@@ -80,6 +81,7 @@ class Model(ABC):
     title: ClassVar[str]
     modes: ClassVar[Sequence[str]] = ("zero-shot", "manual")
     batch_size: ClassVar[int] = 1
+    in_torch: ClassVar[bool] = True
     device: torch.device | str = "cpu"
     ignored_weights: Sequence[str] = ()
 

@@ -41,6 +41,7 @@ class OnnxModel(Model):
     """
 
     modes: ClassVar[Sequence[str]] = ("zero-shot", "manual")
+    in_torch: ClassVar[bool] = False
     file: ClassVar[Path]
     exported: ClassVar[ExportFacts]
 

@@ -16,7 +16,7 @@ import torch
 
 from odinw_bench import __version__
 from odinw_bench.metrics.fast import REFERENCE, evaluator
-from odinw_bench.models import ModelFacts
+from odinw_bench.models import Model, ModelFacts
 from odinw_bench.utils.hardware import allow_tf32
 
 _PROCESS = Path("/proc/self")
@@ -30,10 +30,16 @@ def reset_peak_memory(device: str) -> None:
         (_PROCESS / "clear_refs").write_text("5")
 
 
+def peak_memory_of(model: Model) -> int | None:
+    """:func:`peak_memory` on a model's device; None where another library than PyTorch allocates on a GPU."""
+    device = str(model.device)
+    return None if device.startswith("cuda") and not model.in_torch else peak_memory(device)
+
+
 def peak_memory(device: str) -> int:
     """Largest memory since :func:`reset_peak_memory`, in bytes: allocated on the GPU if there is one, else resident.
 
-    Where the system cannot restart it (Linux can), the largest of this process so far.
+    Where the system cannot restart it (Linux can), the largest of this process so far. On a GPU it is PyTorch's alone.
     """
     if device.startswith("cuda"):
         return int(torch.cuda.max_memory_allocated(device))

@@ -21,7 +21,7 @@ from odinw_bench.engine.unfinished import UnfinishedTest
 from odinw_bench.evaluation import Conditions, evaluation_of
 from odinw_bench.models import Model, TunableModel, find_mode
 from odinw_bench.runs.cell import Cell
-from odinw_bench.runs.environment import peak_memory, reset_peak_memory
+from odinw_bench.runs.environment import peak_memory_of, reset_peak_memory
 from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.progress import HISTORY, CellProgress
 from odinw_bench.runs.record import TUNED, write_lines
@@ -118,7 +118,7 @@ class Work:
                 "tuning": tuned.images_per_pass if tuned else None,
                 "testing": micro_batching.max_images,
             },
-            "peak_memory_bytes": peak_memory(str(model.device)),
+            "peak_memory_bytes": peak_memory_of(model),
             "tuned_parameters": tuned.parameters if tuned else 0,
             "total_parameters": total,
         }

@@ -14,6 +14,7 @@ from odinw_bench.exporting import open_onnx, read_facts, write_onnx
 from odinw_bench.models.glip import GlipModel
 from odinw_bench.models.onnx import OnnxModel
 from odinw_bench.models.registry import find_model, model_facts
+from odinw_bench.runs import environment
 from tests.exporting.conftest import PROMPT, assert_same, small_detector
 
 OTHER = glip_core.Prompt.parse("crab. starfish")
@@ -113,6 +114,16 @@ def test_as_many_detections_are_kept_as_a_way_of_testing_asks_for(photos):
     assert counts[OnnxModel] == counts[GlipModel]
     assert counts[OnnxModel][0] >= 300
     assert 100 <= counts[OnnxModel][1] < 300
+
+
+def test_the_memory_of_a_file_on_a_gpu_is_not_taken_for_that_of_pytorch(monkeypatch):
+    monkeypatch.setattr(environment, "peak_memory", lambda device: 5)
+    detector = small_detector()
+    for device, expected in (("cpu", 5), ("cuda:0", None)):
+        assert environment.peak_memory_of(OnnxModel(detector, device)) == expected
+    original = GlipModel(detector)
+    original.device = "cuda:0"
+    assert environment.peak_memory_of(original) == 5
 
 
 def test_facts_of_damaged_files_are_refused():
