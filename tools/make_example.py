@@ -45,11 +45,15 @@ def keep(grid: Path, target: Path) -> int:
         the number of records.
 
     Raises:
-        InputError: there are no records in ``grid``, or it is ``target``.
+        InputError: there are no records in ``grid``, or one of the folders is the other or lies in it.
     """
     records = list(find_records(grid))
-    if not records or grid.resolve() == target.resolve():
-        raise InputError(f"'{grid}' holds no grid to keep; give the folder that 'odinw-bench run --results' wrote")
+    given, replaced = grid.resolve(), target.resolve()
+    if not records or given.is_relative_to(replaced) or replaced.is_relative_to(given):
+        raise InputError(
+            f"'{grid}' holds no grid to keep, or lies around or within '{target}', which is replaced; "
+            "give the folder that 'odinw-bench run --results' wrote"
+        )
     shutil.rmtree(target, ignore_errors=True)
     for folder in _shown(records):
         _copy(folder, target / folder.relative_to(grid), _RUN)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from glip_core import InputError
 from odinw_bench import evaluate, load_task
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.engine.protocol_files import nano_protocol
@@ -21,6 +22,7 @@ from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.plan import plan
 from odinw_bench.runs.record import find_records
 from odinw_bench.runs.spec import RunSpec
+from tests.report import made
 from tools.make_example import ROOT, card_records, keep
 
 RESULTS, REPORT = ROOT / "results" / "example", ROOT / "reports" / "example"
@@ -46,9 +48,17 @@ def test_metrics_are_the_evaluators_on_the_predictions(task):
 
 def test_making_the_example_again_changes_nothing(tmp_path):
     assert keep(RESULTS, tmp_path / "again") == len(RECORDS)
-    made = {path.relative_to(tmp_path / "again"): path.read_bytes() for path in (tmp_path / "again").rglob("*.*")}
+    written = {path.relative_to(tmp_path / "again"): path.read_bytes() for path in (tmp_path / "again").rglob("*.*")}
     committed = {path.relative_to(RESULTS): path.read_bytes() for path in RESULTS.rglob("*.*")}
-    assert made == committed
+    assert written == committed
+
+
+@pytest.mark.parametrize(("grid", "target"), [("a", "a"), ("a/b", "a"), ("a", "a/b")])
+def test_a_grid_around_or_within_what_is_replaced_is_refused(grid, target, tmp_path):
+    made.write(tmp_path / grid, made.record(made.spec(), made.metrics(50.0)))
+    with pytest.raises(InputError, match="lies around or within"):
+        keep(tmp_path / grid, tmp_path / target)
+    assert list((tmp_path / grid).rglob("run.json"))
 
 
 def test_the_grid_is_whole():
