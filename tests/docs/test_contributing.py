@@ -19,6 +19,8 @@ from odinw_bench.datasets.registry import load_task
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.engine import protocol_files
 from odinw_bench.models import modes, registry
+from odinw_bench.models.hub import checkpoints
+from odinw_bench.models.hub.grounding import GroundingDino
 from odinw_bench.models.registry import find_model
 from tests.docs.blocks import ROOT, Block, blocks, section
 
@@ -159,6 +161,21 @@ def _predicts_again(folder: Path, run: Path, cli, *arguments: str) -> None:
     again = max(found["score"] for found in json.loads(file.read_text())["detections"])
     rows = json.loads((run / "predictions.json").read_text())
     assert again == pytest.approx(max(row["score"] for row in rows if row["image_id"] == image["id"]), abs=1e-5)
+
+
+class OwnFamily(GroundingDino):
+    """A family of the transformers library, as one in this repository."""
+
+
+def test_families_of_this_repository_are_two_rows(monkeypatch):
+    said = section(TEXT, "A detector")
+    assert "`FAMILIES`" in said and "`CHECKPOINTS`" in said
+    monkeypatch.setitem(checkpoints.FAMILIES, "own-kind", f"{__name__}:OwnFamily")
+    row = checkpoints.Checkpoint("own-detector", "Our own", "own-kind", "owner/own-detector")
+    monkeypatch.setitem(checkpoints.CHECKPOINTS, "own-detector", row)
+    found = find_model("own-detector")
+    assert issubclass(found, OwnFamily)
+    assert found.facts().name == "own-detector"
 
 
 def test_the_entry_point_group_of_0_1_0_still_counts(tmp_path, monkeypatch):
