@@ -47,8 +47,8 @@ class AdviceSettings:
             :class:`odinw_bench.RunSpec`.
 
     Raises:
-        InputError: the budget is not above 0, there is no model or no mode, or a mode is unknown, or a mode that tunes is
-            to do so on no images.
+        InputError: the budget is not above 0, there is no model or no mode, a mode is unknown, or one that tunes is to
+            do so on no images.
     """
 
     data: str
