@@ -39,7 +39,9 @@ DataRoot = Annotated[
 ]
 OwnData = Annotated[
     list[Path] | None,
-    typer.Option("--data", help="A folder of your own data sets that records are of; may be repeated."),
+    typer.Option(
+        "--data", help="A folder of your own data sets that records are of, if they were moved; may be repeated."
+    ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 LenientWeights = Annotated[

@@ -15,6 +15,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from glip_core.files import file_sha256
 from odinw_bench import RunSpec, run
 from odinw_bench.metrics.published import facts, published_cost
 from odinw_bench.mini import load_recipe
@@ -246,6 +247,29 @@ def test_a_gallery_of_your_own_data(cli, own):
     assert "worst: F1 0.00, 0 right, 0 wrong, 1 missed" in text
     assert "best: F1 1.00, 1 right, 0 wrong, 0 missed" in text
     assert text.count("data:image/webp;base64,") == 2
+
+
+def test_your_own_data_are_found_where_the_record_says_they_were(cli, own, tmp_path):
+    _, folder, out = own
+    sha256 = file_sha256(folder / "test" / "_annotations.coco.json")
+    said = made.spec(dataset="pets", suite="custom")
+    record = made.record(said, made.metrics(50.0, cat=100.0, dog=0.0), sha256=sha256)
+    record["data"]["folder"] = str(folder)
+    predictions = [{"image_id": 0, "category_id": 1, "bbox": [10, 10, 40, 30], "score": 0.9}]
+    run = made.write(tmp_path / "known", record, predictions)
+    assert cli("report", "--results", tmp_path / "known", "--out", out).code == 0
+    assert (out / "report.html").read_text(encoding="utf-8").count("data:image/webp;base64,") == 2
+    assert "A and B are equal" in cli("compare", run, run, "--samples", "10").out
+    moved = tmp_path / "elsewhere" / "pets"
+    moved.parent.mkdir()
+    folder.rename(moved)
+    line = cli("compare", run, run).refused()
+    assert f"give its folder with --data FOLDER; it was tested at '{folder}'" in line
+    assert cli("compare", run, run, "--samples", "10", "--data", moved).code == 0
+    moved.rename(folder)
+    with (folder / "test" / "_annotations.coco.json").open("a") as file:
+        file.write("\n")
+    assert "are not those of the record" in cli("compare", run, run).refused()
 
 
 @pytest.mark.integration
