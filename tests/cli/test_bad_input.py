@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -12,6 +13,8 @@ from safetensors.torch import save_file
 
 import glip_core
 from glip_core.checkpoint import named_tensors
+from odinw_bench.datasets.registry import load_task
+from odinw_bench.datasets.sources.files import remedy
 from tests.cli.conftest import write_dataset
 
 
@@ -60,6 +63,24 @@ def test_a_missing_data_root_says_where_it_looked_and_what_to_download(cli, tmp_
     line = cli(*base, "--data-root", tmp_path).refused()
     assert str(tmp_path) in line
     assert "Raccoon.zip" in line
+
+
+@pytest.mark.parametrize(
+    ("suite", "name", "part"),
+    [("odinw35", "plantdoc", ""), ("rf20vl", "actions", ""), ("rf100vl", "actions", " --part 10-shot")],
+)
+def test_what_is_said_to_get_data_names_suite_and_place(tmp_path, suite, name, part):
+    task = load_task(name, suite)
+    command = f"odinw-bench data download --suite {suite} --dataset {name}{part}"
+    assert remedy(task, None, part[len(" --part ") :]).startswith(f"; '{command}' gets it")
+    root = tmp_path / "my data"
+    assert f"'{command} --data-root {shlex.quote(str(root))}' gets it" in remedy(task, root, part[len(" --part ") :])
+
+
+def test_only_paths_are_converted(cli, tmp_path, monkeypatch):
+    """The name of an official task was looked up, and an option named that the command lacks."""
+    monkeypatch.chdir(tmp_path)
+    assert "folder 'aquarium' not found" in cli("data", "convert", "aquarium", "--out", tmp_path / "out").refused()
 
 
 def test_all_datasets_with_a_problem_are_named(cli, tmp_path):
