@@ -393,6 +393,19 @@ def test_profiles_become_the_table_of_fusion_cost(tmp_path, cli):
     assert (shown["images/s"], shown["published images/s"], shown["published GB"]) == ("0.25", "2.52", "2.4")
 
 
+def test_a_record_that_is_passed_over_is_said(cli, own):
+    results, _, out = own
+    (record,) = results.glob("custom/**/record.json")
+    content = json.loads(record.read_text(encoding="utf-8"))
+    content["metrics"] |= {"AP": None}
+    said = made.spec(dataset="pets", suite="custom", seed=30)
+    made.write(results, made.record(said, content["metrics"]), [])
+    answer = cli("report", "--results", results, "--out", out, "--pictures", "0")
+    assert answer.code == 0, answer.err
+    (line,) = [line for line in answer.err.splitlines() if "passed over" in line]
+    assert line.startswith("1 record passed over: custom/") and line.endswith("holds nothing to find")
+
+
 def test_bad_input_is_one_line(tmp_path, cli):
     assert "no run records" in cli("report", "--results", tmp_path, "--out", tmp_path / "out").refused()
     assert "not found" in cli("report", "--results", tmp_path / "no", "--out", tmp_path / "out").refused()
