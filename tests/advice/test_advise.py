@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -133,6 +134,12 @@ def test_where_all_ways_fail_the_first_error_is_shown(cli, pets, tmp_path, faili
 @pytest.mark.parametrize(("text", "seconds"), [("10m", 600), ("1h30m", 5400), ("90s", 90), ("45", 45), ("0.5h", 1800)])
 def test_times(text, seconds):
     assert parse_seconds(text) == seconds
+
+
+def test_a_budget_without_a_unit_is_said_to_be_seconds(cli, pets, tmp_path, monkeypatch):
+    monkeypatch.setattr("odinw_bench.advice.advise", lambda *_, **__: sys.exit(0))
+    assert "--budget 10: seconds; minutes are 10m" in cli("advise", pets, "--budget", "10").err
+    assert not cli("advise", pets, "--budget", "10m").err
 
 
 @pytest.mark.parametrize("text", ["", "ten", "10 m", "-5m", "m", "5d"])
