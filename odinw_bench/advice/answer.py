@@ -13,7 +13,7 @@ from odinw_bench.advice.candidates import Candidate, Say, list_candidates, resul
 from odinw_bench.advice.curve import learning_curve
 from odinw_bench.advice.failures import failures
 from odinw_bench.advice.folds import FEW, Labelled
-from odinw_bench.advice.lost import zero_shot_lost
+from odinw_bench.advice.lost import check_retention, zero_shot_lost
 from odinw_bench.advice.racing import race, ranked
 from odinw_bench.advice.recommending import CLEAR, listed, recommend
 from odinw_bench.advice.settings import DEFAULT_MODES, AdviceSettings, Budget
@@ -114,6 +114,7 @@ def advise(
     task = load_task(data, suite)
     if task.evaluation != "coco":
         raise InputError(f"advice is for classes of boxes; '{task.name}' is tested by '{task.evaluation}'")
+    check_retention(task, settings)
     checked = _check(task, settings)
     labelled = Labelled(task, settings)
     say(f"{task.name}: {labelled.note}")
@@ -136,7 +137,11 @@ def advise(
     grown = next((one for one in order if 0 in one.full and one.tunes), None)
     say("measuring what more labels would bring")
     curve = learning_curve(grown, labelled, settings, budget, say) if grown else []
-    lost = zero_shot_lost(best, labelled, settings, budget, say)
+    lost, not_asked = None, []
+    try:
+        lost = zero_shot_lost(best, labelled, settings, budget, say)
+    except InputError as error:  # the answer does not depend on it
+        not_asked = [f"zero-shot ability was not measured: {error}"]
     if best.mode != "manual":
         words = _words(candidates, labelled, settings, budget, say)
     truth, rows = results_on(tried, labelled, sorted(tried.records))
@@ -163,6 +168,7 @@ def advise(
         "notes": [
             *(*checked, *task.notes, *labelled.notes, *_limits(task, settings)),
             *_doubts(order, untried, belief, curve, runner_up),
+            *not_asked,
         ],
         "seconds": round(budget.spent, 2),
         "budget_seconds": budget_seconds,

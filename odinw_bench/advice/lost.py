@@ -9,7 +9,8 @@ from typing import Any
 from odinw_bench.advice.candidates import Candidate, Say, spec_of
 from odinw_bench.advice.folds import Labelled
 from odinw_bench.advice.settings import AdviceSettings, Budget
-from odinw_bench.datasets.retained import RetainedTasks, other_tasks
+from odinw_bench.datasets.retained import MINI, RetainedTasks, open_retained, other_tasks
+from odinw_bench.datasets.task import Task
 from odinw_bench.engine.distributed import SINGLE_PROCESS
 from odinw_bench.models import model_facts
 from odinw_bench.runs.loading import load_run
@@ -20,6 +21,23 @@ from odinw_bench.utils.hardware import pick_device
 
 SLOWER = 1.5
 """Loading the model and drawing or reading other images take time of their own."""
+
+
+def check_retention(task: Task, settings: AdviceSettings) -> None:
+    """Find out at the beginning whether what is asked can be used at the end.
+
+    Args:
+        task: that is advised on.
+        settings: of the advice.
+
+    Raises:
+        InputError: there is no such suite, task or folder, or its data are missing or unusable.
+    """
+    if not any(model_facts(model).has_text for model in settings.models):
+        return  # nothing will be asked
+    for one in other_tasks(settings.retention, task):
+        if one.suite != MINI:  # drawn: takes time, and nothing of it can be missing
+            open_retained(one, settings.data_root)
 
 
 def zero_shot_lost(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from glip_core.errors import InputError
+from odinw_bench.models import find_mode
 from odinw_bench.runs.spec import Shots
 from odinw_bench.utils.text import shorten
 
@@ -46,7 +47,8 @@ class AdviceSettings:
             :class:`odinw_bench.RunSpec`.
 
     Raises:
-        InputError: the budget is not above 0, or there is no model or mode.
+        InputError: the budget is not above 0, there is no model or no mode, a mode is unknown, or one that tunes is to
+            do so on no images.
     """
 
     data: str
@@ -66,6 +68,9 @@ class AdviceSettings:
             raise InputError(f"the budget must be above 0 seconds, not {shorten(self.budget_seconds)}")
         if not self.models or not self.modes:
             raise InputError("give at least one model and one mode to advise on")
+        tuned = next((mode for mode in self.modes if find_mode(mode).tunes), None)
+        if self.shots == 0 and tuned is not None:
+            raise InputError(f"mode '{tuned}' tunes on labelled images: --shots must be 1 or more, or 'all'")
 
 
 def parse_seconds(text: str) -> float:

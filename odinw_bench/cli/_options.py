@@ -39,7 +39,9 @@ DataRoot = Annotated[
 ]
 OwnData = Annotated[
     list[Path] | None,
-    typer.Option("--data", help="A folder of your own data sets that records are of; may be repeated."),
+    typer.Option(
+        "--data", help="A folder of your own data sets that records are of, if they were moved; may be repeated."
+    ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 LenientWeights = Annotated[
@@ -88,12 +90,14 @@ def split_pairs(values: Sequence[str]) -> dict[str, str]:
     """``NAME=VALUE`` parts of list options.
 
     Raises:
-        InputError: a part without ``=`` or name.
+        InputError: a part without ``=`` or name, or a name twice.
     """
     pairs = {}
     for text in split_list(values):
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise InputError(f"--set wants NAME=VALUE, not '{text}'")
+        if name.strip() in pairs:
+            raise InputError(f"--set gives '{name.strip()}' twice; a grid has one value of it")
         pairs[name.strip()] = value.strip()
     return pairs

@@ -24,7 +24,9 @@ app = typer.Typer()
 @app.command()
 def advise(
     data: Annotated[str, typer.Argument(metavar="DATA", help="A data set in any form, or the name of a task.")],
-    budget: Annotated[str, typer.Option("--budget", help="Time for the answer, such as 90s, 10m or 1h30m.")] = "10m",
+    budget: Annotated[
+        str, typer.Option("--budget", help="Time for the answer, such as 90s, 10m or 1h30m; a number alone is seconds.")
+    ] = "10m",
     models: Annotated[
         Listed, typer.Option("--models", "--model", help="Detectors to compare; see `odinw-bench models list`.")
     ] = ["glip-nano"],
@@ -69,9 +71,12 @@ def advise(
     from odinw_bench.advice.settings import parse_seconds
     from odinw_bench.utils.io import write_json, write_text
 
+    seconds = parse_seconds(budget)
+    if budget[-1].isdigit() and not as_json:
+        write_line(f"--budget {budget}: seconds; minutes are {budget}m", file=sys.stderr, flush=True)
     advice = find(
         data,
-        parse_seconds(budget),
+        seconds,
         models=split_list(models),
         modes=split_list(modes) or DEFAULT_MODES,
         suite=pick_suite(suite, data_root, quiet=True),

@@ -35,8 +35,8 @@ def compare(
     Patterns compare groups: runs of one task and seed are paired; what tuned nothing meets every seed. For example:
 
     ```
-    odinw-bench compare results/mini/glip-nano/aquarium/prompt-5* \
-        results/mini/glip-nano/aquarium/zero-shot-*
+    odinw-bench compare "results/mini/glip-nano/aquarium/prompt-5*" \
+        "results/mini/glip-nano/aquarium/zero-shot-*"
     odinw-bench compare "results/mini/glip-nano/*/prompt-5shot-*" \
         "results/mini/dyhead-nano/*/linear-5shot-*"
     ```

@@ -34,10 +34,12 @@ from odinw_bench.cli import (
     show,
     watch,
 )
+from odinw_bench.cli._argument_help import WithArgumentHelp
 from odinw_bench.cli._console import Unpadded, fail
 
 app = typer.Typer(
     name="odinw-bench",
+    cls=WithArgumentHelp,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from odinw_bench.cli._sources import Photo, Source
     from odinw_bench.models import Model
 
+MOST_NAMES = 20
+"""Of what is looked for, to be said on a line."""
+
 app = typer.Typer()
 
 
@@ -119,6 +122,11 @@ def predict(
         if detector.ignored_weights:
             print(f"ignored in the weights: {', '.join(detector.ignored_weights)}", file=sys.stderr)
         look = _search(detector, words)
+    if not as_json:
+        shown = list(look.names[:MOST_NAMES])
+        write_line(
+            f"looking for: {', '.join(shown)}" + (f" and {more} more" if (more := len(look.names) - len(shown)) else "")
+        )
     outputs = [output_to(place, look, threshold) for place in dict.fromkeys(out)]
     raise typer.Exit(
         _look_at_all(sources, look, outputs, threshold=threshold, every=every, frames=frames, as_json=as_json)

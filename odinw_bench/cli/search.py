@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from glip_core.errors import InputError
 from odinw_bench.cli._console import print_json, write_line
+from odinw_bench.cli._grids import is_on_command_line
 from odinw_bench.cli._names import DEFAULT_IN_WORDS, paths_first, pick_suite
 from odinw_bench.cli._options import SUITES, DataRoot, Debug, Device, Json, Listed, Weights, parse_shots, split_list
 from odinw_bench.cli._search_results import show, show_recipes
@@ -27,6 +29,7 @@ app = typer.Typer()
 
 @app.command()
 def search(
+    context: typer.Context,
     dataset: Annotated[Listed, typer.Option("--dataset", help="Task names, COCO folders, or 'all' of the suite.")],
     suite: Annotated[str, typer.Option("--suite", help=f"{SUITES}. {DEFAULT_IN_WORDS}")] = "",
     space: Annotated[
@@ -36,7 +39,9 @@ def search(
     protocol: Annotated[
         str | None, typer.Option("--protocol", help="With --space tuning: the recipe to begin with.")
     ] = None,
-    model: Annotated[str, typer.Option("--model", help="A GLIP model; with --space tuning any.")] = "glip-nano",
+    model: Annotated[
+        str, typer.Option("--model", help="One that reads a prompt; with --space tuning any.")
+    ] = "glip-nano",
     shots: Annotated[str, typer.Option("--shots", help="Images per class to search on, or 'all'.")] = "5",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the subset and the search.")] = 3,
     weights: Weights = None,
@@ -89,15 +94,22 @@ def search(
         --dataset aquarium --trials 200 --device cuda
     ```
     """
+    from odinw_bench.datasets.names import load_tasks
     from odinw_bench.datasets.registry import list_tasks
     from odinw_bench.search import SearchSettings
     from odinw_bench.utils.hardware import pick_device
 
+    for option in ("mode", "protocol"):
+        if space == "prompt" and is_on_command_line(context, option):
+            raise InputError(f"--{option} is for --space tuning; what was asked for is a search for words")
     control = control if old_control is None else old_control
     arguments = _Arguments(workers, control, explain, hints, quiet, as_json)
     suite = pick_suite(suite, data_root, quiet=quiet or as_json)
     named = paths_first(split_list(dataset), quiet=quiet or as_json)
-    for name in list_tasks(suite) if "all" in named else named:
+    names = list_tasks(suite) if "all" in named else named
+    load_tasks(names, suite)  # a slip in the last name is found before the first is searched on
+    found = []
+    for name in names:
         settings = SearchSettings(
             name,
             model,
@@ -115,7 +127,9 @@ def search(
             mode,
             protocol,
         )
-        _search(settings, arguments)
+        found.append(_search(settings, arguments))
+    if as_json:
+        print_json(found[0] if len(found) == 1 else found)
 
 
 @dataclass(frozen=True)
@@ -130,8 +144,8 @@ class _Arguments:
     as_json: bool
 
 
-def _search(settings: SearchSettings, arguments: _Arguments) -> None:
-    """Search, test, print."""
+def _search(settings: SearchSettings, arguments: _Arguments) -> dict[str, Any]:
+    """Search, test, print; returns what ``--json`` prints of it."""
     from odinw_bench.report.searches import history_figure
     from odinw_bench.search.workers import clear_workers
     from odinw_bench.utils.io import write_bytes, write_text
@@ -146,15 +160,16 @@ def _search(settings: SearchSettings, arguments: _Arguments) -> None:
     write_text(history.with_suffix(".svg"), figure.svg)
     for place in (folder, folder / "shuffled_control"):
         clear_workers(place)
+    printed = content | {"folder": str(folder)}
     if arguments.as_json:
-        print_json(content | {"folder": str(folder)})
-        return
+        return printed
     if settings.space == "tuning":
         show_recipes(content)
     else:
         show(content)
         write_line(f"best prompt: {folder / 'best.yaml'} (run --mode manual --attributes FILE)")
     write_line(f"written: {folder / 'search.json'}, {history}, {history.with_suffix('.svg')}")
+    return printed
 
 
 def _search_prompts(settings: SearchSettings, arguments: _Arguments, say: _Sayer) -> tuple[Path, dict[str, Any]]:

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import yaml
+
 from glip_core.errors import InputError
 from odinw_bench.datasets.coco import Split
+from odinw_bench.datasets.folder import TASK_FILE
 from odinw_bench.datasets.sources import open_split
-from odinw_bench.datasets.task import Task, is_split_name
+from odinw_bench.datasets.task import Exif, Task, is_split_name
 from odinw_bench.utils.free_names import FreeNames
 from odinw_bench.utils.io import write_json, write_text
 from odinw_bench.utils.text import shorten
@@ -37,8 +40,10 @@ class Converted:
 def convert(task: Task, out: Path) -> Converted:
     """Write a data set of the user's as COCO, with its pictures' bytes as they are.
 
+    Hand-written prompts, synonyms, words for the prompt search and orientations go into a task file beside them.
+
     Args:
-        task: from :func:`odinw_bench.datasets.registry.load_task`.
+        task: from :func:`odinw_bench.datasets.folder.read_folder`.
         out: made where it is missing; it must be empty.
 
     Raises:
@@ -57,11 +62,26 @@ def convert(task: Task, out: Path) -> Converted:
         images = _copy(split, place)
         write_json(place / ANNOTATIONS, {**_content(split), "images": images}, indent=None)
         counts[name] = len(split)
-    if any("turned by their EXIF orientation" in note for split in splits.values() for note in split.notes):
-        write_text(out / "task.yaml", f"name: {task.name}\nexif: apply\n")
-    elif task.exif is not None:
-        write_text(out / "task.yaml", f"name: {task.name}\nexif: {task.exif}\n")
+    turned = any("turned by their EXIF orientation" in note for split in splits.values() for note in split.notes)
+    said = _beside_annotations(task, "apply" if turned else task.exif)
+    if said:
+        write_text(out / TASK_FILE, yaml.safe_dump({"name": task.name, **said}, sort_keys=False, allow_unicode=True))
     return Converted(out, counts)
+
+
+def _beside_annotations(task: Task, exif: Exif | None) -> dict[str, Any]:
+    """What COCO has no place for, as a task file says it: orientations, words of prompts and of their search."""
+    said: dict[str, Any] = {} if exif is None else {"exif": exif}
+    if any(entry.manual is not None or entry.synonyms for entry in task.classes):
+        said["classes"] = [
+            {"id": entry.category_id, "name": entry.name}
+            | ({} if entry.manual is None else {"manual": dict(entry.manual)})
+            | ({"synonyms": list(entry.synonyms)} if entry.synonyms else {})
+            for entry in task.classes
+        ]
+    if task.attributes:
+        said["attributes"] = {kind: list(words) for kind, words in task.attributes.items()}
+    return said
 
 
 def _places(splits: Iterable[str]) -> dict[str, str]:

@@ -67,7 +67,7 @@ def load_task(name: str | Path, suite: str | Path = "odinw13") -> Task:
     if elsewhere:
         raise InputError(f"task {shorten(str(name))} is not in suite '{suite}' but in '{elsewhere[0]}'")
     hint = nearest(str(name), [task.name for task in tasks], also=by_name)
-    raise InputError(f"unknown task {shorten(str(name))} in suite '{suite}'{hint}")
+    raise InputError(f"unknown task {shorten(str(name))} in suite '{suite}'{hint}; there is no folder of that name")
 
 
 @functools.cache

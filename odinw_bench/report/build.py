@@ -31,6 +31,9 @@ from odinw_bench.utils.scratch import clear_scratch
 from odinw_bench.utils.text import shorten, slug
 
 PAGE = "report.html"
+PASSED_OVER = "passed over "
+"""How the notes begin of records that no table has."""
+
 Say = Callable[[str], None]
 
 
@@ -78,6 +81,11 @@ def build_report(settings: ReportSettings, say: Say = lambda _: None) -> list[Pa
     builders = [*SECTIONS, *added_sections(settings.sections)]  # first, since reading the records may take a minute
     runs = load_runs(settings.results)
     say(f"{len(runs.done) + len(runs.failed) + len(runs.others)} records")
+    passed = [note.removeprefix(PASSED_OVER) for note in runs.notes if note.startswith(PASSED_OVER)]
+    if passed:
+        several = "s" if len(passed) > 1 else ""
+        more = "; the others are listed in the report" if several else ""
+        say(f"{len(passed)} record{several} passed over: {passed[0]}{more}")
     suites = [with_published_prompts(suite) for suite in split_suites(runs)]
     sections = [_suite_section(suite, builders, settings, say) for suite in suites]
     fusion = fusion_section(_profiles(settings.results, runs.notes))

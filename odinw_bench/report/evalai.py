@@ -122,9 +122,10 @@ def only_way(found: Runs, results: Path) -> tuple[str, Mapping[tuple[str, str], 
 
 def _collected(found: Runs, track: str, suite: str, results: Path) -> Submission:
     if not found:
+        how = {"zero": "--mode zero-shot", "full": "--shots all", "3shot": "--shots 3 --seed all"}[track]
         raise InputError(
             f"no finished run of the track '{track}' ({TRACKS[track]} shots, suite {suite}, split test) with "
-            f"predictions in '{results}'; 'odinw-bench run --suite {suite} --shots {TRACKS[track]}' makes them"
+            f"predictions in '{results}'; 'odinw-bench run --suite {suite} {how}' makes them"
         )
     way, runs = only_way(found, results)
     content: dict[str, Any] = {}

@@ -17,6 +17,7 @@ from odinw_bench.metrics.coco import Predictions
 from odinw_bench.runs.record import read_record
 from odinw_bench.runs.seal import open_sealed
 from odinw_bench.utils.io import read_json
+from odinw_bench.utils.text import shorten
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -64,12 +65,13 @@ def open_test_data(
         sha256: hash of its annotations as recorded; empty: not known.
         data_root: folder of the official data.
         data: folders of the user's own data sets, or of suites of them.
-        folder: path of the data set as recorded, which decides where two of ``data`` have its name; empty: not known.
+        folder: path of the data set as recorded, which decides where two of ``data`` have its name, and which is tried
+            where none has; empty: not known.
 
     Raises:
         InputError: the data are not here, or are not those of the record.
     """
-    task = _find_task(suite, dataset, data, folder)
+    task = _find_task(suite, dataset, data, folder, known=bool(sha256))
     split = open_split(task, eval_split, data_root)
     if sha256 and split.sha256 != sha256:
         raise InputError(
@@ -90,13 +92,19 @@ def read_predictions(folder: Path) -> Predictions:
     return found
 
 
-def _find_task(suite: str, dataset: str, data: Sequence[Path], recorded: str) -> Task:
+def _find_task(suite: str, dataset: str, data: Sequence[Path], recorded: str, *, known: bool) -> Task:
     found: list[Task] = []
     for folder in data:
         tasks = [load_task(folder)] if is_data_set(folder) else load_suite(folder)
         found += [task for task in tasks if task.name == dataset or task.place == recorded]
     if found:
         return min(found, key=lambda task: task.place != recorded)  # the first, if none lies there
-    if suite not in SUITES:
-        raise InputError(f"'{dataset}' is a data set of your own: give its folder with --data FOLDER")
-    return load_task(dataset, suite)
+    if suite in SUITES:
+        return load_task(dataset, suite)
+    why = ""
+    if recorded and known:  # a record may be anybody's: only what has the hash that it states is shown
+        try:
+            return load_task(Path(recorded))
+        except InputError as error:
+            why = f"; it was tested at {shorten(recorded, 200)} ({error})"
+    raise InputError(f"'{dataset}' is a data set of your own: give its folder with --data FOLDER{why}")

@@ -58,7 +58,7 @@ def read_record(folder: Path | str) -> RunRecord:
     content = read_json(path, what="run record") if path.is_file() else archived_record(path.parent)
     if content is None:
         raise InputError(
-            f"no run record at '{path}'; give the folder of a run: it holds a {RECORD}, or an {ARCHIVE} above it does"
+            f"no run record at '{path}'; give the folder of a run: it holds a {RECORD}, or a {ARCHIVE} above it does"
         )
     return _checked(content, path)
 

@@ -103,7 +103,9 @@ class RunSpec:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise InputError(f"seed must be a whole number of at least 0, not {shorten(self.seed)}")
         if mode.needs_text and not facts.has_text:
-            raise InputError(f"'{self.model}' has a class head and no prompt: mode '{self.mode}' needs a GLIP model")
+            raise InputError(
+                f"'{self.model}' has a class head and no prompt: mode '{self.mode}' needs a model that reads one"
+            )
         if not facts.allows(mode):
             raise InputError(f"'{self.model}' is tuned elsewhere; here it can be run as {' and '.join(facts.modes)}")
         if self.precision not in PRECISIONS:

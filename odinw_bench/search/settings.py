@@ -51,7 +51,7 @@ class SearchSettings:
             raise InputError(f"unknown --space '{self.space}'{nearest(self.space, SPACES)}")
         facts = model_facts(self.model)
         if self.space == "prompt" and (not facts.has_text or "prompt" not in facts.modes):
-            raise InputError(f"'{self.model}' reads no prompts that could be searched for; take a GLIP model")
+            raise InputError(f"'{self.model}' reads no prompts that could be searched for; take a model that reads one")
         if self.space == "tuning" and self.mode in UNTUNED:
             raise InputError(f"mode '{self.mode}' tunes nothing: there are no hyper-parameters to search for")
         if self.trials < 1:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from glip_core.errors import InputError
 from odinw_bench import advise, load_task
 from odinw_bench.advice import candidates, lost
 from odinw_bench.advice.folds import Labelled
@@ -134,6 +136,12 @@ def test_times(text, seconds):
     assert parse_seconds(text) == seconds
 
 
+def test_a_budget_without_a_unit_is_said_to_be_seconds(cli, pets, tmp_path, monkeypatch):
+    monkeypatch.setattr("odinw_bench.advice.advise", lambda *_, **__: sys.exit(0))
+    assert "--budget 10: seconds; minutes are 10m" in cli("advise", pets, "--budget", "10").err
+    assert not cli("advise", pets, "--budget", "10m").err
+
+
 @pytest.mark.parametrize("text", ["", "ten", "10 m", "-5m", "m", "5d"])
 def test_what_is_no_time(cli, pets, text):
     assert "--budget wants a time" in cli("advise", pets, "--budget", text).refused()
@@ -190,6 +198,32 @@ def test_the_task_itself_is_not_elsewhere(pets, tmp_path, monkeypatch, retention
     answer = lost.zero_shot_lost(way, labelled, settings, Budget(600), lambda _: None)
     assert (answer is None) == (asked is None)
     assert found == ([] if asked is None else [asked, asked])
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--retention", "nowhere"), "error: --retention: unknown"),
+        (("--retention", "odinw13/raccoon"), "'raccoon' needs its data"),
+        (("--shots", "0"), "mode 'prompt' tunes on labelled images: --shots must be 1 or more, or 'all'"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_before_anything_is_tried(cli, pets, tmp_path, monkeypatch, options, says):
+    monkeypatch.delenv("ODINW_DATA_ROOT", raising=False)
+    command = ("advise", pets, "--modes", "prompt", "--results", tmp_path / "r")
+    assert says in cli(*command, *options).refused()
+    assert not (tmp_path / "r").exists()
+
+
+def test_an_answer_is_given_though_what_tuning_destroys_cannot_be_measured(pets, tmp_path, monkeypatch):
+    def gone(*_):
+        raise InputError("the pictures are gone")
+
+    monkeypatch.setattr("odinw_bench.advice.answer.zero_shot_lost", gone)
+    advice = advise(pets, 600, modes=["zero-shot"], results=tmp_path, retention=["mini/aquarium"])
+    assert advice["zero_shot"] is None
+    assert "zero-shot ability was not measured: the pictures are gone" in advice["notes"]
+    assert list(tmp_path.glob("advice/*/advice.json"))
 
 
 def test_a_way_that_there_was_no_time_for_is_recommended_and_said_to_be_untried(cli, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -12,6 +13,8 @@ from safetensors.torch import save_file
 
 import glip_core
 from glip_core.checkpoint import named_tensors
+from odinw_bench.datasets.registry import load_task
+from odinw_bench.datasets.sources.files import remedy
 from tests.cli.conftest import write_dataset
 
 
@@ -26,6 +29,7 @@ from tests.cli.conftest import write_dataset
         (["--shots", "0"], "shots must be 1 or more"),
         (["--seed", "x"], "--seed wants whole numbers"),
         (["--set", "lr"], "--set wants NAME=VALUE, not 'lr'"),
+        (["--set", "lr=0.1,lr=0.2"], "--set gives 'lr' twice"),
         (["--set", "leraning_rate=1"], "unknown hyper-parameter 'leraning_rate'"),
         (["--set", "epochs=none"], "'epochs' wants a whole number of at least 1, not 'none'"),
         (["--set", "epoch=1", "--mode", "zero-shot"], "did you mean 'epochs'"),
@@ -39,7 +43,7 @@ from tests.cli.conftest import write_dataset
         (["--attributes", "a.yaml"], "for the mode 'manual'"),
         (["--mode", "manual", "--attributes", "nowhere.yaml"], "'nowhere.yaml' not found"),
         (["--weights", "nowhere.pth"], "checkpoint 'nowhere.pth' not found"),
-        (["--model", "dyhead-nano", "--mode", "prompt"], "needs a GLIP model"),
+        (["--model", "dyhead-nano", "--mode", "prompt"], "needs a model that reads one"),
         (["--model", "dyhead-t", "--mode", "full"], "give --weights FILE"),
         (["--dataset", "./nowhere"], "folder 'nowhere' not found"),
         (["--suite", "odinw13", "--data-root", "nowhere"], "data root 'nowhere' not found"),
@@ -60,6 +64,33 @@ def test_a_missing_data_root_says_where_it_looked_and_what_to_download(cli, tmp_
     line = cli(*base, "--data-root", tmp_path).refused()
     assert str(tmp_path) in line
     assert "Raccoon.zip" in line
+
+
+@pytest.mark.parametrize(
+    ("suite", "name", "part"),
+    [("odinw35", "plantdoc", ""), ("rf20vl", "actions", ""), ("rf100vl", "actions", " --part 10-shot")],
+)
+def test_what_is_said_to_get_data_names_suite_and_place(tmp_path, suite, name, part):
+    task = load_task(name, suite)
+    command = f"odinw-bench data download --suite {suite} --dataset {name}{part}"
+    assert remedy(task, None, part[len(" --part ") :]).startswith(f"; '{command}' gets it")
+    root = tmp_path / "my data"
+    assert f"'{command} --data-root {shlex.quote(str(root))}' gets it" in remedy(task, root, part[len(" --part ") :])
+
+
+def test_a_source_that_is_none_is_said_once(cli, tmp_path):
+    answer = cli("data", "download", "--dataset", "raccoon,aquarium", "--source", "foo", "--data-root", tmp_path)
+    assert "--source must be one of auto, hub, roboflow, not 'foo'" in answer.refused()
+
+
+def test_a_folder_that_was_mistyped(cli):
+    assert "there is no folder of that name" in cli("data", "check", "my-pets").refused()
+
+
+def test_only_paths_are_converted(cli, tmp_path, monkeypatch):
+    """The name of an official task was looked up, and an option named that the command lacks."""
+    monkeypatch.chdir(tmp_path)
+    assert "folder 'aquarium' not found" in cli("data", "convert", "aquarium", "--out", tmp_path / "out").refused()
 
 
 def test_all_datasets_with_a_problem_are_named(cli, tmp_path):

@@ -152,6 +152,7 @@ def test_predict_draws_and_writes(cli, pets, tmp_path):
         "predict", photo, photo, "--prompt", "cat, which is small. dog", "--threshold", 0, "--out", tmp_path / "o"
     )
     assert answer.code == 0, answer.err
+    assert answer.out.startswith("looking for: cat, dog\n")
     names = {f"0{number}.boxes.{kind}" for number in ("", "-2") for kind in ("png", "json")}
     assert {p.name for p in (tmp_path / "o").iterdir()} == names
     data = json.loads((tmp_path / "o" / "0.boxes.json").read_text())

@@ -9,15 +9,16 @@ import sys
 
 import pytest
 import typer.main
+from typer.core import TyperArgument
 
 from odinw_bench.cli import app
 from odinw_bench.cli._console import Unpadded
 
 
 def commands(command=None, path=()):
-    """Every command of the program: its words, and its help as it is written in the code."""
+    """Every command of the program: its words, and itself."""
     command = command or typer.main.get_command(app)
-    yield path, inspect.cleandoc(command.help or "")
+    yield path, command
     for name, part in getattr(command, "commands", {}).items():
         yield from commands(part, (*path, name))
 
@@ -27,7 +28,15 @@ def examples(text: str) -> list[str]:
     return [line for block in text.split("```")[1::2] for line in block.strip("\n").splitlines()]
 
 
-EVERY = dict(commands())
+COMMANDS = dict(commands())
+EVERY = {path: inspect.cleandoc(one.help or "") for path, one in COMMANDS.items()}
+"""The help of every command as it is written in the code."""
+
+ARGUMENTS = {
+    path: found
+    for path, one in COMMANDS.items()
+    if (found := [part for part in one.params if isinstance(part, TyperArgument)])
+}
 
 
 @pytest.mark.parametrize("path", [path for path, text in EVERY.items() if "odinw-bench" in text], ids="-".join)
@@ -44,6 +53,17 @@ def test_examples_are_shown_as_written(path, cli, monkeypatch):
 def test_every_command_has_help():
     assert all(EVERY.values())
     assert len(EVERY) == 1 + 17 + 5 + 6 + 3
+
+
+def test_the_help_of_every_argument_is_shown(cli, monkeypatch):
+    """Typer and click lost it together."""
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 200)
+    for path, arguments in ARGUMENTS.items():
+        shown = " ".join(cli(*path, "--help").out.replace("│", " ").split())
+        for argument in arguments:
+            assert argument.help
+            assert argument.help in shown, (path, argument.help)
+    assert len(ARGUMENTS) > 10
 
 
 @pytest.mark.integration

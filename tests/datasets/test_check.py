@@ -62,7 +62,7 @@ def test_sound_data(cli, pets):
     assert everything["classes"] == {"cat": [2, 2], "dog": [1, 1]}
     hashes = checked["pictures_sha256"]
     assert set(hashes) == set(checked["counts"]) and all(len(value) == 64 for value in hashes.values())
-    table = cli("data", "check", "--dataset", pets)
+    table = cli("data", "check", pets)
     assert hashes["test"][:6] in table.out
     assert "cat 2, dog 1" in table.out and "pets: sound" in table.out
 
@@ -105,6 +105,37 @@ def test_every_kind_is_found(cli, pets):
     assert "picture missing" not in found(quick)
 
 
+def test_two_categories_of_one_name_are_counted_apart(cli, pets):
+    make_distinct(pets)
+
+    def name_alike(content):
+        content["categories"][2]["name"] = "cat"
+
+    for split in ("train", "valid", "test"):
+        change(pets, split, name_alike)
+    answer = cli("data", "check", "--dataset", pets, "--json")
+    assert answer.code == 0, answer.err
+    assert json.loads(answer.out)[0]["counts"]["train"]["classes"] == {"cat (id 1)": 2, "cat (id 2)": 1}
+    says = "'cat' (ids 1, 2): a prompt of the names says it 2 times"
+    assert found(answer)["two categories of one name"] == ("test", 1, [says])
+
+
+def test_nothing_to_find_is_an_error_and_a_class_that_is_missing_a_note(cli, pets):
+    make_distinct(pets)
+
+    def without_dogs(content):
+        content["annotations"] = [box for box in content["annotations"] if box["category_id"] != 2]
+
+    change(pets, "valid", without_dogs)
+    answer = cli("data", "check", "--dataset", pets, "--json")
+    assert answer.code == 0
+    assert found(answer)["class without boxes"] == ("val", 1, ["dog"])
+    change(pets, "test", lambda content: content.update(annotations=[]))
+    answer = cli("data", "check", "--dataset", pets, "--json")
+    assert answer.code == 1
+    assert found(answer)["split without boxes"] == ("test", 1, ["3 images, and nothing to find in them"])
+
+
 def test_annotations_that_no_run_could_use(cli, pets):
     splits = {name: {"annotations": f"{place}/_annotations.coco.json", "images": place} for name, place in SPLITS}
     classes = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
@@ -126,7 +157,7 @@ def test_names_that_lead_elsewhere_are_not_followed(cli, pets, tmp_path):
 
 def test_absent_data_name_the_remedy(cli, tmp_path, shared):
     answer = cli("data", "check", "--dataset", "raccoon", "--data-root", tmp_path)
-    assert "data download --dataset raccoon" in answer.refused()
+    assert f"data download --suite odinw13 --dataset raccoon --data-root {tmp_path}' gets it" in answer.refused()
     for split in ("train", "valid"):
         shutil.copytree(shared / "odinw/data/Raccoon/Raccoon.v2-raw.coco" / split, tmp_path / RACCOON / split)
     answer = cli("data", "check", "--dataset", "raccoon", "--data-root", tmp_path, "--json", "--no-pictures")

@@ -225,7 +225,7 @@ def test_a_part_of_the_pictures_keeps_its_sentences(few):
 
 @pytest.mark.parametrize(
     ("model", "says"),
-    [("grounding-dino-t", "looks for classes, not for the phrases"), ("dyhead-nano", "needs a GLIP model")],
+    [("grounding-dino-t", "looks for classes, not for the phrases"), ("dyhead-nano", "needs a model that reads one")],
 )
 def test_models_that_read_no_sentences(few, cli, model, says):
     assert says in cli("run", "--suite", "mini-flickr", "--model", model, "--mode", "zero-shot").refused()

@@ -87,6 +87,12 @@ def test_one_line_names_what_is_missing(tmp_path, cli):
     assert list(json.loads(out.read_text())["BCCD"]) == ["3"]
 
 
+@pytest.mark.parametrize(("track", "how"), [("zero", "--mode zero-shot"), ("3shot", "--shots 3 --seed all")])
+def test_what_makes_the_runs_of_a_track_is_said(tmp_path, cli, track, how):
+    answer = cli("export", "evalai", "--track", track, "--results", tmp_path, "--out", tmp_path / "sent.json")
+    assert f"'odinw-bench run --suite odinw35 {how}' makes them" in answer.refused()
+
+
 def test_several_ways_are_not_mixed(tmp_path, cli):
     results, out = tmp_path / "results", tmp_path / "sent.json"
     put(results, ALL, mode="full", shots="all")

@@ -15,6 +15,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from glip_core.files import file_sha256
 from odinw_bench import RunSpec, run
 from odinw_bench.metrics.published import facts, published_cost
 from odinw_bench.mini import load_recipe
@@ -248,6 +249,29 @@ def test_a_gallery_of_your_own_data(cli, own):
     assert text.count("data:image/webp;base64,") == 2
 
 
+def test_your_own_data_are_found_where_the_record_says_they_were(cli, own, tmp_path):
+    _, folder, out = own
+    sha256 = file_sha256(folder / "test" / "_annotations.coco.json")
+    said = made.spec(dataset="pets", suite="custom")
+    record = made.record(said, made.metrics(50.0, cat=100.0, dog=0.0), sha256=sha256)
+    record["data"]["folder"] = str(folder)
+    predictions = [{"image_id": 0, "category_id": 1, "bbox": [10, 10, 40, 30], "score": 0.9}]
+    run = made.write(tmp_path / "known", record, predictions)
+    assert cli("report", "--results", tmp_path / "known", "--out", out).code == 0
+    assert (out / "report.html").read_text(encoding="utf-8").count("data:image/webp;base64,") == 2
+    assert "A and B are equal" in cli("compare", run, run, "--samples", "10").out
+    moved = tmp_path / "elsewhere" / "pets"
+    moved.parent.mkdir()
+    folder.rename(moved)
+    line = cli("compare", run, run).refused()
+    assert f"give its folder with --data FOLDER; it was tested at '{folder}'" in line
+    assert cli("compare", run, run, "--samples", "10", "--data", moved).code == 0
+    moved.rename(folder)
+    with (folder / "test" / "_annotations.coco.json").open("a") as file:
+        file.write("\n")
+    assert "are not those of the record" in cli("compare", run, run).refused()
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("of", ["own", "grid"])
 def test_a_report_brings_no_torch(own, grid, of):
@@ -367,6 +391,16 @@ def test_profiles_become_the_table_of_fusion_cost(tmp_path, cli):
     assert cli("report", "--results", results, "--out", out, "--pictures", "0").code == 0
     shown = row(out, "fusion-cost")
     assert (shown["images/s"], shown["published images/s"], shown["published GB"]) == ("0.25", "2.52", "2.4")
+
+
+def test_a_record_that_is_passed_over_is_said(cli, own):
+    results, _, out = own
+    said = made.spec(dataset="pets", suite="custom", seed=30)
+    made.write(results, made.record(said, made.metrics(50.0) | {"AP": None}), [])
+    answer = cli("report", "--results", results, "--out", out, "--pictures", "0")
+    assert answer.code == 0, answer.err
+    (line,) = [line for line in answer.err.splitlines() if "passed over" in line]
+    assert line.startswith("1 record passed over: custom/") and line.endswith("holds nothing to find")
 
 
 def test_bad_input_is_one_line(tmp_path, cli):

@@ -174,7 +174,7 @@ def test_real_photos_can_be_tuned_on(shared, tmp_path, mode):
 
 def test_a_missing_data_root_says_what_to_do(tmp_path):
     with pytest.raises(
-        InputError, match=r"data root '.*nowhere' not found; .*data download --dataset raccoon.*Raccoon.zip"
+        InputError, match=r"data root '.*nowhere' not found; .*data download .*--dataset raccoon.*Raccoon.zip"
     ):
         odinw_bench.run(RunSpec(dataset="raccoon", suite="odinw13"), tmp_path, data_root=tmp_path / "nowhere")
 

@@ -105,6 +105,29 @@ def test_storages_that_cannot_be_opened_are_one_line(cli, tmp_path):
     assert "unknown task" in cli("search", "--dataset", "nowhere").refused()
 
 
+def test_slips_are_found_before_the_first_search(cli, tmp_path):
+    place = ("--results", tmp_path / "r")
+    assert "unknown task 'aquarum'" in cli("search", "--dataset", "packages,aquarum", *place).refused()
+    assert "--mode is for --space tuning" in cli(*SMALL, "--mode", "full", *place).refused()
+    assert "--protocol is for --space tuning" in cli(*SMALL, "--protocol", "mini-2", *place).refused()
+    assert not (tmp_path / "r").exists()
+
+
+def test_json_of_several_data_sets_is_one_list(cli, monkeypatch):
+    done = []
+
+    def search(settings, arguments):
+        done.append(settings.dataset)
+        return {"dataset": settings.dataset}
+
+    monkeypatch.setattr("odinw_bench.cli.search._search", search)
+    command = ("search", "--json", "--dataset")
+    assert json.loads(cli(*command, "packages").out) == {"dataset": "packages"}
+    several = json.loads(cli(*command, "packages,aquarium").out)
+    assert several == [{"dataset": "packages"}, {"dataset": "aquarium"}]
+    assert done == ["packages", "packages", "aquarium"]
+
+
 def test_the_test_split_is_not_touched_while_searching(tmp_path, monkeypatch):
     """Only its annotations are opened, by what checks the spec; no picture of it is."""
     settings = SearchSettings("packages", shots=1, trials=2, results=tmp_path)

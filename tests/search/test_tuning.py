@@ -48,7 +48,7 @@ def test_what_cannot_be_searched_is_one_line(cli, tmp_path):
     assert "tunes nothing" in cli(*refused, "--space", "tuning", "--mode", "manual").refused()
     assert "unknown mode" in cli(*refused, "--space", "tuning", "--mode", "half").refused()
     assert "unknown --space 'tunning'" in cli(*refused, "--space", "tunning").refused()
-    assert "needs a GLIP model" in cli(*refused, "--space", "tuning", "--model", "dyhead-nano").refused()
+    assert "needs a model that reads one" in cli(*refused, "--space", "tuning", "--model", "dyhead-nano").refused()
 
 
 def test_recipes_lie_around_the_protocols():

@@ -12,6 +12,7 @@ import typer
 
 from glip_core.errors import InputError
 from odinw_bench.cli._console import console, print_json, table, write_line
+from odinw_bench.cli._grids import is_on_command_line
 from odinw_bench.cli._names import DEFAULT_IN_WORDS, paths_first, pick_suite
 from odinw_bench.cli._options import SUITES, DataRoot, Debug, Json, Listed, parse_seeds, parse_shots, split_list
 
@@ -24,6 +25,10 @@ app = typer.Typer()
 
 @app.command("check")
 def check(
+    context: typer.Context,
+    data: Annotated[
+        list[str], typer.Argument(metavar="DATA", help="Data sets in any form, or names of tasks, as --dataset.")
+    ] = [],
     dataset: Annotated[Listed, typer.Option("--dataset", help="Task names, folders or 'all'.")] = ["all"],
     suite: Annotated[str, typer.Option("--suite", help=f"{SUITES}. {DEFAULT_IN_WORDS}")] = "",
     data_root: DataRoot = None,
@@ -43,7 +48,8 @@ def check(
     other sizes than stated, one picture in two splits.
 
     ```
-    odinw-bench data check --dataset my/folder --shots 5
+    odinw-bench data check my/folder --shots 5
+    odinw-bench data check --suite odinw13 --data-root DATA
     ```
     """
     from odinw_bench.datasets.checks import check_task
@@ -51,7 +57,8 @@ def check(
     from odinw_bench.datasets.registry import load_suite
 
     suite = pick_suite(suite, data_root, quiet=as_json)
-    datasets = paths_first(split_list(dataset), quiet=as_json)
+    listed = split_list(dataset) if not data or is_on_command_line(context, "dataset") else []
+    datasets = paths_first([*data, *listed], quiet=as_json)
     tasks = load_suite(suite) if "all" in datasets else load_tasks(datasets, suite)
     seeds = parse_seeds(split_list(seed))
     pairs = [(number, one) for number in map(parse_shots, split_list(shots)) for one in seeds]

@@ -29,9 +29,9 @@ def convert(
     ```
     """
     from odinw_bench.datasets.convert import convert as write
-    from odinw_bench.datasets.registry import load_task
+    from odinw_bench.datasets.folder import read_folder
 
-    task = load_task(path)
+    task = read_folder(path.expanduser())  # never an official task of this name
     for note in task.notes:
         write_line(note)
     done = write(task, out)

@@ -119,7 +119,10 @@ def _getter(suite: str, parts: list[str], source: str) -> Callable[[Task, Path],
         return lambda task, root: [rf100vl.download(task, root, part, _say) for part in wanted]
     if parts:
         raise InputError(f"--part is for other suites than '{suite}', whose tasks are downloaded whole")
-    from odinw_bench.datasets.download import download_task
+    from odinw_bench.datasets.download import SOURCES, download_task
+
+    if source not in SOURCES:
+        raise InputError(f"--source must be one of {', '.join(SOURCES)}, not '{source}'")
 
     def official(task: Task, root: Path) -> list[tuple[str, Path]]:
         done = download_task(task, root, cast("SourceName", source), _say)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from glip_core.errors import InputError
-from odinw_bench.datasets.annotations import is_number
+from odinw_bench.datasets.annotations import class_labels, is_number
 from odinw_bench.datasets.checks.findings import Findings
 from odinw_bench.utils.io import parse_json, read_bytes
 from odinw_bench.utils.text import shorten
@@ -27,7 +27,7 @@ class Counts:
         boxes: how many, of which ``crowd``.
         crowd: boxes around groups.
         empty: images without a box.
-        classes: boxes by class name, in the order of the categories' ids.
+        classes: boxes by class name, with the id where two categories share it, in the order of the file.
     """
 
     images: int
@@ -66,12 +66,38 @@ def check_content(data: Any, split: str, findings: Findings) -> tuple[Counts, li
         if box.get("id") == 0 and not isinstance(box.get("id"), bool):
             findings.add(split, "annotation with id 0", "pycocotools never counts it as found")
         _check_box(box, sizes.get(str(box.get("image_id"))), split, findings)
-    names = {str(entry.get("id")): str(entry.get("name")) for entry in categories}
     of_class = Counter(str(box.get("category_id")) for box in boxes)
-    classes = {name: of_class[key] for key, name in names.items() if key != "0" or of_class[key]}
+    names = {str(entry.get("id")): str(entry.get("name")) for entry in categories}
+    if len(names) > 1 and not of_class["0"]:
+        names.pop("0", None)  # a background category
+    classes = {label: of_class[key] for key, label in class_labels(names).items()}
+    _check_classes(names, classes, split, findings)
+    if images and not boxes:
+        findings.add(split, "split without boxes", f"{len(images)} images, and nothing to find in them")
     empty = sum(not used[key] for key in sizes)
     crowd = sum(box.get("iscrowd") == 1 for box in boxes)
     return Counts(len(images), len(boxes), crowd, empty, classes), images
+
+
+def _check_classes(names: Mapping[str, str], classes: Mapping[str, int], split: str, findings: Findings) -> None:
+    """Names that stand for two categories, and classes that nothing is of where there are boxes of others.
+
+    Args:
+        names: of each category by its id.
+        classes: how many boxes there are of each, by its label.
+        split: where.
+        findings: is given what is found.
+    """
+    ids: dict[str, list[str]] = {}
+    for key, name in names.items():
+        ids.setdefault(name, []).append(key)
+    for name, keys in ids.items():
+        if len(keys) > 1:
+            text = f"{shorten(name)} (ids {', '.join(keys)}): a prompt of the names says it {len(keys)} times"
+            findings.add(split, "two categories of one name", text)
+    for label, count in classes.items():
+        if not count and any(classes.values()):
+            findings.add(split, "class without boxes", label)
 
 
 def _check_box(box: Mapping[str, Any], image: Mapping[str, Any] | None, split: str, findings: Findings) -> None:

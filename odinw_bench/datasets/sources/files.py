@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -37,7 +38,7 @@ def root_of(task: Task, data_root: Path | str | None, *, wanted: str) -> Path:
             f"with '{wanted}'{remedy(task)}"
         )
     if not root.is_dir():
-        raise InputError(f"data root '{root}' not found; task '{task.name}' wants '{wanted}' in it{remedy(task)}")
+        raise InputError(f"data root '{root}' not found; task '{task.name}' wants '{wanted}' in it{remedy(task, root)}")
     return root
 
 
@@ -52,7 +53,7 @@ def open_split(task: Task, paths: SplitPaths, root: Path) -> Split:
     annotations = root / paths.annotations
     form = find_form(task.form)
     if not annotations.is_file() and (task.form == "coco" or not annotations.exists()):
-        raise InputError(f"'{paths.annotations}' of task '{task.name}' not found in '{root}'{remedy(task)}")
+        raise InputError(f"'{paths.annotations}' of task '{task.name}' not found in '{root}'{remedy(task, root)}")
     split = form.open(root, paths, task.classes)
     if task.root is not None:  # official data are taken as the official loader takes them
         others = _others(task, paths, root)
@@ -79,16 +80,24 @@ def _others(task: Task, paths: SplitPaths, root: Path) -> Iterator[Split]:
                 yield find_form(task.form).open(root, other, task.classes)
 
 
-def remedy(task: Task) -> str:
-    """Where to get a task's data, as the end of a sentence; empty where that is not known."""
+def remedy(task: Task, root: Path | None = None, part: str = "") -> str:
+    """Where to get a task's data, as the end of a sentence; empty where that is not known.
+
+    Args:
+        task: any task.
+        root: the data root that was looked in; None: none was given.
+        part: of the data, where the suite's are downloaded in parts; empty: what is downloaded unasked.
+    """
     from odinw_bench.datasets.download.public import has_public_files  # brings the reading of zips
 
-    hub = task.source.hub
-    if task.root is None and has_public_files(task.suite):
-        page = f" ({task.source.page})" if task.source.page else ""
-        return f"; 'odinw-bench data download --suite {task.suite}' gets what is public of it{page}"
-    if hub is None and task.source.page is not None and task.root is None:
-        return f"; {task.source.page} says where to get it"
-    if hub is None or task.root is not None:
+    if task.root is not None:
         return ""
-    return f"; 'odinw-bench data download --dataset {task.name}' gets it ({hub.url})"
+    hub, page = task.source.hub, task.source.page
+    wanted = f"{f' --part {part}' if part else ''}{f' --data-root {shlex.quote(str(root))}' if root else ''}"
+    if has_public_files(task.suite):
+        command = f"odinw-bench data download --suite {task.suite}{wanted}"
+        return f"; '{command}' gets what is public of it{f' ({page})' if page else ''}"
+    if hub is None and task.source.roboflow is None:
+        return f"; {page} says where to get it" if page else ""
+    command = f"odinw-bench data download --suite {task.suite} --dataset {task.name}{wanted}"
+    return f"; '{command}' gets it{f' ({hub.url})' if hub else ''}"

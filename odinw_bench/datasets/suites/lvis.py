@@ -66,7 +66,7 @@ def open_split(task: Task, name: str, root: Path) -> Split:
     paths = task.splits[name].found_in(root)
     file, images = root / paths.annotations, root / paths.images
     if not file.is_file():
-        raise InputError(f"'{paths.annotations}' of task '{task.name}' not found in '{root}'{remedy(task)}")
+        raise InputError(f"'{paths.annotations}' of task '{task.name}' not found in '{root}'{remedy(task, root)}")
     if not images.is_dir():
         raise InputError(f"image folder '{images}' not found; the annotations '{file}' need it")
     data = read_bytes(file, what="annotation file")

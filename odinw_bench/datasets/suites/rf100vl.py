@@ -12,6 +12,7 @@ from pathlib import Path
 from glip_core.errors import InputError
 from odinw_bench.datasets.coco import Split, open_folder
 from odinw_bench.datasets.folder import classes_of
+from odinw_bench.datasets.sources.files import remedy
 from odinw_bench.datasets.task import Roboflow, Source, SplitPaths, Task, TaskClass
 from odinw_bench.utils.text import slug
 
@@ -109,8 +110,7 @@ def open_split(task: Task, split: str, root: Path) -> Split:
     if paths is None:
         part = "10-shot" if split == GIVEN else "test"
         raise InputError(
-            f"'{task.splits[split].annotations}' of task '{task.name}' not found in '{root}'; 'odinw-bench data "
-            f"download --suite {task.suite} --dataset {task.name} --part {part}' gets it"
+            f"'{task.splits[split].annotations}' of task '{task.name}' not found in '{root}'{remedy(task, root, part)}"
         )
     here = {name: found for name in task.splits if (found := place_of(task, name, root)) is not None}
     files = tuple((name, str(root / one.annotations)) for name, one in here.items())

@@ -186,6 +186,21 @@ def test_converted_data_are_the_same(cli, tmp_path, pictures, name) -> None:
     assert "give --out a new or empty folder" in cli("data", "convert", tmp_path / "own", "--out", tmp_path).refused()
 
 
+def test_words_of_a_task_file_are_converted_too(tmp_path, pictures) -> None:
+    WRITERS["ultralytics"](tmp_path / "own", {"all": pictures}, NAMES)
+    plain = load_task(tmp_path / "own")
+    first, *others = [{"id": one.category_id, "name": one.name} for one in plain.classes]
+    first |= {"manual": {"prefix": "", "name": first["name"], "suffix": ", which is flät"}, "synonyms": ["thing"]}
+    said = {"classes": [first, *others], "attributes": {"colour": ["red"]}}
+    (tmp_path / "own/task.yaml").write_text(json.dumps(said))
+    task = load_task(tmp_path / "own")
+    convert(task, tmp_path / "coco")
+    again = load_task(tmp_path / "coco")
+    assert (again.classes, again.attributes) == (task.classes, task.attributes)
+    assert again.prompt_parts()[0]["suffix"] == ", which is flät"
+    assert len(open_split(again, "test")) == len(open_split(task, "test"))
+
+
 def test_a_second_conversion_is_refused(tmp_path, pictures) -> None:
     WRITERS["voc"](tmp_path / "own", {"all": pictures}, NAMES)
     task = load_task(tmp_path / "own")
