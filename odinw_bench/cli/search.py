@@ -52,7 +52,11 @@ def search(
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that share the study.")] = 1,
     hints: Annotated[
-        bool, typer.Option("--hints/--from-scratch", help="Try the task's hand-written prompt first, or never.")
+        bool,
+        typer.Option(
+            "--hints/--from-scratch",
+            help="Try the task's hand-written prompt first, or what is nearest to it; or never.",
+        ),
     ] = True,
     control: Annotated[
         bool,

@@ -8,10 +8,12 @@ from typing import Any
 
 import yaml
 
+from odinw_bench.datasets.prompts import task_prompt
 from odinw_bench.metrics.coco import evaluate
 from odinw_bench.metrics.stats import paired_bootstrap
 from odinw_bench.runs.environment import arithmetic
 from odinw_bench.runs.run import run
+from odinw_bench.runs.spec import RunSpec
 from odinw_bench.search import OFFICIAL, PLAIN, Search, best_candidate, given_trial
 from odinw_bench.search.prompt_search import labelled_images
 from odinw_bench.search.sampler import BY_GROUP
@@ -46,7 +48,7 @@ def conclude(search: Search, control: Mapping[str, float] | None, *, explain: bo
     simplest = simplify(search, best.params) if explain else None
     say("testing the plain names, the hand-written prompt and the best found")
     prompts: dict[str, dict[str, Any]] = {}
-    specs = {PLAIN: settings.spec(mode="zero-shot")}
+    specs = {PLAIN: plain_names(search)}
     if search.prepared.task.has_manual:
         specs[OFFICIAL] = settings.spec(mode="manual")
     specs[BEST] = settings.spec(mode="manual", attributes=str(path))
@@ -63,6 +65,8 @@ def conclude(search: Search, control: Mapping[str, float] | None, *, explain: bo
             "test_per_class": record.per_class,
             "digest": record.digest,
         }
+    if OFFICIAL in prompts:
+        prompts[OFFICIAL]["search_AP"] = hand_written_ap(search)
     if simplest is not None and SIMPLEST in prompts:
         prompts[SIMPLEST] |= {"search_AP": simplest.search_ap, "caption": simplest.candidate.prompt().caption}
     prompts[BEST]["caption"] = candidate.prompt().caption
@@ -81,6 +85,26 @@ def conclude(search: Search, control: Mapping[str, float] | None, *, explain: bo
     }
     write_json(search.folder / "search.json", content)
     return content
+
+
+def plain_names(search: Search) -> RunSpec:
+    """The run of the plain names; said in so many words only where the task's own style is another."""
+    usual = search.prepared.task.prompt_style == "names"
+    return search.settings.spec(mode="zero-shot", prompt_style=None if usual else "names")
+
+
+def hand_written_ap(search: Search) -> float | None:
+    """AP of the task's hand-written prompt on the labelled images, in percent; None where they hold nothing to find.
+
+    It is the trial's where the search could try this very prompt: its own words may only come near it.
+    """
+    prompt = task_prompt(search.prepared.task, "manual")
+    tried = given_trial(search.study(), OFFICIAL)
+    if tried is not None and search.space.candidate(tried.params).prompt() == prompt:
+        return tried.value
+    with arithmetic(search.prepared.facts, search.settings.device):
+        ap: float | None = search.scorer.score(prompt)["AP"]
+    return ap
 
 
 def write_best(path: Path, search: Search, candidate: Candidate) -> None:

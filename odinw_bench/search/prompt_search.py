@@ -12,6 +12,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from odinw_bench.datasets.coco import Split
+from odinw_bench.datasets.prompts import task_prompt
 from odinw_bench.engine.scorer import Scorer
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.environment import arithmetic
@@ -25,6 +26,9 @@ from odinw_bench.search.words import pools_of
 from odinw_bench.utils.io import canonical_json, sha256_bytes
 
 PLAIN, OFFICIAL = "plain names", "hand-written"
+NEAREST = "nearest to hand-written"
+"""What the space's own words make of a hand-written prompt that has others, too."""
+
 Say = Callable[[str], None]
 
 
@@ -99,12 +103,13 @@ def set_up(settings: SearchSettings) -> Search:
 
 
 def begin(search: Search, *, hints: bool = True) -> None:
-    """Have the plain names tried first, and with ``hints`` the hand-written prompt."""
+    """Have the plain names tried first, and with ``hints`` the hand-written prompt or what comes nearest to it."""
     study, space = search.study(), search.space
     enqueue(study, space.plain(), PLAIN)
     written = written_params(space)
     if hints and written is not None:
-        enqueue(study, written, OFFICIAL)
+        same = space.candidate(written).prompt() == task_prompt(search.prepared.task, "manual")
+        enqueue(study, written, OFFICIAL if same else NEAREST)
 
 
 def work(search: Search, say: Say = lambda _: None) -> None:
@@ -160,7 +165,7 @@ def best_candidate(search: Search) -> tuple[FrozenTrial, Candidate]:
 
 
 def written_params(space: PromptSpace) -> dict[str, Any] | None:
-    """The hand-written prompt in the space's own words; None where it has other words, or there is none."""
+    """The hand-written prompt as far as the space's own words go; None where it has none of them, or there is none."""
     params = space.plain()
     found = False
     for number, entry in enumerate(space.classes):
@@ -176,6 +181,7 @@ def written_params(space: PromptSpace) -> dict[str, Any] | None:
 
 
 __all__ = [
+    "NEAREST",
     "OFFICIAL",
     "PLAIN",
     "SHARED",
