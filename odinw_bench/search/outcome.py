@@ -9,7 +9,6 @@ from typing import Any
 import yaml
 
 from odinw_bench.datasets.prompts import task_prompt
-from odinw_bench.metrics.coco import evaluate
 from odinw_bench.metrics.stats import paired_bootstrap
 from odinw_bench.runs.environment import arithmetic
 from odinw_bench.runs.run import run
@@ -138,14 +137,14 @@ def explain_words(search: Search, candidate: Candidate) -> list[dict[str, Any]]:
     with arithmetic(search.prepared.facts, search.settings.device):
         scorer = search.scorer
         whole = scorer.predictions(candidate.prompt())
-        with_words = list(evaluate(scorer.annotations, whole)["per_class"].values())
+        with_words = list(scorer.measure(whole)["per_class"].values())
         for number, entry in enumerate(search.space.classes):
             part = candidate.parts[number]
             if not (part["prefix"] or part["suffix"]):
                 continue
             bare = scorer.predictions(candidate.without(number).prompt())
             compared = paired_bootstrap(scorer.annotations, whole, bare, samples=500, seed=search.settings.seed)
-            alone = list(evaluate(scorer.annotations, bare)["per_class"].values())[number]
+            alone = list(scorer.measure(bare)["per_class"].values())[number]
             rows.append(
                 {
                     "class": entry.name,
