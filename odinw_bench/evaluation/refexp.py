@@ -56,7 +56,7 @@ class RefexpEvaluation(SentenceEvaluation):
         from odinw_bench.metrics.refexp import RANKS, evaluate_refexp
         from odinw_bench.metrics.resampling import share_interval
 
-        del extra
+        self.check_metrics(task, extra)
         assert isinstance(split, SentenceSplit)
         whole = _by_expression(predictions)
         heads = {key: one["head"] for key, one in whole.items() if one.get("head") is not None}

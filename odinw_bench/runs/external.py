@@ -95,17 +95,20 @@ def score(
         extra: metrics beside COCO's; see :func:`odinw_bench.metrics.extra.extra_metrics`.
 
     Returns:
-        the record; like any other, but without costs, and with ``external`` naming the file and its hash.
+        the record; like any other, but without costs, and with ``external`` naming the file and its hash. One that
+        is there already counts if it has all of ``extra``, and else keeps what it has beside.
 
     Raises:
-        InputError: the data or the file are missing or unusable.
+        InputError: the data or the file are missing or unusable, or such metrics cannot be computed here.
         BusyError: another process is at it.
     """
     external = replace(external, eval_split=task.split_named(external.eval_split))
+    evaluation = evaluation_of(task)
+    evaluation.check_metrics(task, extra)
     split = open_split(task, external.eval_split, data_root)
     found = _listed(read_json(predictions, what="predictions file"), predictions)
     try:
-        metrics = evaluation_of(task).score(task, split, found, extra)
+        metrics = evaluation.score(task, split, found, extra)
         check_encodable(found)  # fields that nobody reads go into the record's copy, too
     except InputError as error:
         raise InputError(f"'{predictions}': {error}") from error
@@ -128,8 +131,11 @@ def score(
     name = f"{external.mode}-{external.shots}shot-seed{external.seed}-{digest[:8]}"
     folder = results / task.suite / external.model / task.name / name
     if is_done(folder) and not force:
-        tidy(folder)
-        return read_record(folder)
+        before = read_record(folder)
+        if {one.rpartition(":")[2] for one in extra} <= before.metrics.keys():
+            tidy(folder)
+            return before
+        metrics = {**before.metrics, **metrics}
     with claim(folder) as claimed, claimed.writing() as scratch:
         record = _record(spec, digest, metrics, split.sha256, len(split))
         record |= recorded_evaluation(task)
