@@ -11,7 +11,6 @@ import yaml
 from odinw_bench.datasets.prompts import task_prompt
 from odinw_bench.metrics.stats import paired_bootstrap
 from odinw_bench.runs.environment import arithmetic
-from odinw_bench.runs.run import run
 from odinw_bench.runs.spec import RunSpec
 from odinw_bench.search import OFFICIAL, PLAIN, Search, best_candidate, given_trial
 from odinw_bench.search.prompt_search import labelled_images
@@ -19,6 +18,7 @@ from odinw_bench.search.sampler import BY_GROUP
 from odinw_bench.search.simplest import simplify
 from odinw_bench.search.space import Candidate
 from odinw_bench.search.study import BEST, SCHEMA, SIMPLEST, trial_rows
+from odinw_bench.search.testing import run_once_free
 from odinw_bench.utils.escape import visible
 from odinw_bench.utils.io import write_json, write_text
 
@@ -56,7 +56,7 @@ def conclude(search: Search, control: Mapping[str, float] | None, *, explain: bo
         write_best(shorter, search, simplest.candidate)
         specs[SIMPLEST] = settings.spec(mode="manual", attributes=str(shorter))
     for what, spec in specs.items():
-        record = run(spec, settings.results, data_root=settings.data_root, device=settings.device)
+        record = run_once_free(spec, settings, say)
         trial = best if what == BEST else given_trial(study, what)
         prompts[what] = {
             "search_AP": None if trial is None else trial.value,
