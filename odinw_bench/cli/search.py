@@ -44,7 +44,7 @@ def search(
         int, typer.Option("--trials", min=1, help="Prompts or recipes to try, of all workers together.")
     ] = 60,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", min=0, help="Seconds after which no new trial begins.")
+        float | None, typer.Option("--timeout", min=0, help="Seconds after which the search begins no new trial.")
     ] = None,
     storage: Annotated[
         str | None,

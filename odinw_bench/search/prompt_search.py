@@ -21,7 +21,7 @@ from odinw_bench.runs.work import load_tunable
 from odinw_bench.search.sampler import ByClassSampler
 from odinw_bench.search.settings import SearchSettings
 from odinw_bench.search.space import SHARED, Candidate, PromptSpace
-from odinw_bench.search.study import best_trial, enqueue, given_trial, open_storage, open_study, optimise
+from odinw_bench.search.study import FINISHED, best_trial, enqueue, given_trial, open_storage, open_study, optimise
 from odinw_bench.search.words import pools_of
 from odinw_bench.utils.io import canonical_json, sha256_bytes
 
@@ -130,26 +130,31 @@ def work(search: Search, say: Say = lambda _: None) -> None:
 def shuffled_control(search: Search, say: Say = lambda _: None) -> dict[str, float]:
     """A control: the same search with shuffled labels, where there is nothing to find.
 
+    It tries as many prompts as the search has by now, however many workers that had and whatever time it was given.
+
     Returns:
         ``plain``: AP of the plain names on those labels; ``best``: of the best prompt found; ``gain``: what a search
         of this size gains by chance alone, AP in percent.
+
+    Raises:
+        InputError: no trial of the search is finished yet.
     """
-    settings, space = search.settings, search.space
+    settings, space, searched = search.settings, search.space, search.study()
+    best_trial(searched)
     storage = open_storage(None, search.folder / "shuffled_control")
     study = open_study(storage, f"{search.name} shuffled_control", ByClassSampler(space, settings.seed))
     enqueue(study, space.plain(), PLAIN)
     with arithmetic(search.prepared.facts, settings.device):
-        scorer = search.scorer.shuffled(settings.seed)
         optimise(
             study,
             search.folder / "shuffled_control",
             space,
-            scorer,
-            trials=settings.trials,
-            timeout=settings.timeout,
+            search.scorer.shuffled(settings.seed),
+            trials=len(searched.get_trials(deepcopy=False, states=FINISHED)),
+            timeout=None,
             say=say,
         )
-    plain, best = given_trial(study, PLAIN), study.best_trial
+    plain, best = given_trial(study, PLAIN), best_trial(study)
     plain_value = float(plain.value or 0.0) if plain is not None else 0.0
     return {"plain": plain_value, "best": float(best.value or 0.0), "gain": float(best.value or 0.0) - plain_value}
 

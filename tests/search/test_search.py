@@ -20,8 +20,9 @@ from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.record import find_records
 from odinw_bench.search import SearchSettings, begin, set_up, work, written_params
 from odinw_bench.search.outcome import hand_written_ap, plain_names
-from odinw_bench.search.prompt_search import labelled_images
+from odinw_bench.search.prompt_search import labelled_images, shuffled_control
 from odinw_bench.search.space import PromptSpace
+from odinw_bench.search.study import open_storage, open_study
 from odinw_bench.search.words import pools_of
 from tests.cli.conftest import write_dataset
 
@@ -168,6 +169,31 @@ def test_plain_names_are_tested_where_the_tasks_own_prompt_is_written(tmp_path):
     spec = plain_names(replace(search, prepared=written))
     assert prepare(spec).prompt.caption == "pothole"
     assert spec.prompt_style == "names"
+
+
+def test_the_control_tries_as_many_prompts_as_the_search_did(tmp_path):
+    """It had the time limit once more for itself, and one worker: its gain was that of a smaller search."""
+
+    class Flat:
+        def score(self, prompt, give_up):
+            return {"AP": 1.0, "per_class": {"1": 1.0}}
+
+        def shuffled(self, seed):
+            return self
+
+    search = set_up(SearchSettings("packages", shots=1, trials=3, results=tmp_path))
+    late = replace(search, settings=replace(search.settings, trials=50, timeout=0.0))
+    search.__dict__["scorer"] = late.__dict__["scorer"] = Flat()
+    begin(search)
+    work(search)
+    assert shuffled_control(late)["gain"] == 0
+    storage = open_storage(None, search.folder / "shuffled_control")
+    assert len(open_study(storage, f"{search.name} shuffled_control").get_trials()) == 3
+
+
+def test_a_search_that_had_no_time_is_one_line(cli, tmp_path):
+    search = ("search", "--dataset", "packages", "--shots", "1", "--timeout", "0", "--results", tmp_path, "--quiet")
+    assert "no trial is finished yet" in cli(*search).refused()
 
 
 def test_a_prompt_near_the_hand_written_one_is_not_called_so(tmp_path):
