@@ -36,6 +36,7 @@ from odinw_bench.cli import (
 )
 from odinw_bench.cli._argument_help import WithArgumentHelp
 from odinw_bench.cli._console import Unpadded, fail
+from odinw_bench.utils.locks import BusyError
 
 app = typer.Typer(
     name="odinw-bench",
@@ -145,7 +146,7 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         sys.exit(fail(InputError("the memory does not suffice; free some, or give smaller pictures or batches")))
-    except InputError as error:
+    except (InputError, BusyError) as error:
         if "--debug" in sys.argv:
             raise
         sys.exit(fail(error))

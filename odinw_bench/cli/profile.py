@@ -129,6 +129,8 @@ def _print(found: Sequence[Mapping[str, Any]]) -> None:
     of_row = [str(n) for n in range(1, len(good) + 1)]
     rows = [[name, *(_stage(row, name) for row in good)] for name in stages]
     console().print(table("milliseconds a batch, by stage and row", ["stage", *of_row], rows, numbers=of_row))
+    if any(row["settings"]["device"] != "cpu" for row in good):
+        write_line("on a GPU the stages are shares, of slower passes that wait for it at their borders, of p50")
     write_line("decoding and resizing, not counted, run in the background beside a GPU; (in brackets): once a prompt")
     for row in found:
         if "error" in row:

@@ -68,6 +68,8 @@ def score(
         raise InputError(f"'{predictions}' is one file: say with --dataset which task it is of, or give a folder")
     metrics = split_list(metric)
     extra_metrics(metrics)  # a slip is reported before the work
+    for task in tasks:
+        evaluation_of(task).check_metrics(task, metrics)
     labels = task_labels(tasks)
     files = {label: find_predictions(predictions, task, label) for label, task in zip(labels, tasks, strict=True)}
     missing = [name for name, path in files.items() if path is None]

@@ -49,7 +49,7 @@ def search(
         int, typer.Option("--trials", min=1, help="Prompts or recipes to try, of all workers together.")
     ] = 60,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", min=0, help="Seconds after which no new trial begins.")
+        float | None, typer.Option("--timeout", min=0, help="Seconds after which the search begins no new trial.")
     ] = None,
     storage: Annotated[
         str | None,
@@ -57,7 +57,11 @@ def search(
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that share the study.")] = 1,
     hints: Annotated[
-        bool, typer.Option("--hints/--from-scratch", help="Try the task's hand-written prompt first, or never.")
+        bool,
+        typer.Option(
+            "--hints/--from-scratch",
+            help="Try the task's hand-written prompt first, or what is nearest to it; or never.",
+        ),
     ] = True,
     control: Annotated[
         bool,

@@ -15,7 +15,7 @@ from odinw_bench.datasets.annotations import Annotations, ImageId
 from odinw_bench.datasets.coco import Split
 from odinw_bench.engine.features import FeatureCache, FrozenPart
 from odinw_bench.engine.predict import autocast, detect_split
-from odinw_bench.metrics.coco import evaluate
+from odinw_bench.metrics.coco import Predictions, evaluate
 from odinw_bench.models import AnyPrompt, TunableModel, find_mode
 
 FIRST_SHARE = 3
@@ -90,7 +90,7 @@ class Scorer:
         return other
 
     def score(self, prompt: Prompt, give_up: Callable[[dict[str, Any]], bool] = lambda _: False) -> dict[str, Any]:
-        """Metrics of a prompt, as :func:`odinw_bench.metrics.coco.evaluate` gives them.
+        """Metrics of a prompt, as :meth:`measure` gives them.
 
         Args:
             prompt: the classes in the task's order.
@@ -98,10 +98,17 @@ class Scorer:
         """
         encoded = self._encode(prompt)
         rows = self._detect(encoded, self._first)
-        metrics = evaluate(self._first_annotations, rows, official_ids=False)
+        metrics = _evaluate(self._first_annotations, rows)
         if give_up(metrics):
             return metrics | {"partial": True}
-        return evaluate(self.annotations, rows + self._detect(encoded, self._rest), official_ids=False)
+        return self.measure(rows + self._detect(encoded, self._rest))
+
+    def measure(self, predictions: Predictions) -> dict[str, Any]:
+        """Metrics of what :meth:`predictions` gives, as :func:`odinw_bench.metrics.coco.evaluate` gives them.
+
+        But ``per_class`` has every class, in the task's order: None where no image shows one.
+        """
+        return _evaluate(self.annotations, predictions)
 
     def predictions(self, prompt: Prompt) -> list[dict[str, Any]]:
         """COCO results on all images, under the ids of :attr:`annotations`."""
@@ -119,6 +126,13 @@ class Scorer:
             found = detect_split(self.model, encoded, part.split, precision=self.precision, frozen=frozen)
             rows += [{**row, "image_id": part.numbers[row["image_id"]]} for row in found]
         return rows
+
+
+def _evaluate(annotations: Annotations, predictions: Predictions) -> dict[str, Any]:
+    """The evaluator takes a class with the id 0 that has neither a box nor a prediction for the background."""
+    metrics = evaluate(annotations, predictions, official_ids=False)
+    names = [str(category["id"]) for category in annotations["categories"]]
+    return metrics | {"per_class": {name: metrics["per_class"].get(name) for name in names}}
 
 
 def shuffled(annotations: Annotations, seed: int) -> Annotations:

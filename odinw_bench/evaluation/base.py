@@ -54,6 +54,7 @@ class Evaluation(ABC):
         modes: the tuning modes it can be done in; None: all.
         only_because: why there are no others, after "because".
         counted: the headline is a share that :meth:`counts` counts by image.
+        takes_metrics: other metrics can be computed beside its own, from COCO annotations and results.
     """
 
     name: ClassVar[str]
@@ -62,6 +63,7 @@ class Evaluation(ABC):
     modes: ClassVar[Sequence[str] | None] = None
     only_because: ClassVar[str] = ""
     counted: ClassVar[bool] = False
+    takes_metrics: ClassVar[bool] = False
 
     def check_mode(self, task: Task, mode: str) -> None:
         """Refuse a mode that makes no sense here.
@@ -81,6 +83,19 @@ class Evaluation(ABC):
         Raises:
             InputError: it cannot.
         """
+
+    def check_metrics(self, task: Task, extra: Sequence[str]) -> None:
+        """Refuse metrics beside its own that cannot be computed; to be asked before any work.
+
+        Args:
+            task: what is tested.
+            extra: as ``PACKAGE.MODULE:FUNCTION``.
+
+        Raises:
+            InputError: there are some, and it takes none.
+        """
+        if extra and not self.takes_metrics:
+            raise InputError(f"metrics beside its own cannot be computed for '{task.name}': leave --metric out")
 
     def prompts(self, task: Task) -> bool:
         """Whether the task has one prompt of classes for all images; else each image brings its own."""
@@ -123,10 +138,10 @@ class Evaluation(ABC):
             task: whose split it is.
             split: the images with their ground truth.
             predictions: as :meth:`detect` gives them, or of another program.
-            extra: metrics beside its own, as ``PACKAGE.MODULE:FUNCTION``.
+            extra: metrics beside its own, as ``PACKAGE.MODULE:FUNCTION``; see :meth:`check_metrics`.
 
         Raises:
-            InputError: a prediction cannot be used.
+            InputError: a prediction cannot be used, or a metric not be computed.
         """
 
     def write(self, path: Path, predictions: Any) -> None:

@@ -19,6 +19,7 @@ class CocoEvaluation(Evaluation):
     name: ClassVar[str] = COCO
     headline: ClassVar[str] = "AP"
     shown: ClassVar[Sequence[str]] = ("AP", "AP50")
+    takes_metrics: ClassVar[bool] = True
 
     def detect(self, model: Model, task: Task, prompt: Any, split: Split, conditions: Conditions) -> list[Any]:
         """See :class:`Evaluation`; the list is COCO results."""

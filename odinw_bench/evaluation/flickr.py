@@ -36,7 +36,7 @@ class FlickrEvaluation(SentenceEvaluation):
         from odinw_bench.metrics.flickr import RANKS, phrase_recalls
         from odinw_bench.metrics.resampling import share_interval
 
-        del task, extra
+        self.check_metrics(task, extra)
         truth = _truth(split)
         found = phrase_recalls(truth, predictions)
         merged = phrase_recalls(truth, predictions, merged=True)

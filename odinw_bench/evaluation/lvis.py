@@ -92,8 +92,7 @@ class LvisEvaluation(Evaluation):
         from odinw_bench.metrics.lvis_stream import FIXED, PER_IMAGE, PLAIN, LvisPredictions
         from odinw_bench.metrics.lvis_truth import LvisTruth
 
-        if extra:
-            raise InputError(f"metrics beside its own cannot be computed for '{task.name}': leave --metric out")
+        self.check_metrics(task, extra)
         truth = LvisTruth(split.annotations)
         if isinstance(predictions, LvisPredictions):
             fixed, plain = (predictions.table(kind) for kind in (FIXED, PLAIN))

@@ -56,7 +56,7 @@ class RefexpEvaluation(SentenceEvaluation):
         from odinw_bench.metrics.refexp import RANKS, evaluate_refexp
         from odinw_bench.metrics.resampling import share_interval
 
-        del extra
+        self.check_metrics(task, extra)
         assert isinstance(split, SentenceSplit)
         whole = _by_expression(predictions)
         heads = {key: one["head"] for key, one in whole.items() if one.get("head") is not None}
@@ -65,8 +65,8 @@ class RefexpEvaluation(SentenceEvaluation):
         generalised = evaluate_refexp(truth, whole, generalised=True)[task.name]
         metrics = {**found, "P@1_interval": share_interval(self.counts(split, predictions))}
         metrics |= {f"{name}_giou": generalised[name] for name in RANKS}
-        if heads:
-            marked = _truth(split, task.name, _HEAD)
+        marked = _truth(split, task.name, _HEAD)
+        if heads and marked["images"]:
             by_head = evaluate_refexp(marked, heads)[task.name]
             metrics |= {f"{name}_head": by_head[name] for name in RANKS} | {"heads": by_head["expressions"]}
         by_type = evaluate_refexp(_truth(split, None, _WHOLE), whole)

@@ -47,16 +47,22 @@ def accumulated(
     """
     from hotcoco import COCO, COCOeval
 
-    # It wants whole numbers for images, in the order in which pycocotools sorts them: ids may be text.
+    # It wants whole numbers that fit 64 bits, in the order in which pycocotools sorts the ids: of images they may be
+    # text, of categories below 0.
     places = {image: place for place, image in enumerate(sorted(image["id"] for image in annotations["images"]))}
+    classes = {one: place for place, one in enumerate(sorted(one["id"] for one in annotations["categories"]))}
+
+    def placed(box: Mapping[str, Any]) -> dict[str, Any]:
+        return {**box, "image_id": places[box["image_id"]], "category_id": classes[box["category_id"]]}
+
     truth = COCO(
         {
             "images": [{"id": place} for place in places.values()],  # sizes may be any numbers, and do not count
-            "categories": annotations["categories"],
-            "annotations": [{**box, "image_id": places[box["image_id"]]} for box in annotations["annotations"]],
+            "categories": [{**one, "id": classes[one["id"]]} for one in annotations["categories"]],
+            "annotations": [placed(box) for box in annotations["annotations"]],
         }
     )
-    found = truth.load_res([{**entry, "image_id": places[entry["image_id"]]} for entry in results])
+    found = truth.load_res([placed(entry) for entry in results])
     evaluation = COCOeval(truth, found, "bbox")
     evaluation.params.max_dets = [max_detections]
     evaluation.evaluate()

@@ -134,7 +134,7 @@ def _key(entry: Mapping[str, Any], where: str) -> tuple[int, int]:
     image, sentence = entry["image_id"], entry["sentence_id"]
     try:
         return int(image), int(sentence)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:  # the last: Infinity
         raise InputError(
             f"{where}: image_id and sentence_id must be whole numbers, not {shorten(image)} and {shorten(sentence)}"
         ) from error

@@ -17,6 +17,9 @@ from odinw_bench.utils.text import shorten
 FREQUENCIES = ("r", "c", "f")
 """Rare, common, frequent: a category's ``frequency``."""
 
+_LEAST_TOO_LARGE = 1 << 63
+"""Of ids: they are columns of 64 bits."""
+
 _FIELDS = ("image_id", "category_id", "bbox", "score")
 
 
@@ -48,7 +51,7 @@ class LvisTruth:
         for number, image in enumerate(images):
             for key, pairs in (("neg_category_ids", self.judged), ("not_exhaustive_category_ids", self.open)):
                 ids = image.get(key) or []
-                if not isinstance(ids, Sequence) or isinstance(ids, str):
+                if not isinstance(ids, Sequence) or not all(isinstance(one, int) for one in ids):
                     raise InputError(f"images[{number}].{key} must be a list of category ids, not {shorten(ids)}")
                 pairs.update((category, image["id"]) for category in ids)
 
@@ -125,8 +128,8 @@ def _entries(content: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]
 
 def _whole(entry: Mapping[str, Any], key: str, number: int, field: str) -> int:
     value = entry.get(field)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(f"{key}[{number}].{field} must be a whole number, not {shorten(value)}")
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= _LEAST_TOO_LARGE:
+        raise InputError(f"{key}[{number}].{field} must be a whole number of 64 bits, not {shorten(value)}")
     return value
 
 

@@ -71,6 +71,8 @@ def _ranked(predictions: Mapping[Any, Mapping[str, Any]], identity: Any) -> NDAr
     if found is None:
         raise InputError(f"no prediction for expression {shorten(identity)}")
     where = f"the prediction for expression {shorten(identity)}"
+    if not isinstance(found, Mapping):
+        raise InputError(f"{where} must be an object with scores and boxes, not {shorten(found)}")
     scores, boxes = found.get("scores"), found.get("boxes")
     if not isinstance(scores, Sequence) or not isinstance(boxes, Sequence) or len(scores) != len(boxes):
         raise InputError(f"{where} needs as many 'scores' as 'boxes'")

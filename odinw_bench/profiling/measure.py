@@ -26,6 +26,9 @@ CLASSES = ("fish", "jellyfish", "penguin", "puffin", "shark", "starfish", "sting
 
 PHASES = ("inference", "training")
 
+STAGED = 3
+"""Passes on a GPU that are timed by stage: waiting for it at their borders makes them slower than those that count."""
+
 
 @dataclass(frozen=True)
 class ProfileSettings:
@@ -38,8 +41,8 @@ class ProfileSettings:
         batch: images at a time.
         precision: ``fp32``, or autocast to ``bf16`` or ``fp16``.
         photo: (width, height) of the made-up photo, before resizing to the model's own size.
-        repeats: passes that count; one more goes before them.
-        device: ``cpu`` or ``cuda[:N]``.
+        repeats: passes that count; one more goes before them, and on a GPU up to :data:`STAGED` follow for the stages.
+        device: ``cpu``, ``cuda[:N]`` or ``mps``.
     """
 
     model: str
@@ -69,8 +72,9 @@ def profile(settings: ProfileSettings) -> dict[str, Any]:
 
     Returns:
         ``settings``, ``images_per_second``, ``seconds`` (``p50``, ``p95`` of a batch), ``stages`` (median seconds a
-        batch; what is done once a prompt is under ``once``), ``peak_memory_bytes``, ``parameters``, ``gflops`` an
-        image, ``matmul_gflops_per_second`` of this machine, ``share_of_matmul`` reached, and ``environment``.
+        batch, on a GPU their shares of ``p50``; what is done once a prompt is under ``once``), ``peak_memory_bytes``,
+        ``parameters``, ``gflops`` an image, ``matmul_gflops_per_second`` of this machine, ``share_of_matmul`` reached,
+        and ``environment``.
     """
     config = get_config(settings.model)
     if not settings.fusion and config.has_text:
@@ -85,27 +89,23 @@ def profile(settings: ProfileSettings) -> dict[str, Any]:
     pixels, sizes = pad_batch([to_tensor(Image.open(io.BytesIO(photo)), hw)] * settings.batch)
     work = _training(detector, prompt, hw, settings) if settings.phase == "training" else _inference(detector, prompt)
     clock = StageClock(device)
-    clock.watch(detector)
     reset_peak_memory(settings.device)
-    passes: list[tuple[float, dict[str, float]]] = []
-    for _ in range(settings.repeats + 1):
-        clock.seconds.clear()
-        started = clock.now()
+
+    def once_through() -> None:
         with torch.autocast(device.type, dtype=_dtype(settings), enabled=settings.precision != "fp32"):
             work(clock, pixels.to(device), sizes)
-        passes.append((clock.now() - started, dict(clock.seconds)))
-    clock.unwatch()
+
+    seconds, first, staged = _timed(once_through, clock, detector, settings.repeats)
     peak = peak_memory(settings.device)
-    (_, first), timed = passes[0], passes[1:]
-    seconds = sorted(total for total, _ in timed)
-    stages = {name: statistics.median(parts.get(name, 0.0) for _, parts in timed) for name in first}
+    p50 = statistics.median(seconds)
+    pace = p50 / statistics.median(total for total, _ in staged)  # 1 on a CPU
+    stages = {name: pace * statistics.median(parts.get(name, 0.0) for _, parts in staged) for name in first}
     once = {"language": first["language"]} if stages.get("language") == 0.0 else {}
     stages = {name: value for name, value in stages.items() if name not in once}
-    stages["other"] = max(statistics.median(seconds) - sum(stages.values()), 0.0)
+    stages["other"] = max(p50 - sum(stages.values()), 0.0)
     with torch.no_grad():
         text = detector.encode_text(prompt)
     flops = _flops(detector, prompt, pixels.to(device), settings)
-    p50 = statistics.median(seconds)
     return {
         "settings": asdict(settings) | {"fusion": config.fusion is not None},
         "image_hw": list(hw),
@@ -121,6 +121,47 @@ def profile(settings: ProfileSettings) -> dict[str, Any]:
         "share_of_matmul": None if flops is None else flops / p50 / rate,
         "environment": environment(settings.device),
     }
+
+
+_Pass = tuple[float, dict[str, float]]
+"""Seconds of a pass, and of its stages."""
+
+
+def _timed(
+    work: Callable[[], None], clock: StageClock, detector: Detector, repeats: int
+) -> tuple[list[float], dict[str, float], list[_Pass]]:
+    """Time passes.
+
+    On a CPU, which nothing is queued for, the same passes give the speed and the stages.
+
+    Args:
+        work: one pass.
+        clock: not watching.
+        detector: what the clock watches.
+        repeats: passes that count.
+
+    Returns:
+        the seconds of these, the stages of a first one, and some passes by stage.
+    """
+
+    def timed() -> _Pass:
+        clock.seconds.clear()
+        started = clock.now()
+        work()
+        return clock.now() - started, dict(clock.seconds)
+
+    clock.watch(detector)
+    _, first = timed()
+    if clock.device.type == "cpu":
+        staged = [timed() for _ in range(repeats)]
+        clock.unwatch()
+        return [total for total, _ in staged], first, staged
+    clock.unwatch()
+    seconds = [timed()[0] for _ in range(repeats)]
+    clock.watch(detector)
+    staged = [timed() for _ in range(min(repeats, STAGED))]
+    clock.unwatch()
+    return seconds, first, staged
 
 
 def _dtype(settings: ProfileSettings) -> torch.dtype:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from odinw_bench.profiling.clock import wait_for
+
 _QUEUED = 100
 """Products that a GPU is given before it is waited for: one takes a fast GPU no longer than the waiting does."""
 
@@ -74,7 +76,7 @@ def matrix_product_rate(device: str, precision: str, *, side: int = 2048, second
     """Floating-point operations a second of this machine's matrix product: what the best code could reach.
 
     Args:
-        device: ``cpu`` or ``cuda[:N]``.
+        device: ``cpu``, ``cuda[:N]`` or ``mps``.
         precision: ``fp32``, ``bf16`` or ``fp16``.
         side: of the square matrices.
         seconds: to measure for, after what warms up.
@@ -83,14 +85,12 @@ def matrix_product_rate(device: str, precision: str, *, side: int = 2048, second
     a = torch.randn(side, side, device=device).to(dtype)
     b = torch.randn(side, side, device=device).to(dtype)
 
-    on_gpu = device.startswith("cuda")
-    number = _QUEUED if on_gpu else 1
+    number = 1 if torch.device(device).type == "cpu" else _QUEUED
 
     def products() -> None:
         for _ in range(number):
             a @ b
-        if on_gpu:
-            torch.cuda.synchronize(device)
+        wait_for(torch.device(device))
 
     products()
     best = float("inf")

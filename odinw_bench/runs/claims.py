@@ -15,10 +15,12 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from glip_core.errors import InputError
 from odinw_bench.utils.folders import discard, exchange, sync, sync_tree
@@ -34,7 +36,13 @@ __all__ = [
     "resume_path",
     "tested_path",
     "tidy",
+    "when_free",
 ]
+
+PATIENCE_SECONDS = 2.0
+"""How long to wait before asking again for what another process is at."""
+
+_Result = TypeVar("_Result")
 
 _STATES = r"lock|resume|tested-\d+"
 _KINDS = rf"{_STATES}|(({_STATES})(\.[0-9a-z]+)?\.tmp)|(([0-9a-f]+\.)?(\d+\.)?(part|old))"
@@ -143,6 +151,24 @@ def claim(folder: Path) -> Iterator[Claim]:
             claimed = Claim(folder, stack.enter_context(exclusive(_beside(folder, "lock"))))
             claimed._clear_others()
         yield claimed
+
+
+def when_free(work: Callable[[], _Result], say: Callable[[str], None] = lambda _: None) -> _Result:
+    """What a work gives that another process may be doing just now: that one is waited for.
+
+    Args:
+        work: raises :class:`BusyError` as long as another process is at it, and then finds what that one has done.
+        say: called once where there is something to wait for.
+    """
+    waiting = False
+    while True:
+        try:
+            return work()
+        except BusyError as error:
+            if not waiting:
+                say(f"waiting: {error}")
+            waiting = True
+        time.sleep(PATIENCE_SECONDS)
 
 
 def resume_path(folder: Path) -> Path:

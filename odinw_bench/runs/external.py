@@ -14,7 +14,7 @@ from odinw_bench.datasets.coco import annotation_notes
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.datasets.task import Task
 from odinw_bench.evaluation import evaluation_of, recorded_evaluation
-from odinw_bench.runs.claims import claim, tidy
+from odinw_bench.runs.claims import claim, tidy, when_free
 from odinw_bench.runs.environment import environment, now
 from odinw_bench.runs.record import SCHEMA, RunRecord, is_done, read_record, write_record
 from odinw_bench.runs.record_fields import check_encodable
@@ -95,17 +95,20 @@ def score(
         extra: metrics beside COCO's; see :func:`odinw_bench.metrics.extra.extra_metrics`.
 
     Returns:
-        the record; like any other, but without costs, and with ``external`` naming the file and its hash.
+        the record; like any other, but without costs, and with ``external`` naming the file and its hash. One that
+        is there already counts if it has all of ``extra``, and else keeps what it has beside. Another process that
+        is at it is waited for.
 
     Raises:
-        InputError: the data or the file are missing or unusable.
-        BusyError: another process is at it.
+        InputError: the data or the file are missing or unusable, or such metrics cannot be computed here.
     """
     external = replace(external, eval_split=task.split_named(external.eval_split))
+    evaluation = evaluation_of(task)
+    evaluation.check_metrics(task, extra)
     split = open_split(task, external.eval_split, data_root)
     found = _listed(read_json(predictions, what="predictions file"), predictions)
     try:
-        metrics = evaluation_of(task).score(task, split, found, extra)
+        metrics = evaluation.score(task, split, found, extra)
         check_encodable(found)  # fields that nobody reads go into the record's copy, too
     except InputError as error:
         raise InputError(f"'{predictions}': {error}") from error
@@ -127,20 +130,27 @@ def score(
     digest = sha256_bytes(canonical_json([spec, split.sha256, found, *evaluated]))
     name = f"{external.mode}-{external.shots}shot-seed{external.seed}-{digest[:8]}"
     folder = results / task.suite / external.model / task.name / name
-    if is_done(folder) and not force:
-        tidy(folder)
+    names = {one.rpartition(":")[2] for one in extra}
+
+    def store() -> RunRecord:
+        if not force and is_done(folder) and names <= read_record(folder).metrics.keys():
+            tidy(folder)
+            return read_record(folder)
+        with claim(folder) as claimed:
+            beside = read_record(folder).metrics if not force and is_done(folder) else {}
+            with claimed.writing() as scratch:
+                record = _record(spec, digest, {**beside, **metrics}, split.sha256, len(split))
+                record |= recorded_evaluation(task)
+                record["data"]["classes"] = split.classes
+                if task.root is not None:
+                    record["data"]["folder"] = task.place
+                record["data"]["annotation_notes"] = annotation_notes({external.eval_split: split})
+                record["external"] = {"file": predictions.name, "sha256": file_sha256(predictions)}
+                write_json(scratch / "predictions.json", found, indent=None)
+                write_record(scratch, record)
         return read_record(folder)
-    with claim(folder) as claimed, claimed.writing() as scratch:
-        record = _record(spec, digest, metrics, split.sha256, len(split))
-        record |= recorded_evaluation(task)
-        record["data"]["classes"] = split.classes
-        if task.root is not None:
-            record["data"]["folder"] = task.place
-        record["data"]["annotation_notes"] = annotation_notes({external.eval_split: split})
-        record["external"] = {"file": predictions.name, "sha256": file_sha256(predictions)}
-        write_json(scratch / "predictions.json", found, indent=None)
-        write_record(scratch, record)
-    return read_record(folder)
+
+    return when_free(store)
 
 
 def _listed(content: Any, path: Path) -> Any:

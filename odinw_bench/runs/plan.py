@@ -10,6 +10,7 @@ from pathlib import Path
 from glip_core.errors import InputError
 from odinw_bench.datasets.names import task_labels
 from odinw_bench.datasets.store import SplitStore
+from odinw_bench.evaluation import evaluation_of
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.prepare import prepare
@@ -50,7 +51,7 @@ def plan(specs: Sequence[RunSpec], options: RunOptions, splits: SplitStore | Non
 
     Args:
         specs: what was asked for.
-        options: results folder, data root and whether finished runs are done again.
+        options: results folder, data root, metrics and whether finished runs are done again.
         splits: opened splits to share; None: new ones.
 
     Raises:
@@ -65,6 +66,8 @@ def plan(specs: Sequence[RunSpec], options: RunOptions, splits: SplitStore | Non
             continue
         try:
             cells[index] = prepare(spec, options.results, splits=splits, force=options.force)
+            task = cells[index].task
+            evaluation_of(task).check_metrics(task, options.metrics)
         except InputError as error:
             problems[spec.dataset] = error
     if problems:

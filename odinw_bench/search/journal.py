@@ -1,4 +1,4 @@
-"""The lock under which workers write to the journal of a study."""
+"""The lock under which workers write to the journal of a study, whose last line may have been left half-written."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ class JournalLock(JournalFileSymlinkLock):
     ever where the journal was given by a relative path: the link then leads nowhere, so that its age is never known.
     It is used, with an absolute path, only where the file system has no ``flock``.
 
+    Whoever takes the lock cuts off half a line at the journal's end, which a full disk or a power failure leaves: the
+    next record would be appended to it, and a line that is none makes the whole journal unreadable for good.
+
     Args:
         journal: the file; its folder must exist.
     """
@@ -29,16 +32,34 @@ class JournalLock(JournalFileSymlinkLock):
 
     def acquire(self) -> bool:
         """Wait for the lock and take it; always true."""
+        self._wait()
+        try:
+            self._cut_unfinished_line()
+        except BaseException:
+            self.release()
+            raise
+        return True
+
+    def _wait(self) -> None:
         handle = os.open(self._journal, os.O_CREAT | os.O_RDWR, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
         except BaseException as error:
             os.close(handle)
             if isinstance(error, OSError) and error.errno in UNSUPPORTED:
-                return super().acquire()
+                super().acquire()
+                return
             raise
         self._handle = handle
-        return True
+
+    def _cut_unfinished_line(self) -> None:
+        with self._journal.open("rb+") as journal:
+            if not journal.seek(0, os.SEEK_END):
+                return
+            journal.seek(-1, os.SEEK_END)
+            if journal.read() != b"\n":
+                journal.seek(0)
+                journal.truncate(journal.read().rfind(b"\n") + 1)
 
     def release(self) -> None:
         """Give it back."""

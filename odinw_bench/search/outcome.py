@@ -8,16 +8,17 @@ from typing import Any
 
 import yaml
 
-from odinw_bench.metrics.coco import evaluate
+from odinw_bench.datasets.prompts import task_prompt
 from odinw_bench.metrics.stats import paired_bootstrap
 from odinw_bench.runs.environment import arithmetic
-from odinw_bench.runs.run import run
+from odinw_bench.runs.spec import RunSpec
 from odinw_bench.search import OFFICIAL, PLAIN, Search, best_candidate, given_trial
 from odinw_bench.search.prompt_search import labelled_images
 from odinw_bench.search.sampler import BY_GROUP
 from odinw_bench.search.simplest import simplify
 from odinw_bench.search.space import Candidate
 from odinw_bench.search.study import BEST, SCHEMA, SIMPLEST, trial_rows
+from odinw_bench.search.testing import run_once_free
 from odinw_bench.utils.escape import visible
 from odinw_bench.utils.io import write_json, write_text
 
@@ -46,7 +47,7 @@ def conclude(search: Search, control: Mapping[str, float] | None, *, explain: bo
     simplest = simplify(search, best.params) if explain else None
     say("testing the plain names, the hand-written prompt and the best found")
     prompts: dict[str, dict[str, Any]] = {}
-    specs = {PLAIN: settings.spec(mode="zero-shot")}
+    specs = {PLAIN: plain_names(search)}
     if search.prepared.task.has_manual:
         specs[OFFICIAL] = settings.spec(mode="manual")
     specs[BEST] = settings.spec(mode="manual", attributes=str(path))
@@ -55,7 +56,7 @@ def conclude(search: Search, control: Mapping[str, float] | None, *, explain: bo
         write_best(shorter, search, simplest.candidate)
         specs[SIMPLEST] = settings.spec(mode="manual", attributes=str(shorter))
     for what, spec in specs.items():
-        record = run(spec, settings.results, data_root=settings.data_root, device=settings.device)
+        record = run_once_free(spec, settings, say)
         trial = best if what == BEST else given_trial(study, what)
         prompts[what] = {
             "search_AP": None if trial is None else trial.value,
@@ -63,6 +64,8 @@ def conclude(search: Search, control: Mapping[str, float] | None, *, explain: bo
             "test_per_class": record.per_class,
             "digest": record.digest,
         }
+    if OFFICIAL in prompts:
+        prompts[OFFICIAL]["search_AP"] = hand_written_ap(search)
     if simplest is not None and SIMPLEST in prompts:
         prompts[SIMPLEST] |= {"search_AP": simplest.search_ap, "caption": simplest.candidate.prompt().caption}
     prompts[BEST]["caption"] = candidate.prompt().caption
@@ -81,6 +84,26 @@ def conclude(search: Search, control: Mapping[str, float] | None, *, explain: bo
     }
     write_json(search.folder / "search.json", content)
     return content
+
+
+def plain_names(search: Search) -> RunSpec:
+    """The run of the plain names; said in so many words only where the task's own style is another."""
+    usual = search.prepared.task.prompt_style == "names"
+    return search.settings.spec(mode="zero-shot", prompt_style=None if usual else "names")
+
+
+def hand_written_ap(search: Search) -> float | None:
+    """AP of the task's hand-written prompt on the labelled images, in percent; None where they hold nothing to find.
+
+    It is the trial's where the search could try this very prompt: its own words may only come near it.
+    """
+    prompt = task_prompt(search.prepared.task, "manual")
+    tried = given_trial(search.study(), OFFICIAL)
+    if tried is not None and search.space.candidate(tried.params).prompt() == prompt:
+        return tried.value
+    with arithmetic(search.prepared.facts, search.settings.device):
+        ap: float | None = search.scorer.score(prompt)["AP"]
+    return ap
 
 
 def write_best(path: Path, search: Search, candidate: Candidate) -> None:
@@ -114,14 +137,14 @@ def explain_words(search: Search, candidate: Candidate) -> list[dict[str, Any]]:
     with arithmetic(search.prepared.facts, search.settings.device):
         scorer = search.scorer
         whole = scorer.predictions(candidate.prompt())
-        with_words = list(evaluate(scorer.annotations, whole)["per_class"].values())
+        with_words = list(scorer.measure(whole)["per_class"].values())
         for number, entry in enumerate(search.space.classes):
             part = candidate.parts[number]
             if not (part["prefix"] or part["suffix"]):
                 continue
             bare = scorer.predictions(candidate.without(number).prompt())
             compared = paired_bootstrap(scorer.annotations, whole, bare, samples=500, seed=search.settings.seed)
-            alone = list(evaluate(scorer.annotations, bare)["per_class"].values())[number]
+            alone = list(scorer.measure(bare)["per_class"].values())[number]
             rows.append(
                 {
                     "class": entry.name,

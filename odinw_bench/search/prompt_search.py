@@ -12,6 +12,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from odinw_bench.datasets.coco import Split
+from odinw_bench.datasets.prompts import task_prompt
 from odinw_bench.engine.scorer import Scorer
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.environment import arithmetic
@@ -20,11 +21,14 @@ from odinw_bench.runs.work import load_tunable
 from odinw_bench.search.sampler import ByClassSampler
 from odinw_bench.search.settings import SearchSettings
 from odinw_bench.search.space import SHARED, Candidate, PromptSpace
-from odinw_bench.search.study import best_trial, enqueue, given_trial, open_storage, open_study, optimise
+from odinw_bench.search.study import FINISHED, best_trial, enqueue, given_trial, open_storage, open_study, optimise
 from odinw_bench.search.words import pools_of
 from odinw_bench.utils.io import canonical_json, sha256_bytes
 
 PLAIN, OFFICIAL = "plain names", "hand-written"
+NEAREST = "nearest to hand-written"
+"""What the space's own words make of a hand-written prompt that has others, too."""
+
 Say = Callable[[str], None]
 
 
@@ -99,12 +103,13 @@ def set_up(settings: SearchSettings) -> Search:
 
 
 def begin(search: Search, *, hints: bool = True) -> None:
-    """Have the plain names tried first, and with ``hints`` the hand-written prompt."""
+    """Have the plain names tried first, and with ``hints`` the hand-written prompt or what comes nearest to it."""
     study, space = search.study(), search.space
     enqueue(study, space.plain(), PLAIN)
     written = written_params(space)
     if hints and written is not None:
-        enqueue(study, written, OFFICIAL)
+        same = space.candidate(written).prompt() == task_prompt(search.prepared.task, "manual")
+        enqueue(study, written, OFFICIAL if same else NEAREST)
 
 
 def work(search: Search, say: Say = lambda _: None) -> None:
@@ -125,26 +130,31 @@ def work(search: Search, say: Say = lambda _: None) -> None:
 def shuffled_control(search: Search, say: Say = lambda _: None) -> dict[str, float]:
     """A control: the same search with shuffled labels, where there is nothing to find.
 
+    It tries as many prompts as the search has by now, however many workers that had and whatever time it was given.
+
     Returns:
         ``plain``: AP of the plain names on those labels; ``best``: of the best prompt found; ``gain``: what a search
         of this size gains by chance alone, AP in percent.
+
+    Raises:
+        InputError: no trial of the search is finished yet.
     """
-    settings, space = search.settings, search.space
+    settings, space, searched = search.settings, search.space, search.study()
+    best_trial(searched)
     storage = open_storage(None, search.folder / "shuffled_control")
     study = open_study(storage, f"{search.name} shuffled_control", ByClassSampler(space, settings.seed))
     enqueue(study, space.plain(), PLAIN)
     with arithmetic(search.prepared.facts, settings.device):
-        scorer = search.scorer.shuffled(settings.seed)
         optimise(
             study,
             search.folder / "shuffled_control",
             space,
-            scorer,
-            trials=settings.trials,
-            timeout=settings.timeout,
+            search.scorer.shuffled(settings.seed),
+            trials=len(searched.get_trials(deepcopy=False, states=FINISHED)),
+            timeout=None,
             say=say,
         )
-    plain, best = given_trial(study, PLAIN), study.best_trial
+    plain, best = given_trial(study, PLAIN), best_trial(study)
     plain_value = float(plain.value or 0.0) if plain is not None else 0.0
     return {"plain": plain_value, "best": float(best.value or 0.0), "gain": float(best.value or 0.0) - plain_value}
 
@@ -160,7 +170,7 @@ def best_candidate(search: Search) -> tuple[FrozenTrial, Candidate]:
 
 
 def written_params(space: PromptSpace) -> dict[str, Any] | None:
-    """The hand-written prompt in the space's own words; None where it has other words, or there is none."""
+    """The hand-written prompt as far as the space's own words go; None where it has none of them, or there is none."""
     params = space.plain()
     found = False
     for number, entry in enumerate(space.classes):
@@ -176,6 +186,7 @@ def written_params(space: PromptSpace) -> dict[str, Any] | None:
 
 
 __all__ = [
+    "NEAREST",
     "OFFICIAL",
     "PLAIN",
     "SHARED",

@@ -25,8 +25,9 @@ _DIGITS = 3
 class RecipeSpace:
     """Learning rate, weight decay, epochs and repeats per epoch around those of a protocol.
 
-    Rates from a tenth to ten times the protocol's; epochs from a quarter to twice; all on a logarithmic scale. A
-    protocol with ``min_steps_per_epoch`` has that varied likewise in place of the repeats, which it overrules.
+    Rates from a tenth to ten times the protocol's; epochs from a quarter to twice; all on a logarithmic scale, which
+    has no place for 0: where the protocol has no weight decay it stays so. A protocol with ``min_steps_per_epoch`` has
+    that varied likewise in place of the repeats, which it overrules.
 
     Args:
         base: the protocol's hyper-parameters.
@@ -34,12 +35,13 @@ class RecipeSpace:
 
     def __init__(self, base: Hyperparameters) -> None:
         self.base = base
-        decay = base.weight_decay
         self.distributions: dict[str, FloatDistribution | IntDistribution] = {
             "lr": FloatDistribution(base.lr / 10, base.lr * 10, log=True),
-            "weight_decay": FloatDistribution(min(_DECAYS[0], decay or 1), max(_DECAYS[1], decay), log=True),
-            "epochs": IntDistribution(max(1, base.epochs // 4), base.epochs * 2, log=True),
         }
+        if decay := base.weight_decay:
+            low, high = min(_DECAYS[0], decay), max(_DECAYS[1], decay)
+            self.distributions["weight_decay"] = FloatDistribution(low, high, log=True)
+        self.distributions["epochs"] = IntDistribution(max(1, base.epochs // 4), base.epochs * 2, log=True)
         if least := base.min_steps_per_epoch:
             self.distributions["min_steps_per_epoch"] = IntDistribution(max(1, least // 4), least * 2, log=True)
         else:

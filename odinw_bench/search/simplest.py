@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from odinw_bench.metrics.coco import evaluate
 from odinw_bench.metrics.worth import drop_least
 from odinw_bench.runs.environment import arithmetic
 from odinw_bench.search.prompt_search import Search
@@ -56,7 +55,7 @@ def simplify(search: Search, params: Mapping[str, Any]) -> Simplest:
             search.settings.seed,
         )
         candidate = without(worth.dropped)
-        ap = evaluate(scorer.annotations, scorer.predictions(candidate.prompt()), official_ids=False)["AP"]
+        ap = scorer.measure(scorer.predictions(candidate.prompt()))["AP"]
     rows = []
     for name in words:
         group, _, kind = name.rpartition("/")

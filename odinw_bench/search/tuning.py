@@ -22,7 +22,6 @@ from odinw_bench.models import find_mode
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.environment import arithmetic
 from odinw_bench.runs.prepare import prepare
-from odinw_bench.runs.run import run
 from odinw_bench.runs.work import load_tunable
 from odinw_bench.search.recipe import NumberedSampler, RecipeSpace, in_words
 from odinw_bench.search.settings import SearchSettings
@@ -38,6 +37,7 @@ from odinw_bench.search.study import (
     open_study,
     trial_rows,
 )
+from odinw_bench.search.testing import run_once_free
 from odinw_bench.search.workers import WORKER, whole, working
 from odinw_bench.utils.io import canonical_json, sha256_bytes, write_json
 
@@ -175,7 +175,7 @@ def conclude_tuning(search: TuningSearch, say: Say) -> dict[str, Any]:
     for what, trial in ((PROTOCOL, given), (BEST, best)):
         overrides = {} if trial is None else dict(trial.user_attrs["overrides"])
         spec = settings.spec(overrides=overrides)
-        record = run(spec, settings.results, data_root=settings.data_root, device=settings.device)
+        record = run_once_free(spec, settings, say)
         recipes[what] = {
             "overrides": overrides,
             "search_AP": None if trial is None else trial.value,

@@ -20,6 +20,9 @@ MAX_JSON_BYTES = 1 << 30
 
 MAX_YAML_BYTES = 1 << 20
 
+_EXPANSION = 4
+"""Values and characters that a byte of YAML may stand for: one without references stands for less than two."""
+
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
@@ -127,17 +130,45 @@ def read_yaml(path: Path | str, *, what: str = "file", limit: int = MAX_YAML_BYT
     """Read a YAML file of the user's; only plain values, never objects.
 
     Raises:
-        InputError: it is missing, too large or not YAML.
+        InputError: it is missing, too large, also with its references (``*name``) written out, or not YAML.
     """
     import yaml
 
     data = read_bytes(path, what=what, limit=limit)
     try:
-        return yaml.safe_load(data)
+        loader = yaml.SafeLoader(data)
+        try:
+            node = loader.get_single_node()
+            if node is not None and _expanded(node, _EXPANSION * limit, {}) > _EXPANSION * limit:
+                raise InputError(f"{what} '{path}' repeats itself by references until it is too large to be read")
+            return None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
     except RecursionError as error:
         raise InputError(f"{what} '{path}' is nested too deeply to be read") from error
     except (yaml.YAMLError, ValueError) as error:  # a date that is none is a ValueError
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{what} '{path}' is not YAML: {shorten_text(str(error))}") from error
+
+
+def _expanded(node: Any, limit: int, known: dict[int, int]) -> int:
+    """Values and characters of a node of YAML where each reference is written out; above ``limit`` if it holds itself.
+
+    Args:
+        node: as the parser gives it; one that is referred to is one object.
+        limit: see above.
+        known: the sizes found so far, by ``id`` of the node.
+    """
+    if id(node) not in known:
+        known[id(node)] = limit + 1  # as long as it is looked into
+        parts = [node.value] if isinstance(node.value, str) else node.value
+        size = 1
+        for part in parts:
+            for one in part if isinstance(part, tuple) else (part,):  # a key and its value
+                size += len(one) if isinstance(one, str) else _expanded(one, limit, known)
+        known[id(node)] = size
+    return known[id(node)]
 
 
 def read_json(path: Path | str, *, what: str = "file", limit: int = MAX_JSON_BYTES) -> Any:

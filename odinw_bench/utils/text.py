@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 MAX_SLUG = 100
@@ -11,9 +12,40 @@ MAX_SLUG = 100
 
 
 def shorten(value: Any, length: int = 60) -> str:
-    """A value as an error message shows it: on one line, not longer than ``length`` characters."""
-    text = repr(value)
-    return text if len(text) <= length else text[: length - 3] + "..."
+    """A value as an error message shows it: on one line, not longer than ``length`` characters.
+
+    No more of it is looked at: a small file may stand for a value that no memory holds.
+    """
+    text = ""
+    for piece in _pieces(value, length):
+        text += piece
+        if len(text) > length:
+            return text[: length - 3] + "..."
+    return text
+
+
+def _pieces(value: Any, length: int) -> Iterator[str]:
+    """The parts of a value's ``repr``, in order, as far as they can be within ``length`` characters."""
+    if type(value) in (str, bytes):
+        yield repr(value[: length + 1])
+    elif type(value) in (list, tuple):
+        yield "[" if type(value) is list else "("
+        for place, item in enumerate(value):
+            yield ", " if place else ""
+            yield from _pieces(item, length)
+        yield "]" if type(value) is list else ",)" if len(value) == 1 else ")"
+    elif type(value) is dict:
+        yield "{"
+        for place, (key, item) in enumerate(value.items()):
+            yield ", " if place else ""
+            yield from _pieces(key, length)
+            yield ": "
+            yield from _pieces(item, length)
+        yield "}"
+    elif type(value) is int and value.bit_length() > 4 * length:  # Python writes out no number of thousands of digits
+        yield hex(value)
+    else:
+        yield repr(value)
 
 
 def shorten_text(text: str, length: int = 200) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 import torch
@@ -300,6 +301,7 @@ def test_data_that_are_not_there(cli, tmp_path, suite):
         ("mini-flickr", [], "no prediction for sentence"),
         ("mini-flickr", [{"image_id": 1}], "sentence_id"),
         ("mini-flickr", [3], "must be an object"),
+        ("mini-flickr", [{"image_id": math.inf, "sentence_id": 0, "boxes": []}], "must be whole numbers"),
         ("mini-refexp", [], "no prediction for expression"),
         ("mini-refexp", [{"expression_id": "a"}], "whole number"),
         ("mini-refexp", [{"expression_id": 0}] * 2, "2 times"),
@@ -308,6 +310,30 @@ def test_data_that_are_not_there(cli, tmp_path, suite):
 )
 def test_predictions_that_do_not_fit(cli, tmp_path, few, suite, predictions, says):
     assert says in score(cli, tmp_path, suite, predictions).refused()
+
+
+def test_a_head_that_is_none_is_one_line(cli, tmp_path, few):
+    split = open_split(load_task("mini-refexp", "mini-refexp"), "test")
+    numbers = [one.number for listed in split.sentences.values() for one in listed]
+    predictions = [
+        {"expression_id": number, "boxes": [[0, 0, 9, 9]], "scores": [1], "head": "man"} for number in numbers
+    ]
+    assert (
+        "must be an object with scores and boxes, not 'man'"
+        in score(cli, tmp_path, "mini-refexp", predictions).refused()
+    )
+
+
+def test_heads_where_the_data_mark_none_are_passed_over(cli, tmp_path, refexp):
+    predictions = refexp_folder(tmp_path, refexp, "refcoco", "val")
+    path = tmp_path / "mdetr_annotations" / "finetune_refcoco_val.json"
+    content = json.loads(path.read_text())
+    for box in content["annotations"]:
+        box["tokens_positive"] = []
+    path.write_text(json.dumps(content))
+    more = [one | {"head": {"boxes": one["boxes"], "scores": one["scores"]}} for one in predictions]
+    metrics = metrics_of(score(cli, tmp_path, "refcoco", more, "--eval-split", "val"))
+    assert metrics == metrics_of(score(cli, tmp_path, "refcoco", predictions, "--eval-split", "val"))
 
 
 def test_intervals_over_images():

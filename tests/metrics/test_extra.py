@@ -75,6 +75,34 @@ def test_score_takes_metrics(cli, tmp_path):
     assert json.loads(answer.out)["records"][0]["metrics"]["two"] == 2
 
 
+def three(annotations, predictions):
+    return 3
+
+
+def test_what_was_scored_without_a_metric_is_scored_again(cli, tmp_path):
+    split = made.drawn("packages")
+    (tmp_path / "packages.json").write_text(json.dumps(made.detections(split, 0.6, 1)))
+    where = ("--suite", "mini", "--dataset", "packages", "--predictions", tmp_path / "packages.json", "--json")
+    score = ("score", *where, "--model-name", "x", "--results", tmp_path)
+    found = [json.loads(cli(*score, *more).out)["records"][0]["metrics"] for more in _asked("two", "three", "")]
+    assert [{"two", "three"} & one.keys() for one in found] == [set(), {"two"}, {"two", "three"}, {"two", "three"}]
+    assert found[-1] == found[0] | {"two": 2, "three": 3}
+
+
+def _asked(*names):
+    return [(), *(("--metric", f"{__name__}:{name}") if name else () for name in names)]
+
+
+@pytest.mark.parametrize("suite", ["mini-lvis", "mini-flickr", "mini-refexp"])
+def test_where_no_other_can_be_computed_they_are_refused_before_the_work(cli, tmp_path, suite):
+    more = ("--suite", suite, "--metric", "math:fsum", "--results", tmp_path / "results")
+    line = cli("run", *more, "--mode", "zero-shot").refused()
+    assert "metrics beside its own cannot be computed" in line
+    assert not (tmp_path / "results").exists()
+    (tmp_path / "mine.json").write_text("[]")
+    assert line == cli("score", *more, "--predictions", tmp_path / "mine.json", "--model-name", "x").refused()
+
+
 def test_the_report_has_a_table_of_them(tmp_path):
     from odinw_bench.report import ReportSettings, build_report
 

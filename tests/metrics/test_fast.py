@@ -56,6 +56,19 @@ def test_the_same_to_the_last_bit(seed, most, text_ids, monkeypatch):
     assert coco.evaluate(annotations, found, max_detections=most) == quick
 
 
+def test_any_whole_numbers_can_be_class_ids(monkeypatch):
+    """hotcoco takes 64 bits, and none below 0: it refused after all the detection was done."""
+    annotations, found = world(0)
+    other = {1: -7, 4: 3, 7: 1 << 70, 10: 1 << 80, 13: 1 << 90, 16: 1 << 100}
+    for entry in (*annotations["annotations"], *found):
+        entry["category_id"] = other[entry["category_id"]]
+    for category in annotations["categories"]:
+        category["id"] = other[category["id"]]
+    quick = coco.evaluate(annotations, found)
+    monkeypatch.setenv(fast.VARIABLE, fast.REFERENCE)
+    assert coco.evaluate(annotations, found) == quick
+
+
 def test_the_reference_evaluates_where_ids_matter(monkeypatch):
     """pycocotools never counts annotation 0 as found; hotcoco is not asked."""
     annotations, found = world(0)

@@ -37,6 +37,8 @@ def test_the_best_of_each_category_over_all_images():
         (TRUTH | {"categories": [{"id": 5, "frequency": "often"}]}, [], {}, "r, c or f"),
         (TRUTH | {"annotations": [{"id": 1, "image_id": 3, "category_id": 5, "bbox": [0, 0, 1, 1]}]}, [], {}, "3"),
         (TRUTH | {"annotations": [{"id": 1, "image_id": 1, "category_id": 5, "bbox": [0, 0, 1]}]}, [], {}, "bbox"),
+        (TRUTH | {"images": [{"id": 1, "neg_category_ids": [[5]]}]}, [], {}, "neg_category_ids must be a list"),
+        (TRUTH | {"categories": [{"id": 1 << 63}]}, [], {}, "whole number of 64 bits"),
         (TRUTH, {"boxes": []}, {}, "list of COCO results"),
         (TRUTH, [{**HIT, "bbox": [0, 0, float("nan"), 1]}], {}, r"predictions\[0\].bbox"),
         (TRUTH, [{**HIT, "score": None}], {}, r"predictions\[0\].score"),

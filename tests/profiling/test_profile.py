@@ -11,9 +11,11 @@ import pytest
 import torch
 from torchvision.ops import deform_conv2d
 
+import glip_core
 from glip_core import InputError
 from glip_core.modeling.deform import Levels, deform_conv
-from odinw_bench.profiling import ProfileSettings, operations, profile, profile_all, suite
+from odinw_bench.profiling import ProfileSettings, measure, operations, profile, profile_all, suite
+from odinw_bench.profiling import clock as stages
 from odinw_bench.profiling.operations import count_flops, matrix_product_rate
 from odinw_bench.utils.hardware import allow_tf32
 
@@ -106,6 +108,31 @@ def test_the_rate_of_a_fast_gpu_is_not_that_of_waiting_for_it(monkeypatch):
     monkeypatch.setattr(operations.time, "perf_counter", lambda: clock[0])
     rate = matrix_product_rate("cuda:0", "bf16", side=2048, seconds=0.01)
     assert rate == pytest.approx(2 * 2048**3 / 25e-6, rel=0.05)
+
+
+@pytest.mark.parametrize(("device", "module"), [("cuda", torch.cuda), ("mps", torch.mps)])
+def test_passes_that_count_wait_for_a_gpu_at_their_ends_alone(monkeypatch, device, module):
+    """A stand-in that is waited for a second each time: with the clock at every border the speed was the clock's."""
+    clock = [0.0]
+
+    def wait(*_):
+        clock[0] += 1.0
+
+    monkeypatch.setattr(module, "synchronize", wait)
+    monkeypatch.setattr(stages.time, "perf_counter", lambda: clock[0])
+    detector = glip_core.load("glip-nano")
+    watch = stages.StageClock(torch.device(device))
+
+    def work():
+        for _ in range(10):
+            with watch.stage("losses"):
+                clock[0] += 0.5
+
+    seconds, first, staged = measure._timed(work, watch, detector, repeats=5)
+    assert seconds == [6.0] * 5  # the work, and one waiting until it is done
+    assert len(staged) == measure.STAGED
+    assert staged[0] == (26.0, {"losses": 15.0})
+    assert first == {"losses": 15.0}
 
 
 @pytest.mark.integration

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 
 import pytest
 
 from odinw_bench import evaluate, load_task
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.report.load import load_runs
+from odinw_bench.runs.claims import BusyError, claim
 from odinw_bench.runs.record import find_records, read_record, write_record
 from tests.report import made
 
@@ -53,6 +55,36 @@ def test_records_like_any_other(cli, predictions, tmp_path):
     assert "my-yolo" in (out / "report.md").read_text()
     compared = cli("compare", records["aquarium"][0], records["aquarium"][0], "--samples", "10")
     assert "A and B are equal" in compared.out
+
+
+def test_another_process_that_scores_the_same_is_waited_for(cli, predictions, tmp_path, monkeypatch):
+    folder, _ = predictions
+    results = tmp_path / "results"
+    score = ("score", "--suite", "mini", "--dataset", "packages", "--predictions", folder, "--model-name", "x")
+    assert cli(*score, "--results", results).code == 0
+    ((place, record),) = find_records(results)
+    place.rename(tmp_path / "done by the other")
+    monkeypatch.setattr("odinw_bench.runs.claims.PATIENCE_SECONDS", 0.01)
+    with ExitStack() as other:
+        other.enter_context(claim(place))
+
+        def ends(_):
+            if not place.exists():
+                (tmp_path / "done by the other").rename(place)
+                other.close()
+
+        monkeypatch.setattr("odinw_bench.runs.claims.time.sleep", ends)
+        assert cli(*score, "--results", results).code == 0
+    assert [one.content for _, one in find_records(results)] == [record.content]
+
+
+def test_what_another_process_is_at_is_one_line(cli, predictions, monkeypatch):
+    def busy(*_, **__):
+        raise BusyError("process 7 on host is at work there")
+
+    monkeypatch.setattr("odinw_bench.runs.external.score", busy)
+    score = ("score", "--suite", "mini", "--dataset", "packages", "--predictions", predictions[0], "--model-name", "x")
+    assert "process 7 on host is at work there" in cli(*score).refused()
 
 
 def test_other_predictions_are_another_record(cli, predictions, tmp_path):

@@ -52,3 +52,18 @@ def test_writers_wait_for_each_other(tmp_path, monkeypatch, flock):
     second.release()
     make_study(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["study.journal"]
+
+
+@pytest.mark.parametrize("left", [b'{"op_code": 4, "wor', b"x" * 200_000])
+def test_half_a_line_at_the_end_is_cut_off(tmp_path, left):
+    """A full disk leaves one; the next record was appended to it, and no search could read the journal again."""
+    study = optuna.create_study(storage=open_storage(None, tmp_path), study_name="s")
+    study.optimize(lambda trial: 1.0, n_trials=1)
+    journal = tmp_path / "study.journal"
+    before = journal.read_bytes()
+    journal.write_bytes(before + left)
+    study = optuna.load_study(storage=open_storage(None, tmp_path), study_name="s")
+    study.optimize(lambda trial: 2.0, n_trials=1)
+    assert journal.read_bytes().startswith(before + b"{")
+    again = optuna.load_study(storage=open_storage(None, tmp_path), study_name="s")
+    assert [trial.value for trial in again.get_trials()] == [1.0, 2.0]

@@ -8,15 +8,22 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import yaml
 
 from odinw_bench import load_task
+from odinw_bench.datasets.prompts import task_prompt
 from odinw_bench.engine.scorer import shuffled
+from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.record import find_records
 from odinw_bench.search import SearchSettings, begin, set_up, work, written_params
-from odinw_bench.search.prompt_search import labelled_images
+from odinw_bench.search.outcome import hand_written_ap, plain_names
+from odinw_bench.search.prompt_search import labelled_images, shuffled_control
+from odinw_bench.search.space import PromptSpace
+from odinw_bench.search.study import open_storage, open_study
+from odinw_bench.search.words import pools_of
 from tests.cli.conftest import write_dataset
 
 SMALL = ("search", "--dataset", "packages", "--shots", "1", "--no-control", "--no-explain")
@@ -167,19 +174,66 @@ def test_the_same_seed_tries_the_same_prompts(tmp_path):
 
 
 def test_the_space_holds_the_hand_written_prompt():
-    from odinw_bench.search.space import PromptSpace
-    from odinw_bench.search.words import pools_of
-
     task = load_task("aquarium", "mini")
     space = PromptSpace(task, pools_of(task))
     written = space.candidate(written_params(space)).prompt()
-    from odinw_bench.datasets.prompts import task_prompt
-
     assert written.caption == task_prompt(task, "manual").caption
     assert space.candidate(space.plain()).prompt() == task_prompt(task, "zero-shot")
     reverse = space.candidate(space.plain() | {"prompt/order": "reversed", "prompt/separator": ", "}).prompt()
     assert reverse.caption == ", ".join(reversed(task.class_names))
     assert [reverse.caption[a:b] for a, b in reverse.spans] == task.class_names
+
+
+def test_plain_names_are_tested_where_the_tasks_own_prompt_is_written(tmp_path):
+    search = set_up(SearchSettings("pothole", shots=1, results=tmp_path))
+    spec = plain_names(search)
+    assert "prompt_style" not in spec.to_json()  # as in every record so far
+    written = replace(search.prepared, task=replace(search.prepared.task, prompt_style="written"))
+    spec = plain_names(replace(search, prepared=written))
+    assert prepare(spec).prompt.caption == "pothole"
+    assert spec.prompt_style == "names"
+
+
+def test_the_control_tries_as_many_prompts_as_the_search_did(tmp_path):
+    """It had the time limit once more for itself, and one worker: its gain was that of a smaller search."""
+
+    class Flat:
+        def score(self, prompt, give_up):
+            return {"AP": 1.0, "per_class": {"1": 1.0}}
+
+        def shuffled(self, seed):
+            return self
+
+    search = set_up(SearchSettings("packages", shots=1, trials=3, results=tmp_path))
+    late = replace(search, settings=replace(search.settings, trials=50, timeout=0.0))
+    search.__dict__["scorer"] = late.__dict__["scorer"] = Flat()
+    begin(search)
+    work(search)
+    assert shuffled_control(late)["gain"] == 0
+    storage = open_storage(None, search.folder / "shuffled_control")
+    assert len(open_study(storage, f"{search.name} shuffled_control").get_trials()) == 3
+
+
+def test_a_search_that_had_no_time_is_one_line(cli, tmp_path):
+    search = ("search", "--dataset", "packages", "--shots", "1", "--timeout", "0", "--results", tmp_path, "--quiet")
+    assert "no trial is finished yet" in cli(*search).refused()
+
+
+def test_a_prompt_near_the_hand_written_one_is_not_called_so(tmp_path):
+    """The paper's has words that no pool holds: what the rest comes to is another prompt with another AP."""
+    search = set_up(SearchSettings("packages", shots=1, trials=2, results=tmp_path))
+    (box,) = search.prepared.task.classes
+    manual = {"prefix": "there is a ", "name": "box", "suffix": " which is brown"}
+    task = replace(search.prepared.task, classes=(replace(box, manual=manual),))
+    near = replace(search, prepared=replace(search.prepared, task=task), space=PromptSpace(task, search.space.pools))
+    begin(near)
+    work(near)
+    assert [trial.user_attrs["given"] for trial in near.study().get_trials()] == [
+        "plain names",
+        "nearest to hand-written",
+    ]
+    assert hand_written_ap(near) == near.scorer.score(task_prompt(task, "manual"))["AP"]
+    assert hand_written_ap(near) != near.study().get_trials()[1].value
 
 
 def test_shuffled_labels_keep_what_is_not_the_label():
@@ -198,7 +252,7 @@ def test_shuffled_labels_keep_what_is_not_the_label():
 
 
 def test_words_of_the_users_own(tmp_path):
-    from odinw_bench.search.words import GENERAL, pools_of
+    from odinw_bench.search.words import GENERAL
     from tests.cli.conftest import write_dataset
 
     folder = write_dataset(tmp_path / "pets")
@@ -214,8 +268,6 @@ def test_words_of_the_users_own(tmp_path):
     pools = pools_of(loaded)
     assert pools["mood"] == ("sleepy",)
     assert set(pools["place"]) == {*GENERAL["place"], "on a sofa"}
-    from odinw_bench.search.space import PromptSpace
-
     space = PromptSpace(loaded, pools)
     assert space.distributions["0 cat/name"].choices == ("cat", "kitten")
     params = space.plain() | {"0 cat/name": "kitten", "0 cat/mood": "sleepy", "1 dog/colour": "brown"}

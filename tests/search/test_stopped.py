@@ -5,7 +5,10 @@ from __future__ import annotations
 import optuna
 import pytest
 
+from odinw_bench.runs.claims import BusyError
+from odinw_bench.search import SearchSettings
 from odinw_bench.search.study import open_storage
+from odinw_bench.search.testing import run_once_free
 from odinw_bench.search.workers import WORKER, clear_workers, whole, working
 
 
@@ -42,3 +45,21 @@ def test_what_killed_workers_left_is_cleared(tmp_path):
         (tmp_path / name).touch()
     clear_workers(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_another_search_is_at_is_waited_for(tmp_path, monkeypatch):
+    """Two searches that end together test the same prompts: the second ended with a traceback and no result."""
+    asked, said = [], []
+
+    def run(spec, results, **_):
+        asked.append(spec)
+        if len(asked) < 3:
+            raise BusyError("another process is at it")
+        return results
+
+    monkeypatch.setattr("odinw_bench.search.testing.run", run)
+    monkeypatch.setattr("odinw_bench.runs.claims.PATIENCE_SECONDS", 0.0)
+    settings = SearchSettings("packages", results=tmp_path)
+    assert run_once_free(settings.spec(), settings, said.append) == tmp_path
+    assert len(asked) == 3
+    assert said == ["waiting: another process is at it"]

@@ -72,6 +72,20 @@ def test_where_a_least_number_of_steps_overrules_the_repeats_it_is_searched():
     assert len(lengths) == 3
 
 
+@pytest.mark.parametrize("protocol", ["odinw-glip-1", "mini-2"])
+@pytest.mark.parametrize("mode", ["bias", "norm", "lora", "dora", "full"])
+def test_the_protocols_own_recipe_can_be_tried_whatever_its_weight_decay(protocol, mode):
+    """Some tune without any; a logarithmic scale has no place for 0."""
+    base = hyperparameters(protocol, mode, 5)
+    space = RecipeSpace(base)
+    study = optuna.create_study(direction="maximize", sampler=NumberedSampler(space, 3))
+    study.enqueue_trial(space.plain())
+    study.optimize(lambda trial: float(len(space.suggest(trial))), n_trials=2)
+    first, second = (space.overrides(trial.params) for trial in study.get_trials())
+    assert first == {} and second
+    assert ("weight_decay" in space.distributions) == (base.weight_decay > 0)
+
+
 def test_two_studies_that_go_on_do_not_repeat_draws():
     """Workers share a seed, so a sampler that started over in each would try the same recipes twice."""
     space = RecipeSpace(hyperparameters("mini-1", "full", 5))

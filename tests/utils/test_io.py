@@ -50,3 +50,28 @@ def test_too_large_a_file_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("[1, 2, 3]")
     with pytest.raises(InputError, match="has 9 bytes; at most 8 are read"):
         files.read_json(tmp_path / "a.json", limit=8)
+
+
+@pytest.mark.parametrize(
+    "reference", ["[*a, *a, *a, *a, *a, *a, *a, *a, *a]", "{<<: [*a, *a, *a, *a, *a, *a, *a, *a]}"]
+)
+def test_yaml_that_repeats_itself_without_end_is_refused(tmp_path: Path, reference: str) -> None:
+    """A few hundred bytes stand for more than any memory holds."""
+    lines = ["a0: &a0 {word: ha}"]
+    lines += [f"a{n}: &a{n} {reference.replace('*a', f'*a{n - 1}')}" for n in range(1, 20)]
+    (tmp_path / "laughs.yaml").write_text("\n".join(lines))
+    (tmp_path / "itself.yaml").write_text("a: &a [*a]")
+    for path in tmp_path.iterdir():
+        with pytest.raises(InputError, match=rf"task file '{path}' repeats itself by references"):
+            files.read_yaml(path, what="task file")
+
+
+def test_yaml_is_read_to_its_limit_without_references(tmp_path: Path) -> None:
+    path, limit = tmp_path / "a.yaml", 4096
+    for text in ("[" + "1," * 2047 + "]", "{" + "a," * 2047 + "}", "- \n" * 1365, "x" * 4096):
+        path.write_text(text)
+        assert files.read_yaml(path, limit=limit)
+    path.write_text("a: &a {b: 1}\nc: *a\nd: {<<: *a, e: 2}\n")
+    assert files.read_yaml(path) == {"a": {"b": 1}, "c": {"b": 1}, "d": {"b": 1, "e": 2}}
+    path.write_text("")
+    assert files.read_yaml(path) is None

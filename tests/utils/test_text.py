@@ -12,6 +12,24 @@ def test_shorten_keeps_one_short_line() -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    [None, 1.5, True, b"ab", "it's", [], [1, "a"], (), (1,), (1, 2), {}, {"a": [None], 2: {"b": ()}}, {3, 4}, 10**59],
+)
+def test_shorten_shows_what_is_short_as_it_is(value: object) -> None:
+    assert shorten(value) == repr(value)
+
+
+def test_shorten_looks_at_no_more_than_it_shows() -> None:
+    laughs: object = "ha"
+    for _ in range(60):  # ten to the power of sixty words
+        laughs = [laughs] * 10
+    itself: list[object] = []
+    itself.append(itself)
+    for value in (laughs, itself, {1: laughs}, "a" * 10**7, 16**5000):  # Python writes out no number of so many digits
+        assert len(shorten(value)) == 60
+
+
+@pytest.mark.parametrize(
     ("text", "name"), [("My  Zoo!", "my-zoo"), ("aquarium", "aquarium"), ("a_b", "a-b"), ("é", ""), ("--a--", "a")]
 )
 def test_a_slug_is_safe_everywhere(text: str, name: str) -> None:
