@@ -20,6 +20,7 @@ from odinw_bench.runs.launchers import choose as engines
 from odinw_bench.runs.launchers import choose_engine, make_engine
 from odinw_bench.runs.launchers import cluster as engines_cluster
 from odinw_bench.runs.launchers import local as engines_local
+from odinw_bench.runs.launchers.queue import CellQueue
 from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.record import find_records
@@ -117,6 +118,30 @@ def test_a_cell_whose_process_always_dies_is_a_recorded_failure(tmp_path):
     (folder,) = tmp_path.glob("mini/*/*/*")
     record = json.loads((folder / "run.json").read_text())
     assert (record["status"], record["error"]) == ("failed", outcomes[0].error)
+
+
+def test_once_more_a_cell_is_done_with_what_its_process_kept(tmp_path):
+    """Also under --force, which else begins anew."""
+    queue = CellQueue(cells(SPECS[:1], tmp_path))
+    options = RunOptions(tmp_path, force=True)
+    assert not queue.options_of(0, options).resumed
+    queue.died(0, options, "killed", Log())
+    again = queue.options_of(0, options)
+    assert again.resumed and again.force
+
+
+@pytest.mark.parametrize("error", [InputError("cannot write to the results folder"), OSError(30, "Read-only")])
+def test_a_death_that_cannot_be_recorded_does_not_end_the_grid(tmp_path, monkeypatch, error):
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr("odinw_bench.runs.run.record_failure", refuse)
+    queue, log = CellQueue(cells(SPECS[:2], tmp_path)), Log()
+    for _ in range(2):
+        queue.died(0, RunOptions(tmp_path), "killed by signal 9", log)
+    assert queue.outcomes[0].error == f"killed by signal 9; nor can that be recorded: {error}"
+    assert log.ended == [0]
+    assert not queue.finished
 
 
 def test_a_cell_that_another_process_does_is_waited_for(tmp_path, monkeypatch):

@@ -79,7 +79,7 @@ class RayEngine:
             while not queue.finished:
                 while len(running) < places and (index := queue.take()) is not None:
                     watch.begin(index)
-                    running[remote.remote(queue.cells[index], options)] = index
+                    running[remote.remote(queue.cells[index], queue.options_of(index, options))] = index
                 if not running:  # all that is left is done by other processes
                     time.sleep(PATIENCE_SECONDS / 4)
                     continue
