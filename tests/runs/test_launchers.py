@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import shutil
 import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +15,9 @@ import torch
 
 from glip_core import InputError
 from odinw_bench import RunSpec
+from odinw_bench.engine.cache_settings import CacheSettings
 from odinw_bench.models import model_facts
+from odinw_bench.models.hub import checkpoints
 from odinw_bench.runs.claims import claim
 from odinw_bench.runs.launchers import base as engines_base
 from odinw_bench.runs.launchers import choose as engines
@@ -279,6 +283,20 @@ def test_on_a_cluster_of_this_computer_its_gpus_count(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
     assert engines.device_for("auto", "ray", None) == "auto"
     assert engines.device_for("cpu", "ray", None) == "cpu"
+
+
+def test_paths_mean_the_same_on_every_computer_of_a_cluster(tmp_path, monkeypatch):
+    """A worker may start in another folder than the command."""
+    monkeypatch.chdir(tmp_path)
+    embedded = Path(checkpoints.__file__).with_name("embedded") / "gdino-nano"
+    shutil.copytree(embedded, tmp_path / "mine")
+    cell = prepare(RunSpec(dataset="packages", mode="zero-shot", model="hf:mine"), "results")
+    sent = engines_cluster._everywhere(cell)
+    assert (sent.spec.model, sent.folder) == (f"hf:{tmp_path}/mine", tmp_path / cell.folder)
+    assert sent.spec.to_json() == cell.spec.to_json()
+    options = RunOptions(Path("results"), cache=CacheSettings(1, 1, Path("features")))
+    sent = engines_cluster._same_everywhere(options)
+    assert (sent.results, sent.cache.folder) == (tmp_path / "results", tmp_path / "features")
 
 
 def test_ray_numbers_gpus_by_itself(cluster, tmp_path):
