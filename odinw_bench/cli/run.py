@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from glip_core.errors import InputError
 from odinw_bench.cli._config import take_config
 from odinw_bench.cli._console import write_line
 from odinw_bench.cli._grids import NamedGrid, named_grids
@@ -200,7 +202,7 @@ def run(
         data_root=data_root,
         device=device_for(device, engine, ray_address),
         force=force,
-        cache=CacheSettings(int(cache_gb * 2**30), int(cache_disk_gb * 2**30), cache_dir),
+        cache=CacheSettings(_bytes(cache_gb, "--cache-gb"), _bytes(cache_disk_gb, "--cache-disk-gb"), cache_dir),
         checkpointing=checkpointing,
         tf32=tf32,
         lenient_weights=lenient_weights,
@@ -212,6 +214,13 @@ def run(
         log=split_list(log),
     )
     raise typer.Exit(_run_grids(grids, options, dry_run=dry_run, as_json=as_json, debug=debug))
+
+
+def _bytes(gigabytes: float, option: str) -> int:
+    """A budget of a cache; ``inf`` is without a limit."""
+    if math.isnan(gigabytes):
+        raise InputError(f"{option} must be a number of gigabytes, or inf, not nan")
+    return int(min(gigabytes * 2**30, sys.maxsize))
 
 
 def _is_by_name(datasets: list[str]) -> bool:

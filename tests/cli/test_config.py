@@ -143,6 +143,12 @@ def test_a_grid_that_an_option_empties_is_left_out_with_a_note(cli, tmp_path):
     assert "none of the 2 grids can be run" in cli(*command, "--model", "dyhead-nano", "--mode", "prompt").refused()
 
 
+def test_a_cache_without_a_limit(cli, tmp_path):
+    caches = ("--cache-gb", "inf", "--cache-disk-gb", "inf")
+    answer = cli("run", "--dataset", "packages", "--dry-run", "--results", tmp_path / "r", *caches)
+    assert answer.code == 0, answer.err
+
+
 def test_a_run_of_several_grids_prints_one_table(cli, tmp_path):
     path = tmp_path / "grids.yaml"
     path.write_text("engine: local\ngrids: [{mode: zero-shot, dataset: packages}, {mode: manual, dataset: pistols}]\n")
