@@ -247,6 +247,6 @@ def _run_grids(grids: list[NamedGrid], options: RunOptions, *, dry_run: bool, as
     except KeyboardInterrupt:
         again = "the same command resumes where this one stopped"
         if options.force:
-            again = "--force begins all runs anew; without it finished ones count, old ones too, and others resume"
+            again = "--force begins every run from the start; without it finished ones count and others resume"
         write_line(f"interrupted; {again}", file=sys.stderr)
         return 130

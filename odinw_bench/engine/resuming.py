@@ -54,6 +54,6 @@ def take_up(loop: Resumable, resume: Resume, distributed: DistributedContext) ->
     if epochs != loop.epochs:
         raise InputError(
             f"it finds a state after {loop.epochs} epochs and the leader one after {epochs}: all must see the same "
-            "results folder; give the command again, or --force to begin anew"
+            "results folder; give the command again, or --force to begin from the start"
         )
     return found

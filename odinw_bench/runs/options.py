@@ -19,7 +19,7 @@ class RunOptions:
         results: folder of the records.
         data_root: folder of the official data; see :func:`odinw_bench.datasets.sources.open_split`.
         device: ``cpu``, ``cuda`` or ``cuda:N``; ``auto`` on a Ray cluster that is joined.
-        force: do finished runs again, and begin unfinished ones anew.
+        force: do finished runs again, and begin unfinished ones from the start.
         cache: budget of frozen features.
         checkpointing: recompute activations in the backward pass: less memory, more time.
         tf32: let GPUs round the factors of float32 products to TF32: faster, less exact.

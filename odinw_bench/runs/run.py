@@ -206,7 +206,7 @@ def _lead(cell: Cell, claimed: Claim, options: RunOptions, distributed: Distribu
         progress.remove()
         write_record(scratch, record)
         loggers.end(record)
-    if failure is None or isinstance(failure, DivergedError):  # any other may pass: the next try goes on from there
+    if failure is None or isinstance(failure, DivergedError):  # any other may pass: the next try resumes
         claimed.clear_states()
     if failure is not None:
         raise failure

@@ -105,7 +105,9 @@ def test_a_failed_run_is_exit_code_one_and_the_others_run(cli, tmp_path, monkeyp
     assert cli(*grid).code == 0
 
 
-@pytest.mark.parametrize(("force", "said"), [((), "the same command resumes"), (("--force",), "begins all runs anew")])
+@pytest.mark.parametrize(
+    ("force", "said"), [((), "the same command resumes"), (("--force",), "begins every run from the start")]
+)
 def test_an_interrupted_grid_says_what_the_next_command_does(cli, tmp_path, monkeypatch, force, said):
     def interrupt(*_, **__):
         raise KeyboardInterrupt

@@ -125,7 +125,7 @@ def test_a_cell_whose_process_always_dies_is_a_recorded_failure(tmp_path):
 
 
 def test_once_more_a_cell_is_done_with_what_its_process_kept(tmp_path):
-    """Also under --force, which else begins anew."""
+    """Also under --force, which else begins from the start."""
     queue = CellQueue(cells(SPECS[:1], tmp_path))
     options = RunOptions(tmp_path, force=True)
     assert not queue.options_of(0, options).resumed

@@ -175,7 +175,7 @@ def test_a_process_that_was_given_another_run_than_the_leader_ends(monkeypatch, 
 
 
 class Told(DistributedContext):
-    """The second of two processes, and what the leader tells it; or the leader, and what was so when it told."""
+    """The second of two processes, and what the leader tells it; or the leader, and what was so when it spoke."""
 
     def __init__(self, value, rank=1, look=None):
         self.rank, self.size, self.value, self.look, self.seen = rank, 2, value, look, []

@@ -133,10 +133,10 @@ def test_tuning_is_no_part_of_a_short_test(killed, tmp_path, monkeypatch):
 def test_a_failure_that_may_pass_costs_no_tuning(tmp_path, monkeypatch, error, kept):
     """Of a network drive that did not answer, say; a loss that is not finite would come again."""
     spec = RunSpec(dataset="pothole", mode="linear", shots=1, overrides=QUICK | {"epochs": 2})
-    told = CellProgress.epoch
+    report = CellProgress.epoch
 
     def stop(self, line):
-        told(self, line)
+        report(self, line)
         if line["epoch"] == 2:
             raise error
 
@@ -148,7 +148,7 @@ def test_a_failure_that_may_pass_costs_no_tuning(tmp_path, monkeypatch, error, k
     assert read_record(cell.folder)["status"] == "failed"
     assert resume_path(cell.folder).exists() == kept
     epochs = []
-    monkeypatch.setattr(CellProgress, "epoch", lambda self, line: (told(self, line), epochs.append(line["epoch"])))
+    monkeypatch.setattr(CellProgress, "epoch", lambda self, line: (report(self, line), epochs.append(line["epoch"])))
     assert run(spec, tmp_path)["status"] == "done"
     assert epochs == ([2] if kept else [1, 2])
     assert not list(tmp_path.rglob(".*.resume"))

@@ -66,7 +66,7 @@ class TorchrunEngine(LocalEngine):
     """
 
     def __init__(self) -> None:
-        self._team: TorchDistributed | None = None
+        self._distributed: TorchDistributed | None = None
 
     def agree(self, plan: Plan, options: RunOptions) -> Plan:
         """The plan with what is done as the leader found it, for all processes to do the same cells.
@@ -82,12 +82,12 @@ class TorchrunEngine(LocalEngine):
         """
         from odinw_bench.engine.distributed import ProcessFailedError
 
-        team, mine = self._join(options), [cell.digest for cell in plan.cells]
-        digests, done = team.broadcast((mine, plan.done))
+        distributed, mine = self._join(options), [cell.digest for cell in plan.cells]
+        digests, done = distributed.broadcast((mine, plan.done))
         if digests != mine:
             raise ProcessFailedError(
-                f"process {team.rank} of {team.size}: it plans other runs than the leader: all need the same command, "
-                "data and weights"
+                f"process {distributed.rank} of {distributed.size}: it plans other runs than the leader: "
+                "all need the same command, data and weights"
             )
         return replace(plan, done=done)
 
@@ -119,12 +119,12 @@ class TorchrunEngine(LocalEngine):
 
         from odinw_bench.engine.distributed import TorchDistributed, local_device
 
-        if self._team is None:
+        if self._distributed is None:
             device = local_device(options.device)
             if device.startswith("cuda"):
                 torch.cuda.set_device(device)
-            self._team = TorchDistributed(device)
-        return self._team
+            self._distributed = TorchDistributed(device)
+        return self._distributed
 
 
 def _warn_of_idle_processes(cells: Sequence[Cell], size: int, watch: Watcher) -> None:

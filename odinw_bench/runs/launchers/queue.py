@@ -54,7 +54,7 @@ class CellQueue:
         return None
 
     def options_of(self, index: int, options: RunOptions) -> RunOptions:
-        """The options that a cell is done with: once more, with what its process kept though all begins anew."""
+        """The options that a cell is done with: once more under ``--force``, it resumes all the same."""
         return replace(options, resumed=True) if index in self.deaths else options
 
     def put_off(self, index: int, seconds: float = 0.0) -> None:
