@@ -44,7 +44,8 @@ class PlannedGrid:
 def plan_grids(grids: Sequence[NamedGrid], options: RunOptions, *, quiet: bool) -> list[PlannedGrid]:
     """Look up the cells of grids.
 
-    Of several grids those that cannot be run, since their data or weights are missing, are left out with a note.
+    Of several grids those that cannot be run, since their data or weights are missing or the options leave nothing of
+    them, are left out with a note.
 
     Args:
         grids: at least one.
@@ -58,10 +59,12 @@ def plan_grids(grids: Sequence[NamedGrid], options: RunOptions, *, quiet: bool) 
 
     found: list[PlannedGrid] = []
     notes: list[str] = []
-    expanded = [_expanded(one, options, notes) for one in grids]  # a slip in any of them is reported first
-    for one, (specs, splits) in zip(grids, expanded, strict=True):
+    expanded = [_expanded(one, options, notes, alone=len(grids) == 1) for one in grids]  # a slip is reported first
+    for one, content in zip(grids, expanded, strict=True):
         try:
-            found.append(PlannedGrid(one, plan(specs, options, splits)))
+            if isinstance(content, InputError):
+                raise content
+            found.append(PlannedGrid(one, plan(content[0], options, content[1])))
         except InputError as error:
             if len(grids) == 1:
                 raise
@@ -75,19 +78,24 @@ def plan_grids(grids: Sequence[NamedGrid], options: RunOptions, *, quiet: bool) 
     return found
 
 
-def _expanded(named: NamedGrid, options: RunOptions, notes: list[str]) -> tuple[list[RunSpec], SplitStore]:
-    """The cells of a grid, and what opens their splits.
+def _expanded(
+    named: NamedGrid, options: RunOptions, notes: list[str], *, alone: bool
+) -> tuple[list[RunSpec], SplitStore] | InputError:
+    """The cells of a grid, and what opens their splits; why there are none, where it is not the only grid.
 
     Raises:
         InputError: it names something that there is not; of several grids the message says which.
     """
     from odinw_bench.datasets.store import SplitStore
+    from odinw_bench.runs.grid import NothingLeftError
     from odinw_bench.runs.launchers import choose_engine
 
     splits = SplitStore(options.data_root)
     try:
         specs, left_out = named.grid.expand(splits.task)
     except InputError as error:
+        if isinstance(error, NothingLeftError) and not alone:
+            return error
         raise InputError(f"{named.name}: {error}" if named.name else str(error)) from error
     choose_engine(options, [spec.facts for spec in specs])  # a wrong name is reported first
     notes += left_out

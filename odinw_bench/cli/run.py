@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from glip_core.errors import InputError
 from odinw_bench.cli._config import take_config
-from odinw_bench.cli._console import fail, write_line
+from odinw_bench.cli._console import write_line
 from odinw_bench.cli._grids import NamedGrid, named_grids
 from odinw_bench.cli._names import DEFAULT_IN_WORDS, paths_first, pick_suite
 from odinw_bench.cli._options import (
@@ -27,7 +28,6 @@ from odinw_bench.cli._options import (
 
 if TYPE_CHECKING:
     from odinw_bench.runs.options import RunOptions
-    from odinw_bench.runs.plan import Plan
 
 app = typer.Typer()
 
@@ -202,7 +202,7 @@ def run(
         data_root=data_root,
         device=device_for(device, engine, ray_address),
         force=force,
-        cache=CacheSettings(int(cache_gb * 2**30), int(cache_disk_gb * 2**30), cache_dir),
+        cache=CacheSettings(_bytes(cache_gb, "--cache-gb"), _bytes(cache_disk_gb, "--cache-disk-gb"), cache_dir),
         checkpointing=checkpointing,
         tf32=tf32,
         lenient_weights=lenient_weights,
@@ -216,6 +216,13 @@ def run(
     raise typer.Exit(_run_grids(grids, options, dry_run=dry_run, as_json=as_json, debug=debug))
 
 
+def _bytes(gigabytes: float, option: str) -> int:
+    """A budget of a cache; ``inf`` is without a limit."""
+    if math.isnan(gigabytes):
+        raise InputError(f"{option} must be a number of gigabytes, or inf, not nan")
+    return int(min(gigabytes * 2**30, sys.maxsize))
+
+
 def _is_by_name(datasets: list[str]) -> bool:
     """Whether the suite says which data sets are meant: paths need none."""
     from odinw_bench.datasets.folder import is_data_set
@@ -225,6 +232,7 @@ def _is_by_name(datasets: list[str]) -> bool:
 
 def _run_grids(grids: list[NamedGrid], options: RunOptions, *, dry_run: bool, as_json: bool, debug: bool) -> int:
     """Do the grids; returns the exit code."""
+    from odinw_bench.cli._doing import do_plan
     from odinw_bench.cli._plan import plan_grids, print_plan
     from odinw_bench.runs.plan import joined
 
@@ -235,61 +243,10 @@ def _run_grids(grids: list[NamedGrid], options: RunOptions, *, dry_run: bool, as
     splits = list(dict.fromkeys(one.named.grid.eval_split for one in planned))
     try:
         together = joined([one.plan for one in planned if one.plan])
-        return _work(together, options, eval_split=" and ".join(splits), as_json=as_json, debug=debug)
+        return do_plan(together, options, eval_split=" and ".join(splits), as_json=as_json, debug=debug)
     except KeyboardInterrupt:
-        write_line("interrupted; the same command resumes where this one stopped", file=sys.stderr)
+        again = "the same command resumes where this one stopped"
+        if options.force:
+            again = "--force begins every run from the start; without it finished ones count and others resume"
+        write_line(f"interrupted; {again}", file=sys.stderr)
         return 130
-
-
-def _work(planned: Plan, options: RunOptions, *, eval_split: str, as_json: bool, debug: bool) -> int:
-    """Do what is not done yet, and print the table; returns the exit code."""
-    from odinw_bench.cli._plan import announce
-    from odinw_bench.cli._progress import GridProgress
-    from odinw_bench.cli._results import Result, print_results
-    from odinw_bench.engine.distributed import ProcessFailedError
-    from odinw_bench.runs.begun import begun
-    from odinw_bench.runs.claims import tidy
-    from odinw_bench.runs.launchers import choose_engine
-    from odinw_bench.runs.launchers.base import under_torchrun
-    from odinw_bench.runs.record import read_record
-
-    todo = list(planned.todo)
-    for cell in planned.kept:
-        tidy(cell.folder)
-    engine = choose_engine(options, [cell.facts for cell in todo])
-    is_main = not under_torchrun() or os.environ["RANK"] == "0"
-    if is_main and todo and not options.quiet and not as_json:
-        announce(planned, options, engine.workers_for(todo, options))
-    named = [cell.folder for cell in todo] if is_main else []
-    with (
-        begun(options.results, named, before=len(planned.kept), force=options.force),
-        GridProgress([cell.name for cell in todo], show=is_main and not options.quiet and not as_json) as progress,
-    ):
-        try:
-            outcomes = engine.run(todo, options, progress)
-        except ProcessFailedError as error:  # of this process, whichever it is
-            fail(error)
-            if debug:
-                raise
-            return 1
-    outcome_of = {cell.folder: outcome for cell, outcome in zip(todo, outcomes, strict=True)}
-    results = []
-    for cell in planned.cells:
-        outcome = outcome_of.get(cell.folder)
-        if outcome is None:
-            results.append(Result(cell, read_record(cell.folder)))
-        else:
-            results.append(Result(cell, outcome.record, outcome.error))
-            if debug and outcome.details:
-                for line in outcome.details.splitlines():
-                    write_line(line, file=sys.stderr)
-    failed = any(result.error for result in results)
-    code = 0 if not failed else 2 if any(outcome.unusable for outcome in outcomes) else 1
-    if not is_main:
-        return code
-    print_results(results, eval_split=eval_split, as_json=as_json)
-    progress.print_errors()
-    if not as_json:
-        before = f" ({len(planned.kept)} of {len(planned.cells)} were done before)" if planned.kept else ""
-        write_line(f"records: {options.results}{before}")
-    return code

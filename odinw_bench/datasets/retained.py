@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 from glip_core.errors import InputError, nearest
 from odinw_bench.datasets.annotations import check_annotations
 from odinw_bench.datasets.coco import Split
-from odinw_bench.datasets.names import identity
+from odinw_bench.datasets.folder import read_folder
+from odinw_bench.datasets.names import identity, task_labels
+from odinw_bench.datasets.picture_hashes import pictures_sha256
 from odinw_bench.datasets.registry import SUITES, load_suite, load_task
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.datasets.task import Task
@@ -31,20 +34,31 @@ class RetainedTask:
     Attributes:
         task: with the classes that are looked for.
         split: the images, a fixed choice of them.
+        pictures: what these are, see :func:`odinw_bench.datasets.picture_hashes.pictures_sha256`; None: drawn.
+        label: what to call the data set beside others of its name; empty: by its name.
     """
 
     task: Task
     split: Split
+    pictures: str | None = None
+    label: str = ""
 
     @property
     def name(self) -> str:
-        """Suite and data set."""
-        return f"{self.task.suite}/{self.task.name}"
+        """Suite and data set; no two that are asked for together have the same."""
+        return f"{self.task.suite}/{self.label or self.task.name}"
 
     @property
     def identity(self) -> dict[str, Any]:
         """What of it can change the numbers."""
-        return {"task": self.name, "data": self.split.sha256, "classes": self.task.class_names}
+        pictures = {} if self.pictures is None else {"pictures": self.pictures}
+        return self.identity_without_pictures | pictures
+
+    @property
+    def identity_without_pictures(self) -> dict[str, Any]:
+        """:attr:`identity` as it was before it covered the pictures."""
+        name = f"{self.task.suite}/{self.task.name}"  # without the label, which may have folders of a path in it
+        return {"task": name, "data": self.split.sha256, "classes": self.task.class_names}
 
 
 def wanted_tasks(wanted: Sequence[str], own: Task) -> list[Task]:
@@ -95,6 +109,8 @@ def _named(entry: str, suite: str) -> list[Task]:
     if tail and head.lower() in SUITES:
         return [load_task(tail, head.lower())]
     try:
+        if suite not in SUITES:  # the run's own data set is a path, beside which no names are known
+            return [read_folder(Path(entry).expanduser())]
         return [load_task(entry, suite)]
     except InputError as error:
         raise InputError(
@@ -117,7 +133,8 @@ def open_retained(task: Task, data_root: Path | str | None = None) -> RetainedTa
     if len(split) > IMAGES:
         ids = random.Random("retention").sample(split.image_ids, IMAGES)
         split = split.subset(sorted(ids))
-    return RetainedTask(task if task.classes else replace(task, classes=split.task_classes()), split)
+    task = task if task.classes else replace(task, classes=split.task_classes())
+    return RetainedTask(task, split, pictures_sha256(split))
 
 
 def _drawn(task: Task) -> RetainedTask:
@@ -151,4 +168,9 @@ class RetainedTasks:
         for key, task in tasks.items():
             if key not in self._opened:
                 self._opened[key] = open_retained(task, self.data_root)
-        return tuple(self._opened[key] for key in tasks)
+        of_one_name = Counter((task.suite, task.name) for task in tasks.values())
+        labels = dict(zip(tasks, task_labels([*tasks.values()]), strict=True))
+        return tuple(
+            replace(self._opened[key], label=labels[key] if of_one_name[task.suite, task.name] > 1 else "")
+            for key, task in tasks.items()
+        )

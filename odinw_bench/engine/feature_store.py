@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,10 @@ from odinw_bench.engine.features import FeatureCache
 from odinw_bench.models import Features, Packed
 
 _ENDING = ".safetensors"
+_UNFINISHED = ".part"
+_ABANDONED = 3600.0
+"""Seconds after which a file that is still unfinished has no writer: writing one takes a moment."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -45,13 +50,14 @@ class FeatureStore:
 
     Args:
         folder: made when the first features are kept.
-        budget: bytes on disk at most; files of other processes count.
+        budget: bytes on disk at most; files of other processes count, with some delay.
     """
 
     def __init__(self, folder: Path, budget: int) -> None:
         self.folder, self.budget = folder, budget
         self.hits = 0
         self._held: int | None = None  # counted when first needed
+        self._added = 0  # by this process since then
 
     def get(self, digest: str, unpack: Callable[[Packed], Features]) -> Features | None:
         """The features of a digest, or None.
@@ -85,7 +91,7 @@ class FeatureStore:
         path = self._path(digest)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+            handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=_UNFINISHED)
             os.close(handle)
             try:
                 tensors, facts = features.pack()
@@ -104,10 +110,15 @@ class FeatureStore:
         return self.folder / digest[:2] / f"{digest}{_ENDING}"
 
     def _account(self, added: int) -> None:
-        """Count what was added; over the budget, remove the longest unused down to nine tenths of it."""
-        self._held = None if self._held is None else self._held + added
-        if self._held is not None and self._held <= self.budget:
+        """Count what was added; over the budget, remove the longest unused down to nine tenths of it.
+
+        What other processes add is seen when all is counted again: after every twentieth of the budget of one's own.
+        """
+        self._added += added
+        if self._held is not None and self._added <= self.budget / 20 and self._held + self._added <= self.budget:
             return
+        self._added = 0
+        self._clear_unfinished()
         files = []
         for path in self.folder.glob(f"*/*{_ENDING}"):
             with contextlib.suppress(OSError):
@@ -121,6 +132,13 @@ class FeatureStore:
             self._held -= size
             if self._held <= 0.9 * self.budget:
                 return
+
+    def _clear_unfinished(self) -> None:
+        """Remove what killed processes were writing."""
+        for path in self.folder.glob(f"*/*{_UNFINISHED}"):
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < time.time() - _ABANDONED:
+                    path.unlink()
 
 
 def _checksum(tensors: dict[str, Tensor], facts: str) -> str:

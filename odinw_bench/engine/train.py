@@ -24,6 +24,7 @@ from odinw_bench.engine.optimise import DivergedError, Optimisation, copy_into
 from odinw_bench.engine.predict import autocast, detect_split
 from odinw_bench.engine.reading import read
 from odinw_bench.engine.recipes import Hyperparameters
+from odinw_bench.engine.resuming import take_up
 from odinw_bench.engine.schedule import DataOrder, EarlyStopping, PlateauSchedule, StepSchedule
 from odinw_bench.metrics.coco import evaluate
 from odinw_bench.models import AnyPrompt, ModelInput, TunableModel
@@ -94,7 +95,7 @@ def tune(
 
     Raises:
         DivergedError: a loss became infinite or not a number.
-        InputError: an image cannot be read.
+        InputError: an image cannot be read, or this process finds another state than the leader.
         MemoryExhaustedError: not even one image at a time fits into memory.
     """
     resume = resume or Resume()
@@ -105,10 +106,8 @@ def tune(
         cache = cache or FeatureCache()
         mode = mode.configured(settings)
         loop = _Loop(model, mode, prompt, train, validation, settings, seed, precision, cache, distributed)
-        if (state := resume.load()) is not None and loop.accepts(state):
-            loop.restore(state)
-            if on_resume:
-                on_resume(loop.tuned.history)
+        if take_up(loop, resume, distributed) and on_resume:
+            on_resume(loop.tuned.history)
         while not loop.finished:
             line = loop.epoch()
             if on_epoch:
@@ -159,8 +158,7 @@ class _Loop:
     ) -> None:
         self.seed, self.distributed = seed, distributed
         self.model, self.device = model, torch.device(model.device)
-        self.train, self.validation = train, validation
-        self.settings = settings
+        self.train, self.validation, self.settings = train, validation, settings
         if settings.tower_dropout:
             mode = mode.with_tower_dropout()
         self.trainable = model.trainable(mode, prompt)
@@ -184,12 +182,17 @@ class _Loop:
     @property
     def finished(self) -> bool:
         """No epoch is left to do."""
-        return self.stopped or len(self.tuned.history) >= self.length.epochs
+        return self.stopped or self.epochs >= self.length.epochs
+
+    @property
+    def epochs(self) -> int:
+        """How many are done."""
+        return len(self.tuned.history)
 
     def epoch(self) -> dict[str, Any]:
         """One epoch, and the evaluation after it where one is due; returns the history's line."""
         started = time.perf_counter()
-        number = len(self.tuned.history) + 1
+        number = self.epochs + 1
         if not self.distributed.is_main:  # else all would draw the same dropout, and a state holds the leader's draws
             torch.manual_seed(self.seed + 1_000_003 * number + self.distributed.rank)
         steps = self.length.steps_of(number)
@@ -260,7 +263,6 @@ class _Loop:
 
     def state(self) -> dict[str, Any]:
         """Everything that changes while tuning."""
-        cuda = self.device.type == "cuda"
         return {
             "trainable": {name: p.detach() for name, p in self.trainable.items()},
             "best": self.best,
@@ -271,7 +273,7 @@ class _Loop:
             "tuned": asdict(self.tuned),
             "stopped": self.stopped,
             "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state(self.device) if cuda else None,
+            "random_cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
 
     def accepts(self, state: dict[str, Any]) -> bool:

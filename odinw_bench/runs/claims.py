@@ -31,7 +31,6 @@ __all__ = [
     "Claim",
     "LockLostError",
     "claim",
-    "clear_tested",
     "is_full",
     "resume_path",
     "tested_path",
@@ -70,6 +69,18 @@ class Claim:
             LockLostError: another process has it now.
         """
         self.held.check()
+
+    def clear_states(self) -> None:
+        """Forget what the processes of the run kept of its tuning and its test.
+
+        Raises:
+            LockLostError: see :meth:`check`.
+        """
+        self.check()
+        name = re.compile(rf"\.{re.escape(self.folder.name)}\.(resume|tested-\d+)((\.[0-9a-z]+)?\.tmp)?")
+        for path in _left(self.folder):
+            if name.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
     @contextmanager
     def writing(self) -> Iterator[Path]:
@@ -186,14 +197,6 @@ def tested_path(folder: Path, process: int) -> Path:
     return _beside(folder, f"tested-{process}")
 
 
-def clear_tested(folder: Path) -> None:
-    """Forget what the processes of a test kept: the run is over."""
-    name = re.compile(rf"\.{re.escape(folder.name)}\.tested-\d+((\.[0-9a-z]+)?\.tmp)?")
-    for path in _left(folder):
-        if name.fullmatch(path.name):
-            path.unlink(missing_ok=True)
-
-
 def tidy(folder: Path) -> None:
     """Clear what a process left beside a finished record when it was killed between the record and its own tidying.
 
@@ -202,9 +205,7 @@ def tidy(folder: Path) -> None:
     if not _left(folder):
         return
     with contextlib.suppress(BusyError, InputError, OSError), claim(folder) as claimed:
-        claimed.check()
-        resume_path(folder).unlink(missing_ok=True)
-        clear_tested(folder)
+        claimed.clear_states()
 
 
 def _beside(folder: Path, kind: str) -> Path:

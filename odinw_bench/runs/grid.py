@@ -97,6 +97,10 @@ class Grid:
         }
 
 
+class NothingLeftError(InputError):
+    """Each of a grid's names is known, but none of its combinations can be."""
+
+
 def each_once(specs: Sequence[RunSpec], find_task: Callable[[str, str], Task]) -> list[RunSpec]:
     """The cells without those of a data set that was named before in another spelling."""
     first: dict[tuple[str, ...], str] = {}
@@ -170,7 +174,8 @@ def expand_grid(
             all prompts are written ones.
 
     Raises:
-        InputError: an unknown model or mode, or nothing that can be run.
+        NothingLeftError: models and modes are known, but no combination can be.
+        InputError: an unknown model or mode, or another unusable value.
     """
     cells: dict[bytes, RunSpec] = {}
     notes: list[str] = []
@@ -186,8 +191,11 @@ def expand_grid(
         try:
             blueprint = RunSpec(dataset="", model=model, suite=suite, mode=mode, shots=shot, seed=seed, **fields)
         except InputError as error:
-            if alone or not _is_known(model) or not _is_mode(mode):
+            if not _is_known(model) or not _is_mode(mode):
                 raise
+            RunSpec(dataset="", mode="zero-shot", **{**fields, "attributes": None})  # a value that nothing can use
+            if alone:
+                raise NothingLeftError(str(error)) from error
             if str(error) not in notes:
                 notes.append(str(error))
             continue
@@ -195,7 +203,9 @@ def expand_grid(
             spec = replace(blueprint, dataset=dataset)
             cells.setdefault(canonical_json(spec.to_json()), spec)
     if not cells:
-        raise InputError("; ".join(notes) or "the grid is empty: give at least one dataset, mode and seed")
+        if notes:
+            raise NothingLeftError("; ".join(notes))
+        raise InputError("the grid is empty: give at least one dataset, mode and seed")
     return list(cells.values()), notes
 
 

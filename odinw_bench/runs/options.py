@@ -19,7 +19,7 @@ class RunOptions:
         results: folder of the records.
         data_root: folder of the official data; see :func:`odinw_bench.datasets.sources.open_split`.
         device: ``cpu``, ``cuda`` or ``cuda:N``; ``auto`` on a Ray cluster that is joined.
-        force: do finished runs again.
+        force: do finished runs again, and begin unfinished ones from the start.
         cache: budget of frozen features.
         checkpointing: recompute activations in the backward pass: less memory, more time.
         tf32: let GPUs round the factors of float32 products to TF32: faster, less exact.
@@ -30,6 +30,7 @@ class RunOptions:
         quiet: show no progress.
         metrics: metrics beside COCO's, as ``PACKAGE.MODULE:FUNCTION``; see :mod:`odinw_bench.metrics.extra`.
         log: where losses and results are also written, by name; see :mod:`odinw_bench.runs.loggers`.
+        resumed: with ``force``: this very command began the run, in a process that died; what that kept is taken up.
 
     Raises:
         InputError: there is no such metric or logger, or its package is not installed.
@@ -49,6 +50,7 @@ class RunOptions:
     quiet: bool = False
     metrics: Sequence[str] = ()
     log: Sequence[str] = ()
+    resumed: bool = False
 
     def __post_init__(self) -> None:
         if self.metrics:  # a slip is noticed before hours of tuning

@@ -39,8 +39,8 @@ def prepare(
         results: folder of the records.
         data_root: folder of the official data.
         splits: opened splits to share between cells; its data root counts.
-        force: the run is to be done again. Else a finished one of schema 1 counts, whose digest did not cover the
-            pictures: the cell then has that digest and that folder.
+        force: the run is to be done again. Else a finished one counts whose digest did not cover the pictures, be it
+            of schema 1 or only of what is asked again: the cell then has that digest and that folder.
 
     Raises:
         InputError: a name, file or value that cannot be used.
@@ -97,16 +97,25 @@ def prepare(
     if evaluation.name != COCO:  # as before there were others
         identities["evaluation"] = evaluation.identity(task)
     retained = splits.retained.of(spec.retention, task) if spec.retention else ()
-    if retained:
-        identities["retention"] = [one.identity for one in retained]
+    asked = {"retention": [one.identity for one in retained]} if retained else {}
+    asked_before = {"retention": [one.identity_without_pictures for one in retained]} if retained else {}
     pictures = {name: found for name, split in used.items() if split and (found := pictures_sha256(split)) is not None}
-    digest = spec.digest(identities | ({"pictures": pictures} if pictures else {}))
-    folder = Path(results) / spec.folder_name(task.suite, task.name, digest)
-    if pictures and not force and not is_done(folder):
-        earlier = spec.digest(identities)
-        candidate = Path(results) / spec.folder_name(task.suite, task.name, earlier)
-        if _is_of_schema_1(candidate):
-            digest, folder = earlier, candidate
+    seen = {"pictures": pictures} if pictures else {}
+
+    def place(known: dict[str, Any]) -> tuple[str, Path]:
+        digest = spec.digest(known)
+        return digest, Path(results) / spec.folder_name(task.suite, task.name, digest)
+
+    digest, folder = place(identities | asked | seen)
+    if not force and not is_done(folder):
+        for known, counts in (
+            *([(identities | asked_before | seen, is_done)] if asked != asked_before else []),
+            *([(identities | asked_before, _is_of_schema_1)] if seen else []),
+        ):
+            earlier, candidate = place(known)
+            if counts(candidate):
+                digest, folder = earlier, candidate
+                break
     return Cell(
         spec=spec,
         facts=spec.facts,

@@ -67,7 +67,7 @@ def measure_base(model: Model, cell: Cell, results: Path, distributed: Distribut
         distributed: the processes that share the work; all call with the same arguments.
     """
     precision = cell.spec.precision
-    asked = [one.identity for one in cell.retained]
+    asked = [one.identity | ({"name": one.name} if one.label else {}) for one in cell.retained]
     key = sha256_bytes(canonical_json([cell.facts.name, cell.weights_sha256, precision, asked]))
     path = results / FOLDER / f"{key[:32]}.json"
     known = distributed.broadcast(_remembered(path, key) if distributed.is_main else None)

@@ -15,6 +15,7 @@ from odinw_bench.datasets.duplicates import COMPARED
 from odinw_bench.engine.cache_settings import MEMORY_ONLY, CacheSettings
 from odinw_bench.engine.checkpoint import Resume
 from odinw_bench.engine.distributed import SINGLE_PROCESS, DistributedContext, ProcessFailedError
+from odinw_bench.engine.micro_batch import MemoryExhaustedError
 from odinw_bench.engine.optimise import DivergedError
 from odinw_bench.evaluation import recorded_evaluation
 from odinw_bench.models import Model
@@ -24,7 +25,6 @@ from odinw_bench.runs.claims import (
     Claim,
     LockLostError,
     claim,
-    clear_tested,
     is_full,
     resume_path,
     tested_path,
@@ -40,7 +40,8 @@ from odinw_bench.runs.spec import RunSpec
 from odinw_bench.runs.work import Work, load_model, load_tunable
 from odinw_bench.utils.hardware import pick_device
 
-_GO = "go"
+_OF_THE_RUN = (InputError, DivergedError, MemoryExhaustedError)
+"""Errors that are a run's own. Any other one, among several processes, may be the end of another of them."""
 
 
 def run(
@@ -76,7 +77,8 @@ def run(
 
     Returns:
         The record, which also is a mapping of what ``run.json`` holds. A run that fails leaves one with status
-        ``failed``, and the error is raised; one that is killed resumes from its last epoch when it is asked for again.
+        ``failed``, and the error is raised. One that failed or was killed resumes from its last epoch when it is asked
+        for again, but after a loss that is not finite, or with ``force``.
 
     Raises:
         InputError: something the user gave cannot be used.
@@ -127,31 +129,35 @@ def _take_part(cell: Cell, options: RunOptions, distributed: DistributedContext,
     """This process's part of a run, unless it is done; in all processes the error for which it cannot be begun."""
     if distributed.is_main:
         with ExitStack() as held:
-            claimed = _claim(cell, options.force, held)
+            claimed = _claim(cell, options, held)
             if isinstance(claimed, Exception):
                 distributed.broadcast(_for_others(claimed))
                 return claimed
-            distributed.broadcast(claimed and _GO)
+            distributed.broadcast(claimed and cell.digest)
             if claimed:
                 _lead(cell, claimed, options, distributed, say)
     else:
         verdict = distributed.broadcast(None)
         if isinstance(verdict, Exception):
             return verdict
-        if verdict == _GO:
+        if verdict not in (None, cell.digest):
+            raise InputError(f"the leader does run {verdict[:8]}, not {cell.digest[:8]}: all need the same data")
+        if verdict is not None:
             _follow(cell, options, distributed, say)
     distributed.broadcast(None)  # the main process has written the record
     return None
 
 
-def _claim(cell: Cell, force: bool, held: ExitStack) -> Claim | Exception | None:
+def _claim(cell: Cell, options: RunOptions, held: ExitStack) -> Claim | Exception | None:
     """The claim on a run, held as long as the stack; None: it is done; else why it cannot be had."""
     try:
-        if not force and is_done(cell.folder):
+        if not options.force and is_done(cell.folder):
             tidy(cell.folder)
             return None
         claimed = held.enter_context(claim(cell.folder))
-        return None if not force and is_done(cell.folder) else claimed  # done by another process, meanwhile
+        if options.force and not options.resumed:
+            claimed.clear_states()  # before the other processes look for a state
+        return None if not options.force and is_done(cell.folder) else claimed  # done by another process, meanwhile
     except Exception as error:  # the other processes wait to hear of it
         return error
 
@@ -169,9 +175,6 @@ def _lead(cell: Cell, claimed: Claim, options: RunOptions, distributed: Distribu
     folder = cell.folder
     resume = Resume(resume_path(folder), cell.digest, held=claimed.held)
     tested = Resume(tested_path(folder, 0), cell.digest, held=claimed.held)
-    if options.force:
-        resume.clear()
-        clear_tested(folder)
     failure: Exception | None = None
     with (
         arithmetic(cell.facts, options.device, tf32=options.tf32),
@@ -191,8 +194,8 @@ def _lead(cell: Cell, claimed: Claim, options: RunOptions, distributed: Distribu
         except LockLostError:  # another process has the run now: there is nothing to record
             raise
         except Exception as error:
-            if is_full(error):  # not the run's fault: it is not recorded as failed
-                raise
+            if is_full(error) or (distributed.size > 1 and not isinstance(error, _OF_THE_RUN)):
+                raise  # not the run's fault: it is not recorded as failed
             failure = error
             record["error"] = describe(error)
             if not isinstance(error, InputError):
@@ -203,8 +206,8 @@ def _lead(cell: Cell, claimed: Claim, options: RunOptions, distributed: Distribu
         progress.remove()
         write_record(scratch, record)
         loggers.end(record)
-    resume.clear()
-    clear_tested(folder)
+    if failure is None or isinstance(failure, DivergedError):  # any other may pass: the next try resumes
+        claimed.clear_states()
     if failure is not None:
         raise failure
 

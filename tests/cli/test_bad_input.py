@@ -39,6 +39,8 @@ from tests.cli.conftest import write_dataset
         (["--device", "cuda:99"], "device 'cuda:99' is not available"),
         (["--engine", "spark"], "unknown engine 'spark'"),
         (["--workers", "0"], "--workers must be 1 or more"),
+        (["--cache-gb", "nan"], "--cache-gb must be a number of gigabytes, or inf"),
+        (["--cache-disk-gb", "nan"], "--cache-disk-gb must be a number of gigabytes, or inf"),
         (["--eval-split", "tset"], "has no split 'tset'"),
         (["--attributes", "a.yaml"], "for the mode 'manual'"),
         (["--mode", "manual", "--attributes", "nowhere.yaml"], "'nowhere.yaml' not found"),

@@ -105,6 +105,19 @@ def test_a_failed_run_is_exit_code_one_and_the_others_run(cli, tmp_path, monkeyp
     assert cli(*grid).code == 0
 
 
+@pytest.mark.parametrize(
+    ("force", "said"), [((), "the same command resumes"), (("--force",), "begins every run from the start")]
+)
+def test_an_interrupted_grid_says_what_the_next_command_does(cli, tmp_path, monkeypatch, force, said):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("odinw_bench.runs.launchers.local.LocalEngine.run", interrupt)
+    answer = cli("run", "--dataset", "packages", "--mode", "zero-shot", "--results", tmp_path, *force)
+    assert answer.code == 130
+    assert f"interrupted; {'--force ' if force else ''}{said}" in answer.err
+
+
 def test_what_cannot_be_is_left_out_of_a_grid(cli, tmp_path):
     answer = cli("run", "--dataset", "packages", "--mode", "prompt,full", "--shots", "0,1", "--dry-run")
     assert answer.code == 0

@@ -128,6 +128,27 @@ def test_a_grid_whose_data_are_missing_is_left_out_with_a_note(cli, tmp_path):
     assert "none of the 2 grids can be run; grid 1: data root" in cli(*command).refused()
 
 
+def test_a_grid_that_an_option_empties_is_left_out_with_a_note(cli, tmp_path):
+    path = tmp_path / "grids.yaml"
+    path.write_text(
+        "dataset: packages\ngrids: [{name: untuned, mode: zero-shot}, {name: tuned, mode: [prompt, full], shots: 1}]\n"
+    )
+    command = ("run", "--config", path, "--dry-run", "--results", tmp_path / "r")
+    answer = cli(*command, "--model", "dyhead-nano")
+    assert answer.code == 0
+    assert "left out: untuned: 'dyhead-nano' has a class head and no prompt" in answer.err
+    assert "1 run: 0 done, 1 to do" in answer.out
+    for slip in (("--model", "dyhead-nan"), ("--model", "dyhead-nano", "--precision", "fp23"), ("--mode", "ful")):
+        assert cli(*command, *slip).refused().startswith("error: untuned: unknown ")
+    assert "none of the 2 grids can be run" in cli(*command, "--model", "dyhead-nano", "--mode", "prompt").refused()
+
+
+def test_a_cache_without_a_limit(cli, tmp_path):
+    caches = ("--cache-gb", "inf", "--cache-disk-gb", "inf")
+    answer = cli("run", "--dataset", "packages", "--dry-run", "--results", tmp_path / "r", *caches)
+    assert answer.code == 0, answer.err
+
+
 def test_a_run_of_several_grids_prints_one_table(cli, tmp_path):
     path = tmp_path / "grids.yaml"
     path.write_text("engine: local\ngrids: [{mode: zero-shot, dataset: packages}, {mode: manual, dataset: pistols}]\n")

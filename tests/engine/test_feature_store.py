@@ -57,6 +57,24 @@ def test_the_longest_unused_go_when_the_disk_budget_is_spent(tmp_path):
     assert sum(path.stat().st_size for path in tmp_path.rglob("*.safetensors")) <= 4000
 
 
+def test_the_budget_is_of_all_processes_together(tmp_path):
+    stores = [FeatureStore(tmp_path, 24_000) for _ in range(4)]
+    for number in range(60):
+        stores[number % 4].put(name(number), features(number))
+        held = sum(path.stat().st_size for path in tmp_path.rglob("*.safetensors"))
+        assert held <= 24_000 * 1.2  # each may add a twentieth before it looks
+
+
+def test_what_killed_processes_were_writing_is_removed(tmp_path):
+    folder = FeatureStore(tmp_path, 10_000)._path(name(1)).parent
+    folder.mkdir()
+    (folder / "now.part").write_bytes(b"half")
+    (folder / "old.part").write_bytes(b"half")
+    os.utime(folder / "old.part", (1000, 1000))
+    FeatureStore(tmp_path, 10_000).put(name(1), features(1))
+    assert [path.name for path in folder.glob("*.part")] == ["now.part"]
+
+
 def test_what_is_larger_than_the_budget_is_left_out(tmp_path):
     store = FeatureStore(tmp_path, 500)
     store.put(name(1), features(1))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import shutil
 import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,13 +15,16 @@ import torch
 
 from glip_core import InputError
 from odinw_bench import RunSpec
+from odinw_bench.engine.cache_settings import CacheSettings
 from odinw_bench.models import model_facts
+from odinw_bench.models.hub import checkpoints
 from odinw_bench.runs.claims import claim
 from odinw_bench.runs.launchers import base as engines_base
 from odinw_bench.runs.launchers import choose as engines
 from odinw_bench.runs.launchers import choose_engine, make_engine
 from odinw_bench.runs.launchers import cluster as engines_cluster
 from odinw_bench.runs.launchers import local as engines_local
+from odinw_bench.runs.launchers.queue import CellQueue
 from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.prepare import prepare
 from odinw_bench.runs.record import find_records
@@ -117,6 +122,30 @@ def test_a_cell_whose_process_always_dies_is_a_recorded_failure(tmp_path):
     (folder,) = tmp_path.glob("mini/*/*/*")
     record = json.loads((folder / "run.json").read_text())
     assert (record["status"], record["error"]) == ("failed", outcomes[0].error)
+
+
+def test_once_more_a_cell_is_done_with_what_its_process_kept(tmp_path):
+    """Also under --force, which else begins from the start."""
+    queue = CellQueue(cells(SPECS[:1], tmp_path))
+    options = RunOptions(tmp_path, force=True)
+    assert not queue.options_of(0, options).resumed
+    queue.died(0, options, "killed", Log())
+    again = queue.options_of(0, options)
+    assert again.resumed and again.force
+
+
+@pytest.mark.parametrize("error", [InputError("cannot write to the results folder"), OSError(30, "Read-only")])
+def test_a_death_that_cannot_be_recorded_does_not_end_the_grid(tmp_path, monkeypatch, error):
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr("odinw_bench.runs.run.record_failure", refuse)
+    queue, log = CellQueue(cells(SPECS[:2], tmp_path)), Log()
+    for _ in range(2):
+        queue.died(0, RunOptions(tmp_path), "killed by signal 9", log)
+    assert queue.outcomes[0].error == f"killed by signal 9; nor can that be recorded: {error}"
+    assert log.ended == [0]
+    assert not queue.finished
 
 
 def test_a_cell_that_another_process_does_is_waited_for(tmp_path, monkeypatch):
@@ -254,6 +283,20 @@ def test_on_a_cluster_of_this_computer_its_gpus_count(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
     assert engines.device_for("auto", "ray", None) == "auto"
     assert engines.device_for("cpu", "ray", None) == "cpu"
+
+
+def test_paths_mean_the_same_on_every_computer_of_a_cluster(tmp_path, monkeypatch):
+    """A worker may start in another folder than the command."""
+    monkeypatch.chdir(tmp_path)
+    embedded = Path(checkpoints.__file__).with_name("embedded") / "gdino-nano"
+    shutil.copytree(embedded, tmp_path / "mine")
+    cell = prepare(RunSpec(dataset="packages", mode="zero-shot", model="hf:mine"), "results")
+    sent = engines_cluster._everywhere(cell)
+    assert (sent.spec.model, sent.folder) == (f"hf:{tmp_path}/mine", tmp_path / cell.folder)
+    assert sent.spec.to_json() == cell.spec.to_json()
+    options = RunOptions(Path("results"), cache=CacheSettings(1, 1, Path("features")))
+    sent = engines_cluster._same_everywhere(options)
+    assert (sent.results, sent.cache.folder) == (tmp_path / "results", tmp_path / "features")
 
 
 def test_ray_numbers_gpus_by_itself(cluster, tmp_path):

@@ -7,18 +7,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import odinw_bench
 from glip_core import InputError
 from odinw_bench import RunSpec, load_task
 from odinw_bench.datasets import retained
-from odinw_bench.datasets.retained import RetainedTasks, open_retained, wanted_tasks
+from odinw_bench.datasets.retained import RetainedTask, RetainedTasks, open_retained, wanted_tasks
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.engine.distributed import SINGLE_PROCESS
 from odinw_bench.mini.seen import IMAGES, render_seen, seen_tasks
 from odinw_bench.runs import retention
 from odinw_bench.runs.prepare import prepare
+from odinw_bench.runs.record import SCHEMA, write_record
 from odinw_bench.runs.schema import RunRecord
+from tests.cli.conftest import write_dataset
 
 QUICK = {"epochs": 1, "repeats_per_epoch": 1, "min_steps_per_epoch": 1}
 
@@ -137,6 +140,51 @@ def test_of_a_large_data_set_a_fixed_choice_is_asked_for(monkeypatch):
     assert len(first.split) == 5
     assert first.identity == again.identity
     assert first.split.image_ids != open_split(task, "test").image_ids[:5]
+
+
+def test_paths_are_asked_whatever_is_tuned_on(tmp_path):
+    """The user's own data sets are of no suite, in which a name could be looked up."""
+    own, other = (load_task(write_dataset(tmp_path / name)) for name in ("own", "other"))
+    assert [task.place for task in wanted_tasks([other.place], own)] == [other.place]
+    assert [task.name for task in wanted_tasks(["mini/egohands"], own)] == ["egohands"]
+    with pytest.raises(InputError, match=r"--retention: folder 'miny' not found; did you mean 'mini'"):
+        wanted_tasks(["miny"], own)
+
+
+def test_replaced_pictures_are_another_run_but_a_finished_one_of_before_counts(tmp_path):
+    folder = write_dataset(tmp_path / "pets")
+    asked = spec(retention=(str(folder),))
+    before = prepare(asked, tmp_path)
+    (one,) = before.retained
+    Image.new("RGB", (64, 48), "red").save(one.split.folder / one.split.file_name(one.split.image_ids[0]))
+    after = prepare(asked, tmp_path)
+    assert after.digest != before.digest
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr(RetainedTask, "identity", RetainedTask.identity_without_pictures)
+        earlier = prepare(asked, tmp_path)
+    assert earlier.digest not in (before.digest, after.digest)
+    write_done(earlier)
+    assert prepare(asked, tmp_path).digest == earlier.digest
+    assert prepare(asked, tmp_path, force=True).digest == after.digest
+    write_done(after)
+    assert prepare(asked, tmp_path).digest == after.digest
+
+
+def write_done(cell):
+    """A finished run, as far as a plan looks at it."""
+    cell.folder.mkdir(parents=True)
+    fields = {"schema": SCHEMA, "spec": cell.spec.to_json(), "digest": cell.digest, "status": "done"}
+    write_record(cell.folder, fields | {"metrics": {"AP": 1.0}})
+
+
+def test_two_data_sets_of_one_name_are_two(tmp_path):
+    folders = [write_dataset(tmp_path / place / "pets", images=images) for place, images in (("a", 2), ("b", 3))]
+    cell = prepare(spec(retention=(*map(str, folders), "egohands")), tmp_path)
+    names = [one.name for one in cell.retained]
+    assert names == ["custom/a-pets", "custom/b-pets", "mini/egohands"]
+    assert [one.identity["task"] for one in cell.retained] == ["custom/pets", "custom/pets", "mini/egohands"]
+    (alone,) = prepare(spec(retention=(str(folders[0]),)), tmp_path).retained
+    assert alone.name == "custom/pets"
 
 
 @pytest.mark.parametrize(

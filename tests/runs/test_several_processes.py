@@ -14,12 +14,17 @@ import torch
 from glip_core import InputError
 from odinw_bench import RunSpec
 from odinw_bench.engine import distributed as processes
+from odinw_bench.engine.checkpoint import Resume
 from odinw_bench.engine.distributed import DistributedContext, ProcessFailedError, TorchDistributed
+from odinw_bench.engine.micro_batch import MemoryExhaustedError
 from odinw_bench.engine.optimise import DivergedError
+from odinw_bench.engine.resuming import take_up
 from odinw_bench.runs import run as runner
+from odinw_bench.runs.claims import resume_path
 from odinw_bench.runs.launchers import local
 from odinw_bench.runs.launchers.local import TorchrunEngine
 from odinw_bench.runs.options import RunOptions
+from odinw_bench.runs.plan import Plan
 from odinw_bench.runs.prepare import prepare
 from tests.runs.test_launchers import Log
 
@@ -138,6 +143,110 @@ def test_a_claim_that_was_lost_ends_the_process(together):
 
     found, _, _ = together(part)
     assert isinstance(found[0], ProcessFailedError)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_all_do_what_is_left_by_the_leaders_look(monkeypatch, tmp_path, same):
+    """Another command may end a cell between two looks; with other data or weights nothing can be done together."""
+    gate, board, mine = threading.Barrier(2), [], threading.local()
+    monkeypatch.setattr(processes, "TorchDistributed", lambda _: mine.context)
+    cells = [prepare(spec, tmp_path) for spec in SPECS]
+    plans = [Plan(cells, frozenset()), Plan(cells if same else cells[:1], frozenset({cells[0].folder}))]
+
+    def process(rank):
+        mine.context = Member(rank, gate, board)
+        try:
+            return TorchrunEngine().agree(plans[rank], RunOptions(tmp_path)).todo
+        except ProcessFailedError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(2) as pool:
+        leader, other = pool.map(process, (0, 1))
+    assert leader == cells
+    assert other == cells if same else "process 1 of 2: it plans other runs than the leader" in other
+
+
+def test_a_process_that_was_given_another_run_than_the_leader_ends(monkeypatch, tmp_path):
+    cells = [prepare(spec, tmp_path) for spec in SPECS]
+    monkeypatch.setattr(runner, "_follow", lambda *_: pytest.fail("two runs as one"))
+    context = Told(cells[0].digest)
+    with pytest.raises(ProcessFailedError, match="process 1 of 2: the leader does run"):
+        runner.execute(cells[1], RunOptions(tmp_path), context)
+
+
+class Told(DistributedContext):
+    """The second of two processes, and what the leader tells it; or the leader, and what was so when it spoke."""
+
+    def __init__(self, value, rank=1, look=None):
+        self.rank, self.size, self.value, self.look, self.seen = rank, 2, value, look, []
+
+    def broadcast(self, value):
+        if not self.is_main:
+            return self.value
+        self.seen.append((value, self.look and self.look()))
+        return value
+
+
+class Loop:
+    """Stands in for tuning."""
+
+    epochs = 0
+
+    def accepts(self, state):
+        return True
+
+    def restore(self, state):
+        self.epochs = state["epochs"]
+
+
+def test_processes_begin_at_the_same_epoch(tmp_path):
+    """One that sees no state, or an older one, would tune other weights than the rest."""
+    resume = Resume(tmp_path / "state")
+    assert not take_up(Loop(), resume, Told(0))
+    with pytest.raises(InputError, match="a state after 0 epochs and the leader one after 3"):
+        take_up(Loop(), resume, Told(3))
+    resume.offer(lambda: {"epochs": 3})
+    assert take_up(Loop(), resume, Told(3))
+    with pytest.raises(InputError, match="a state after 3 epochs and the leader one after 0"):
+        take_up(Loop(), resume, Told(0))
+
+
+def test_a_state_that_cannot_be_restored_is_not_tried_for_ever(tmp_path):
+    class Other(Loop):
+        def restore(self, state):
+            raise ValueError("another version's optimiser")
+
+    resume = Resume(tmp_path / "state")
+    resume.offer(lambda: {"epochs": 3})
+    with pytest.raises(ValueError, match="another version"):
+        take_up(Other(), resume, Told(3))
+    assert resume.load() is None
+
+
+def test_an_earlier_state_is_cleared_before_the_others_look_for_one(monkeypatch, tmp_path):
+    cell = prepare(SPECS[0], tmp_path)
+    state = resume_path(cell.folder)
+    Resume(state, cell.digest).offer(dict)
+    monkeypatch.setattr(runner, "_lead", lambda *_: None)
+    monkeypatch.setattr(runner, "read_record", lambda folder: None)
+    leader = Told(None, rank=0, look=state.exists)
+    runner.execute(cell, RunOptions(tmp_path, force=True, resumed=True), leader)
+    runner.execute(cell, RunOptions(tmp_path, force=True), leader)
+    assert [one for one in leader.seen if one[0]] == [(cell.digest, True), (cell.digest, False)]
+
+
+@pytest.mark.parametrize(
+    ("error", "recorded"), [(RuntimeError("the others are gone"), False), (MemoryExhaustedError("too large"), True)]
+)
+def test_the_end_of_another_process_is_not_recorded_as_the_runs_failure(monkeypatch, tmp_path, error, recorded):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(runner, "_begin", fail)
+    cell = prepare(SPECS[0], tmp_path)
+    with pytest.raises(ProcessFailedError):
+        runner.execute(cell, RunOptions(tmp_path), Told(None, rank=0))
+    assert (cell.folder / "run.json").exists() == recorded
 
 
 def test_processes_without_work_are_warned_of_once(tmp_path):

@@ -8,13 +8,18 @@ import time
 import pytest
 import torch
 
+from glip_core import InputError
 from odinw_bench import RunSpec, run
 from odinw_bench.engine import unfinished
 from odinw_bench.engine.checkpoint import Resume
+from odinw_bench.engine.optimise import DivergedError
 from odinw_bench.engine.unfinished import UnfinishedTest
 from odinw_bench.models.glip import GlipModel
 from odinw_bench.runs import run as running
+from odinw_bench.runs.claims import resume_path
 from odinw_bench.runs.prepare import prepare
+from odinw_bench.runs.progress import CellProgress
+from odinw_bench.runs.record import read_record
 
 QUICK = {"epochs": 1, "repeats_per_epoch": 1, "min_steps_per_epoch": 1}
 SPECS = {
@@ -119,6 +124,34 @@ def test_tuning_is_no_part_of_a_short_test(killed, tmp_path, monkeypatch):
     monkeypatch.setattr(running.Work, "tune", slow)
     killed(SPECS["tuned"], tmp_path)
     assert not list(tmp_path.rglob(".*.tested-0"))
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [(OSError(5, "no answer"), True), (InputError("no picture"), True), (DivergedError("nan"), False)],
+)
+def test_a_failure_that_may_pass_costs_no_tuning(tmp_path, monkeypatch, error, kept):
+    """Of a network drive that did not answer, say; a loss that is not finite would come again."""
+    spec = RunSpec(dataset="pothole", mode="linear", shots=1, overrides=QUICK | {"epochs": 2})
+    report = CellProgress.epoch
+
+    def stop(self, line):
+        report(self, line)
+        if line["epoch"] == 2:
+            raise error
+
+    with monkeypatch.context() as context:
+        context.setattr(CellProgress, "epoch", stop)
+        with pytest.raises(type(error)):
+            run(spec, tmp_path)
+    cell = prepare(spec, tmp_path)
+    assert read_record(cell.folder)["status"] == "failed"
+    assert resume_path(cell.folder).exists() == kept
+    epochs = []
+    monkeypatch.setattr(CellProgress, "epoch", lambda self, line: (report(self, line), epochs.append(line["epoch"])))
+    assert run(spec, tmp_path)["status"] == "done"
+    assert epochs == ([2] if kept else [1, 2])
+    assert not list(tmp_path.rglob(".*.resume"))
 
 
 def test_force_begins_again_and_a_short_test_keeps_nothing(killed, tmp_path, monkeypatch):

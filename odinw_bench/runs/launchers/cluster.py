@@ -12,6 +12,9 @@ from typing import Any
 
 from glip_core.errors import InputError
 from glip_core.memory import keep_freed_memory
+from odinw_bench.models import HUB_PREFIX
+from odinw_bench.models.hub.checkpoints import recorded_source
+from odinw_bench.models.registry import ONNX
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.claims import BusyError
 from odinw_bench.runs.launchers.base import PATIENCE_SECONDS, Outcome, Watcher, do_cell
@@ -63,7 +66,7 @@ class RayEngine:
             return []
         _connect(self.address)
         try:
-            self._work(queue, options, watch)
+            self._work(queue, _same_everywhere(options), watch)
         finally:
             ray.shutdown()
         return queue.in_order()
@@ -79,7 +82,7 @@ class RayEngine:
             while not queue.finished:
                 while len(running) < places and (index := queue.take()) is not None:
                     watch.begin(index)
-                    running[remote.remote(queue.cells[index], options)] = index
+                    running[remote.remote(queue.cells[index], queue.options_of(index, options))] = index
                 if not running:  # all that is left is done by other processes
                     time.sleep(PATIENCE_SECONDS / 4)
                     continue
@@ -136,10 +139,20 @@ def _connect(address: str | None) -> None:
 
 def _everywhere(cell: Cell) -> Cell:
     """A cell whose paths mean the same wherever a process was started."""
-    weights = cell.weights
+    weights, spec = cell.weights, cell.spec
     if weights is not None and Path(weights).exists():
         weights = str(Path(weights).resolve())
-    return replace(cell, folder=cell.folder.resolve(), weights=weights)
+    if spec.model.startswith((HUB_PREFIX, ONNX)):
+        spec = replace(spec, model=recorded_source(spec.model))
+    return replace(cell, spec=spec, folder=cell.folder.resolve(), weights=weights)
+
+
+def _same_everywhere(options: RunOptions) -> RunOptions:
+    """Options whose paths mean the same wherever a process was started."""
+    cache = options.cache
+    if cache.folder is not None:
+        cache = replace(cache, folder=cache.folder.resolve())
+    return replace(options, results=options.results.resolve(), cache=cache)
 
 
 def refuse_number(device: str) -> None:

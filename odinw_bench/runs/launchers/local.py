@@ -13,9 +13,10 @@ from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.claims import BusyError
 from odinw_bench.runs.launchers.base import PATIENCE_SECONDS, Outcome, Watcher, do_cell
 from odinw_bench.runs.options import RunOptions
+from odinw_bench.runs.plan import Plan
 
 if TYPE_CHECKING:
-    from odinw_bench.engine.distributed import DistributedContext
+    from odinw_bench.engine.distributed import DistributedContext, TorchDistributed
 
 GRACE_SECONDS = 5.0
 """How long a process that failed stays beside the leader: had that the same error, it writes its record meanwhile."""
@@ -64,24 +65,46 @@ class TorchrunEngine(LocalEngine):
     then be given again: what is done is done, and a run that was begun resumes from its last epoch.
     """
 
+    def __init__(self) -> None:
+        self._distributed: TorchDistributed | None = None
+
+    def agree(self, plan: Plan, options: RunOptions) -> Plan:
+        """The plan with what is done as the leader found it, for all processes to do the same cells.
+
+        Another command may end a cell between the looks of two processes.
+
+        Args:
+            plan: of this process.
+            options: of the runs.
+
+        Raises:
+            ProcessFailedError: the cells of this process are not those of the leader.
+        """
+        from odinw_bench.engine.distributed import ProcessFailedError
+
+        distributed, mine = self._join(options), [cell.digest for cell in plan.cells]
+        digests, done = distributed.broadcast((mine, plan.done))
+        if digests != mine:
+            raise ProcessFailedError(
+                f"process {distributed.rank} of {distributed.size}: it plans other runs than the leader: "
+                "all need the same command, data and weights"
+            )
+        return replace(plan, done=done)
+
     def run(self, cells: Sequence[Cell], options: RunOptions, watch: Watcher) -> list[Outcome]:
         """See :class:`odinw_bench.runs.launchers.base.Engine`.
 
         Raises:
             ProcessFailedError: this process failed within a cell; it must end, so that torchrun ends the others.
         """
-        import torch
+        from odinw_bench.engine.distributed import ProcessFailedError, local_device
 
-        from odinw_bench.engine.distributed import ProcessFailedError, TorchDistributed, local_device
-
-        device = local_device(options.device)
-        if device.startswith("cuda"):
-            torch.cuda.set_device(device)
-        distributed = TorchDistributed(device)
+        distributed = self._join(options)
         if distributed.is_main:
             _warn_of_idle_processes(cells, distributed.size, watch)
         try:
-            outcomes = self._run(cells, replace(options, device=device), watch, distributed)
+            here = replace(options, device=local_device(options.device))
+            outcomes = self._run(cells, here, watch, distributed)
         except ProcessFailedError:  # no parting in order: that would be to wait for those that wait for this one
             if not distributed.is_main:
                 time.sleep(GRACE_SECONDS)
@@ -89,6 +112,19 @@ class TorchrunEngine(LocalEngine):
         distributed.leave()
         distributed.close()
         return outcomes
+
+    def _join(self, options: RunOptions) -> TorchDistributed:
+        """The processes that torchrun started, joined once."""
+        import torch
+
+        from odinw_bench.engine.distributed import TorchDistributed, local_device
+
+        if self._distributed is None:
+            device = local_device(options.device)
+            if device.startswith("cuda"):
+                torch.cuda.set_device(device)
+            self._distributed = TorchDistributed(device)
+        return self._distributed
 
 
 def _warn_of_idle_processes(cells: Sequence[Cell], size: int, watch: Watcher) -> None:

@@ -101,7 +101,7 @@ def _give(member: _Member, queue: CellQueue, watch: Watcher) -> None:
     member.index = index
     watch.begin(index)
     with suppress(BrokenPipeError):  # it died while idle: the next look at its inbox tells
-        member.connection.send((index, queue.cells[index]))
+        member.connection.send((queue.cells[index], queue.options_of(index, member.options)))
 
 
 def _receive(member: _Member, queue: CellQueue, watch: Watcher) -> bool:
@@ -139,7 +139,7 @@ def _bury(member: _Member, index: int, queue: CellQueue, watch: Watcher) -> None
 def _start(options: RunOptions, threads: int) -> _Member:
     context = multiprocessing.get_context("spawn")  # a fork would inherit CUDA and thread pools in any state
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, options, threads), daemon=True)
+    process = context.Process(target=_work, args=(theirs, threads), daemon=True)
     process.start()
     theirs.close()  # so that the worker's death closes the pipe
     return _Member(process, ours, options)
@@ -159,7 +159,7 @@ def _dismiss(member: _Member) -> None:
     member.connection.close()
 
 
-def _work(connection: Connection, options: RunOptions, threads: int) -> None:
+def _work(connection: Connection, threads: int) -> None:
     """The life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     import torch
@@ -168,7 +168,7 @@ def _work(connection: Connection, options: RunOptions, threads: int) -> None:
     torch.set_num_threads(threads)
     with suppress(EOFError, BrokenPipeError, OSError):  # the parent is gone: nothing left to do
         while (task := connection.recv()) is not None:
-            _, cell = task
+            cell, options = task
             try:
                 connection.send(("end", do_cell(cell, options, _sayer(connection))))
             except BusyError as error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from glip_core.errors import InputError
 from odinw_bench.runs.cell import Cell
 from odinw_bench.runs.claims import BusyError
 from odinw_bench.runs.estimate import work_of
@@ -53,6 +53,10 @@ class CellQueue:
             self.waiting.append((index, not_before))
         return None
 
+    def options_of(self, index: int, options: RunOptions) -> RunOptions:
+        """The options that a cell is done with: once more under ``--force``, it resumes all the same."""
+        return replace(options, resumed=True) if index in self.deaths else options
+
     def put_off(self, index: int, seconds: float = 0.0) -> None:
         """Ask for this cell again, later."""
         self.waiting.append((index, time.monotonic() + seconds))
@@ -72,8 +76,12 @@ class CellQueue:
         from odinw_bench.runs.run import record_failure
 
         cell = self.cells[index]
-        with suppress(BusyError):
+        try:
             record_failure(cell, options.device, reason)
+        except BusyError:  # who does it now will record it
+            pass
+        except (InputError, OSError) as error:  # a full disk, say, must not end the cells that write elsewhere
+            reason = f"{reason}; nor can that be recorded: {error}"
         self.end(index, Outcome(cell.spec, None, reason), watch)
 
     def in_order(self) -> list[Outcome]:
