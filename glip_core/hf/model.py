@@ -20,7 +20,7 @@ from glip_core.hf.card import README, model_card
 from glip_core.hf.config import GlipConfig
 from glip_core.hf.image_processor import to_corners
 from glip_core.hf.outputs import GlipObjectDetectionOutput, flatten
-from glip_core.hf.peft_layers import merge_adapters
+from glip_core.hf.peft_layers import merged_adapters
 from glip_core.hf.tuned import load_tuned
 from glip_core.modeling.swin import WindowAttention
 from glip_core.modeling.swin_parts import relative_positions
@@ -123,14 +123,12 @@ class GlipForObjectDetection(PreTrainedModel):
         Raises:
             InputError: adapters of ``peft`` are being trained.
         """
-        merge_adapters(self)
         images = len(pixel_values)
         mask = (torch.ones_like(input_ids) if attention_mask is None else attention_mask).bool()
-        if images > 1 and len(input_ids) > 1 and bool((input_ids == input_ids[:1]).all() & (mask == mask[:1]).all()):
-            text = self._text(input_ids[:1], mask[:1])  # once for all
-        else:
-            text = self._text(input_ids, mask)
-        raw = self.detector.run_heads(*self.detector.run_tower(self.detector.encode_image(pixel_values), text))
+        same = images > 1 and len(input_ids) > 1 and (input_ids == input_ids[:1]).all() & (mask == mask[:1]).all()
+        with merged_adapters(self):
+            text = self._text(input_ids[:1], mask[:1]) if same else self._text(input_ids, mask)  # once for all
+            raw = self.detector.run_heads(*self.detector.run_tower(self.detector.encode_image(pixel_values), text))
         tokens = _one_class(mask) if class_tokens is None else class_tokens
         sizes = _image_sizes(pixel_values, pixel_mask)
         made = flatten(raw, self.detector.anchors(raw), sizes, tokens.expand(images, -1, -1))
