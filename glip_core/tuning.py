@@ -66,8 +66,8 @@ def prepare(detector: Detector, mode: TuningMode, prompt: Prompt) -> dict[str, n
 
 def new_offset(detector: GLIP, tokens: int) -> nn.Parameter:
     """A zero offset for a prompt of so many tokens, ``[tokens, D]``."""
-    width = detector.head.bias_lang.shape[0]
-    return nn.Parameter(torch.zeros(tokens, width, device=detector.device))
+    bias = detector.head.bias_lang  # (D,), which the offset has the type of
+    return nn.Parameter(bias.new_zeros(tokens, len(bias)))
 
 
 def parameter_groups(

@@ -60,7 +60,8 @@ class GlipForObjectDetection(PreTrainedModel):
         """A model with the weights of a detector, copied.
 
         Raises:
-            InputError: it has a class layer in place of a prompt, or tuned parts beside its weights.
+            InputError: it has a class layer in place of a prompt, tuned parts beside its weights, or a vocabulary of
+                its own.
         """
         if not isinstance(detector, GLIP):
             raise InputError(
@@ -71,6 +72,11 @@ class GlipForObjectDetection(PreTrainedModel):
 
         config = GlipConfig(asdict(detector.config), asdict(detector.postprocessing), detector.weights_sha256)
         model = cls(config)
+        if _numbers(model.detector) != _numbers(detector):
+            raise InputError(
+                f"the detector reads the vocabulary '{detector.language.vocabulary}', which from_pretrained would not "
+                f"know: it takes the one that belongs to '{detector.config.name}'"
+            )
         model.detector.load_state_dict(detector.state_dict())
         config.fingerprint = fingerprint(model.state_dict())
         return model.eval()
@@ -166,10 +172,14 @@ class GlipForObjectDetection(PreTrainedModel):
             the prompt that it was tuned for: give it to the processor as ``text``.
 
         Raises:
-            InputError: there is no such, it is damaged, or it was tuned from other weights than these.
+            InputError: there is no such, it is damaged, or it was tuned from other weights than these, also where these
+                were trained further since they were loaded (which half precision hides). The model is as it was.
         """
         _check_whole(self.detector)
-        prompt = load_tuned(self.detector, self.config.weights_sha256, name, **kwargs)
+        base, known = self.config.weights_sha256, self.config.fingerprint
+        if known is not None and self.dtype == torch.float32 and fingerprint(self.state_dict()) != known:
+            base = None
+        prompt = load_tuned(self.detector, base, name, **kwargs)
         self._tuned_ids = self.detector.language.tokenize(prompt).ids
         self.config.fingerprint = self.config.weights_sha256 = None  # weights may have changed in place
         self.eval()
@@ -207,6 +217,12 @@ def _assemble(config: GlipConfig) -> GLIP:
     detector.postprocessing = config.postprocess_config
     detector.weights_sha256 = config.weights_sha256
     return detector
+
+
+def _numbers(detector: GLIP) -> dict[str, int]:
+    """The tokens that a detector knows, and their numbers."""
+    numbers: dict[str, int] = detector.language.tokens.tokenizer.get_vocab()
+    return numbers
 
 
 def _check_whole(detector: GLIP) -> None:

@@ -231,6 +231,17 @@ def test_a_class_layer_is_no_zero_shot_model(tmp_path):
     assert not (tmp_path / "dyhead").exists()
 
 
+def test_a_vocabulary_of_its_own_is_not_dropped(detector, tmp_path):
+    """The model would ask for other words than those that its numbers were trained for."""
+    lines = detector.language.vocabulary.read_text().splitlines()
+    (tmp_path / "same.txt").write_text("\n".join(lines))
+    (tmp_path / "mine.txt").write_text("\n".join(lines[:-2] + lines[:-3:-1]))
+    hf.convert(glip_core.load("glip-nano", vocab=tmp_path / "same.txt"), tmp_path / "same")
+    with pytest.raises(InputError, match=r"reads the vocabulary '.*mine\.txt'"):
+        hf.convert(glip_core.load("glip-nano", vocab=tmp_path / "mine.txt"), tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
+
+
 def test_a_full_folder_is_not_written_over(detector, tmp_path):
     (tmp_path / "mine.txt").write_text("")
     with pytest.raises(InputError, match="not an empty folder"):
