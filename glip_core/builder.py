@@ -151,6 +151,8 @@ def pick_device(name: str | torch.device) -> torch.device:
         raise InputError(f"unknown device '{name}': use auto, cpu, cuda, cuda:N or mps") from None
     if not there.get(device.type, True):
         raise InputError(f"device '{name}' is not available here; use auto or cpu")
+    if device.type == "cuda" and device.index is not None and device.index >= (count := torch.cuda.device_count()):
+        raise InputError(f"device '{name}' is not available here: the last of {count} is cuda:{count - 1}")
     return device
 
 

@@ -112,8 +112,11 @@ def _eight_bit(image: Image.Image, what: str) -> Image.Image:
 
 def _from_tensor(tensor: Any) -> np.ndarray:
     """``[3, H, W]``, uint8 or float in 0..1 -> uint8 ``[H, W, 3]``."""
-    array = tensor.detach().cpu().numpy()
-    if array.ndim != 3 or array.shape[0] != 3:
+    tensor = tensor.detach().cpu()
+    if tensor.is_floating_point() and tensor.dtype.itemsize < 4:
+        tensor = tensor.float()  # numpy knows no bfloat16
+    array = tensor.numpy()
+    if array.ndim != 3 or array.shape[0] != 3 or array.size == 0:
         raise InputError(f"an image tensor must be [3, H, W], not {list(array.shape)}")
     if array.dtype != np.uint8:
         if not np.issubdtype(array.dtype, np.floating) or not (array.min() >= 0 and array.max() <= 1):

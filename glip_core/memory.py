@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of settings in glibc's malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # names of settings in glibc's malloc.h
 _NEVER = 2**31 - 1  # bytes
 
 
@@ -20,7 +20,7 @@ def keep_freed_memory(keep: bool = True) -> bool:
         keep: False for glibc's own way, to compare.
 
     Returns:
-        Whether the C library has such settings (glibc); elsewhere nothing happens.
+        Whether the C library (glibc) took the settings; without such settings nothing happens.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -29,8 +29,11 @@ def keep_freed_memory(keep: bool = True) -> bool:
         mallopt, trim = library.mallopt, library.malloc_trim
     except AttributeError:  # musl
         return False
-    mmap, top = (_NEVER, _NEVER) if keep else (32 << 20, 64 << 20)  # where the default's own adjustment ends
-    done = mallopt(_MMAP_THRESHOLD, mmap) and mallopt(_TRIM_THRESHOLD, top)
+    if keep:  # glibc before 2.32 or so refuses thresholds beyond 32 MiB, but may be told to map no block at all
+        mapping = mallopt(_MMAP_THRESHOLD, _NEVER) or mallopt(_MMAP_MAX, 0)
+    else:  # thresholds where the default's own adjustment ends
+        mapping = mallopt(_MMAP_THRESHOLD, 32 << 20) and mallopt(_MMAP_MAX, 1 << 16)
+    trimming = mallopt(_TRIM_THRESHOLD, _NEVER if keep else 64 << 20)
     if not keep:
         trim(0)
-    return bool(done)
+    return bool(mapping and trimming)

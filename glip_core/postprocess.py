@@ -47,7 +47,8 @@ def class_scores(logits: Tensor, token_map: Sequence[Sequence[int]] | None) -> T
     for label, tokens in enumerate(token_map):
         for token in tokens:
             weights[token, label] = 1.0 / len(tokens)
-    return scores @ weights
+    with torch.autocast(scores.device.type, enabled=False):  # its product would round the scores
+        return scores @ weights
 
 
 def postprocess(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from glip_core.checkpoint import named_tensors
+from glip_core.checkpoint import check_values, named_tensors
 from glip_core.detector import GLIP, Detector
 from glip_core.errors import InputError
 from glip_core.modes import LANGUAGE, MODES, PROMPT_OFFSET, TuningMode, get_mode
@@ -28,6 +29,8 @@ __all__ = [
     "trainable_names",
     "tuned_state",
 ]
+
+_HELD = ("_parameters", "_buffers", "_modules")
 
 
 def names_of(detector: Detector, mode: TuningMode) -> list[str]:
@@ -63,8 +66,8 @@ def prepare(detector: Detector, mode: TuningMode, prompt: Prompt) -> dict[str, n
 
 def new_offset(detector: GLIP, tokens: int) -> nn.Parameter:
     """A zero offset for a prompt of so many tokens, ``[tokens, D]``."""
-    width = detector.head.bias_lang.shape[0]
-    return nn.Parameter(torch.zeros(tokens, width, device=detector.device))
+    bias = detector.head.bias_lang  # (D,), which the offset has the type of
+    return nn.Parameter(bias.new_zeros(tokens, len(bias)))
 
 
 def parameter_groups(
@@ -96,17 +99,21 @@ def parameter_groups(
 
 
 def tuned_state(detector: Detector, mode: TuningMode) -> dict[str, Tensor]:
-    """The trained parameters by official name: copies on the CPU, for ``tuned.safetensors``."""
+    """What was trained by name, low-rank updates included: copies on the CPU, for ``tuned.safetensors``.
+
+    Raises:
+        KeyError: a mode of another package added modules: keep the parameters that its ``add_modules`` returned.
+    """
     tensors = named_tensors(detector, detector.config)
-    return {
-        name: tensors[name].detach().to("cpu", copy=True).contiguous()
-        for name in mode.trainable_names(detector)
-        if name in tensors
-    }
+    names = [name for name in mode.trainable_names(detector) if name in tensors]
+    names += [name for name in tensors if mode.is_added(name)]
+    return {name: tensors[name].detach().to("cpu", copy=True).contiguous() for name in names}
 
 
 def apply_tuned(detector: Detector, state: Mapping[str, Tensor], *, source: str = "tuned weights") -> None:
     """Put what :func:`tuned_state` saved into the model it was tuned from.
+
+    Modes that add modules, such as ``lora``, need :func:`restore`, which adds them again.
 
     Args:
         detector: the base model, as it was before tuning.
@@ -115,19 +122,17 @@ def apply_tuned(detector: Detector, state: Mapping[str, Tensor], *, source: str 
         source: where the tensors come from, for the message.
 
     Raises:
-        InputError: a tensor does not belong to this model.
+        InputError: a tensor does not belong to this model, or holds no finite numbers. Nothing was changed.
     """
-    if PROMPT_OFFSET in state:
-        if not isinstance(detector, GLIP):
-            raise InputError(f"{source} hold a tuned prompt, '{detector.config.name}' reads no prompts")
-        detector.prompt_offset = new_offset(detector, len(state[PROMPT_OFFSET]))
+    if PROMPT_OFFSET in state and not isinstance(detector, GLIP):
+        raise InputError(f"{source} hold a tuned prompt, '{detector.config.name}' reads no prompts")
     tensors = named_tensors(detector, detector.config)
-    wrong: Sequence[str] = [k for k, v in state.items() if k not in tensors or tensors[k].shape != v.shape]
+    wrong = [name for name, value in state.items() if not _fits(detector, name, value, tensors)]
     if wrong:
         raise InputError(f"{source} do not fit the model '{detector.config.name}': {wrong[0]} ({len(wrong)} in all)")
-    with torch.no_grad():
-        for name, tensor in state.items():
-            tensors[name].copy_(tensor)
+    for name, value in state.items():
+        check_values(name, value, source)
+    _fill(detector, state, tensors)
 
 
 def restore(
@@ -139,27 +144,72 @@ def restore(
         detector: the base model, as it was before tuning.
         mode: with the hyper-parameters of the training (:meth:`TuningMode.configured`).
         prompt: that it was tuned for.
-        state: what was saved, by name.
+        state: what was saved, by name: all that the mode trains.
         source: where the tensors come from, for messages.
 
     Returns:
         what was trained, by the names to save it under.
 
     Raises:
-        InputError: the tensors do not fit the model and the mode.
+        InputError: the tensors do not fit the model and the mode, or hold no finite numbers. The detector is as it
+            was.
     """
-    base = mode.prepare(detector, prompt)
-    apply_tuned(detector, {k: v for k, v in state.items() if k in base}, source=source)
-    added = mode.add_modules(detector, prompt)
-    rest = {name: tensor for name, tensor in state.items() if name not in base}
-    wrong = [k for k, v in rest.items() if k not in added or added[k].shape != v.shape]
-    wrong += sorted(added.keys() - rest.keys())
-    if wrong:
-        raise InputError(f"{source} do not fit the model '{detector.config.name}' and mode '{mode.name}': {wrong[0]}")
-    with torch.no_grad():
-        for name, tensor in rest.items():
-            added[name].copy_(tensor)
+    for name, value in state.items():
+        check_values(name, value, source)
+    with _as_before_unless_done(detector):
+        own = mode.prepare(detector, prompt)
+        tokens = len(own.get(PROMPT_OFFSET, ()))
+        own |= mode.add_modules(detector, prompt)
+        wrong = [name for name, value in state.items() if name not in own or not _fits(detector, name, value, own)]
+        wrong += sorted(own.keys() - state.keys())
+        if not wrong and len(state.get(PROMPT_OFFSET, ())) < tokens:
+            wrong = [PROMPT_OFFSET]
+        if wrong:
+            raise InputError(
+                f"{source} do not fit the model '{detector.config.name}' and mode '{mode.name}': {wrong[0]} "
+                f"({len(wrong)} in all)"
+            )
+    _fill(detector, state, own)
     detector.to(detector.device)
-    if PROMPT_OFFSET in base:  # as long as the one that was saved
-        base[PROMPT_OFFSET] = detector.get_parameter("prompt_offset")
-    return base | added
+    if PROMPT_OFFSET in own:  # as long as the one that was saved
+        own[PROMPT_OFFSET] = detector.get_parameter("prompt_offset")
+    return own
+
+
+def _fits(detector: Detector, name: str, value: Tensor, own: Mapping[str, Tensor]) -> bool:
+    """Whether a tensor is one of the detector's, or a prompt offset of any number of rows."""
+    if name == PROMPT_OFFSET and isinstance(detector, GLIP):
+        return value.dim() == 2 and value.shape[1:] == detector.head.bias_lang.shape
+    return name in own and own[name].shape == value.shape
+
+
+def _fill(detector: Detector, state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Copy values that :func:`_fits` found to fit."""
+    own = dict(own)
+    if PROMPT_OFFSET in state:
+        assert isinstance(detector, GLIP)
+        detector.prompt_offset = new_offset(detector, len(state[PROMPT_OFFSET]))
+        own[PROMPT_OFFSET] = detector.prompt_offset
+    with torch.no_grad():
+        for name, value in state.items():
+            own[name].copy_(value)
+
+
+@contextmanager
+def _as_before_unless_done(detector: nn.Module) -> Iterator[None]:
+    """If the block raises, put modules and parameters (not their values) back, and what is trained of them."""
+    modules = [
+        (module, type(module), dict(vars(module)), {part: dict(vars(module)[part]) for part in _HELD})
+        for module in detector.modules()
+    ]
+    trained = [(parameter, parameter.requires_grad) for parameter in detector.parameters()]
+    try:
+        yield
+    except BaseException:
+        for module, kind, attributes, held in modules:
+            module.__class__ = kind  # an adapted layer has a class of its own
+            vars(module).clear()
+            vars(module).update(attributes | held)
+        for parameter, on in trained:
+            parameter.requires_grad_(on)
+        raise

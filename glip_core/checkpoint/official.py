@@ -77,7 +77,7 @@ def load_official_state_dict(
         raise InputError(f"{source} does not fit the model '{config.name}': " + "; ".join(problems) + remedy)
     for name in ours:
         if name not in skipped:
-            _check_values(name, state[name], source)
+            check_values(name, state[name], source)
     with torch.no_grad():
         for name, tensor in ours.items():
             if name not in skipped:
@@ -85,7 +85,8 @@ def load_official_state_dict(
     return ignored
 
 
-def _check_values(name: str, tensor: Tensor, source: str) -> None:
+def check_values(name: str, tensor: Tensor, source: str) -> None:
+    """Raise :class:`InputError` where a tensor of a file holds anything but finite floating-point numbers."""
     if tensor.is_complex() or not tensor.is_floating_point():
         raise InputError(f"{source}: '{name}' holds {tensor.dtype}, no floating-point numbers")
     if not tensor.isfinite().all():

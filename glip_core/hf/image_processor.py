@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers.image_processing_utils import BaseImageProcessor, BatchFeature
 
 from glip_core.config import DetectorConfig
+from glip_core.detection.boxes import clip
 from glip_core.errors import InputError
 from glip_core.hf.outputs import detections
 from glip_core.images import load_image
@@ -54,7 +55,8 @@ class GlipImageProcessor(BaseImageProcessor):
             images: one of what :func:`glip_core.images.load_image` takes, or a list of them.
             annotations: COCO annotations of the image, or a list of them: ``{"image_id": ..., "annotations":
                 [{"bbox": [x, y, width, height], "category_id": ...}]}``, the category being the class's place in the
-                prompt, from 0.
+                prompt, from 0. As in odinw-bench's own training boxes are clipped to the photo, and left out are
+                crowds (``iscrowd``) and boxes of at most a pixel's width or height.
             return_tensors: torch's alone, ``"pt"``.
             kwargs: nothing else is known.
 
@@ -111,15 +113,20 @@ class GlipImageProcessor(BaseImageProcessor):
 def _label(annotation: Mapping[str, Any], hw: tuple[int, int], photo_hw: tuple[int, int]) -> dict[str, Tensor]:
     """COCO's boxes as transformers' detectors take them, so that :func:`to_corners` gives GLIP's own back."""
     try:
-        rows = [(*map(float, one["bbox"]), int(one["category_id"])) for one in annotation["annotations"]]
+        taken = [one for one in annotation["annotations"] if not one.get("iscrowd")]
+        rows = [(*map(float, one["bbox"]), int(one["category_id"])) for one in taken]
         values = torch.tensor(rows, dtype=torch.float64).reshape(-1, 5)
-    except (KeyError, TypeError, ValueError) as error:
+        if bool((values[:, 4] < 0).any()):
+            raise ValueError("a category_id is negative")
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(
             "annotations must be {'image_id': ..., 'annotations': [{'bbox': [x, y, width, height], "
             f"'category_id': ...}}]}}, not {str(annotation)[:60]} ({error})"
         ) from None
     corners = torch.cat([values[:, :2], values[:, :2] + (values[:, 2:4] - 1).clamp(min=0)], dim=1)
-    corners = scale_boxes(corners, photo_hw, hw)
+    corners = clip(corners, photo_hw)
+    learnable = (corners[:, 2:] > corners[:, :2]).all(dim=1)
+    corners, values = scale_boxes(corners[learnable], photo_hw, hw), values[learnable]
     extent = corners[:, 2:] + 1 - corners[:, :2]
     boxes = torch.cat([corners[:, :2] + extent / 2, extent], dim=1) / values.new_tensor([hw[1], hw[0]] * 2)
     return {"class_labels": values[:, 4].long(), "boxes": boxes.float()}

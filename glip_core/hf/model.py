@@ -20,7 +20,7 @@ from glip_core.hf.card import README, model_card
 from glip_core.hf.config import GlipConfig
 from glip_core.hf.image_processor import to_corners
 from glip_core.hf.outputs import GlipObjectDetectionOutput, flatten
-from glip_core.hf.peft_layers import merge_adapters
+from glip_core.hf.peft_layers import merged_adapters
 from glip_core.hf.tuned import load_tuned
 from glip_core.modeling.swin import WindowAttention
 from glip_core.modeling.swin_parts import relative_positions
@@ -60,7 +60,8 @@ class GlipForObjectDetection(PreTrainedModel):
         """A model with the weights of a detector, copied.
 
         Raises:
-            InputError: it has a class layer in place of a prompt, or tuned parts beside its weights.
+            InputError: it has a class layer in place of a prompt, tuned parts beside its weights, or a vocabulary of
+                its own.
         """
         if not isinstance(detector, GLIP):
             raise InputError(
@@ -71,6 +72,11 @@ class GlipForObjectDetection(PreTrainedModel):
 
         config = GlipConfig(asdict(detector.config), asdict(detector.postprocessing), detector.weights_sha256)
         model = cls(config)
+        if _numbers(model.detector) != _numbers(detector):
+            raise InputError(
+                f"the detector reads the vocabulary '{detector.language.vocabulary}', which from_pretrained would not "
+                f"know: it takes the one that belongs to '{detector.config.name}'"
+            )
         model.detector.load_state_dict(detector.state_dict())
         config.fingerprint = fingerprint(model.state_dict())
         return model.eval()
@@ -123,14 +129,12 @@ class GlipForObjectDetection(PreTrainedModel):
         Raises:
             InputError: adapters of ``peft`` are being trained.
         """
-        merge_adapters(self)
         images = len(pixel_values)
         mask = (torch.ones_like(input_ids) if attention_mask is None else attention_mask).bool()
-        if images > 1 and len(input_ids) > 1 and bool((input_ids == input_ids[:1]).all() & (mask == mask[:1]).all()):
-            text = self._text(input_ids[:1], mask[:1])  # once for all
-        else:
-            text = self._text(input_ids, mask)
-        raw = self.detector.run_heads(*self.detector.run_tower(self.detector.encode_image(pixel_values), text))
+        same = images > 1 and len(input_ids) > 1 and (input_ids == input_ids[:1]).all() & (mask == mask[:1]).all()
+        with merged_adapters(self):
+            text = self._text(input_ids[:1], mask[:1]) if same else self._text(input_ids, mask)  # once for all
+            raw = self.detector.run_heads(*self.detector.run_tower(self.detector.encode_image(pixel_values), text))
         tokens = _one_class(mask) if class_tokens is None else class_tokens
         sizes = _image_sizes(pixel_values, pixel_mask)
         made = flatten(raw, self.detector.anchors(raw), sizes, tokens.expand(images, -1, -1))
@@ -168,10 +172,14 @@ class GlipForObjectDetection(PreTrainedModel):
             the prompt that it was tuned for: give it to the processor as ``text``.
 
         Raises:
-            InputError: there is no such, it is damaged, or it was tuned from other weights than these.
+            InputError: there is no such, it is damaged, or it was tuned from other weights than these, also where these
+                were trained further since they were loaded (which half precision hides). The model is as it was.
         """
         _check_whole(self.detector)
-        prompt = load_tuned(self.detector, self.config.weights_sha256, name, **kwargs)
+        base, known = self.config.weights_sha256, self.config.fingerprint
+        if known is not None and self.dtype == torch.float32 and fingerprint(self.state_dict()) != known:
+            base = None
+        prompt = load_tuned(self.detector, base, name, **kwargs)
         self._tuned_ids = self.detector.language.tokenize(prompt).ids
         self.config.fingerprint = self.config.weights_sha256 = None  # weights may have changed in place
         self.eval()
@@ -209,6 +217,12 @@ def _assemble(config: GlipConfig) -> GLIP:
     detector.postprocessing = config.postprocess_config
     detector.weights_sha256 = config.weights_sha256
     return detector
+
+
+def _numbers(detector: GLIP) -> dict[str, int]:
+    """The tokens that a detector knows, and their numbers."""
+    numbers: dict[str, int] = detector.language.tokens.tokenizer.get_vocab()
+    return numbers
 
 
 def _check_whole(detector: GLIP) -> None:

@@ -38,7 +38,8 @@ def convert(detector: Detector, folder: str | Path) -> GlipForObjectDetection:
         the model that was written.
 
     Raises:
-        InputError: the detector has a class layer in place of a prompt, or the folder holds something.
+        InputError: the detector has a class layer in place of a prompt or a vocabulary of its own, or the folder holds
+            something.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,7 +33,7 @@ def load_tuned(detector: GLIP, base_sha256: str | None, name: str | Path, **kwar
         the prompt that was tuned.
 
     Raises:
-        InputError: there is no such, it is damaged, or of another base.
+        InputError: there is no such, it is damaged, or of another base; the detector is as it was.
     """
     config_path, tensors_path = _find(name, CONFIG, kwargs), _find(name, TENSORS, kwargs)
     try:
@@ -41,7 +42,14 @@ def load_tuned(detector: GLIP, base_sha256: str | None, name: str | Path, **kwar
         spans = tuple((int(start), int(end)) for start, end in words["spans"])
         prompt = Prompt(str(words["caption"]), spans, tuple(map(str, words["names"])))
         base, identity, mode = str(config["base_model"]), str(config["base_weights_sha256"]), str(config["mode"])
-    except (KeyError, TypeError, ValueError) as error:
+        settings = SimpleNamespace(
+            adapter_rank=int(adapter.get("adapter_rank", 0)),
+            adapter_alpha=float(adapter.get("adapter_alpha", 0)),
+            adapter_where=str(adapter.get("adapter_where", "")),
+        )
+        if not math.isfinite(settings.adapter_alpha):
+            raise ValueError(f"adapter_alpha is {settings.adapter_alpha}")
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"'{config_path}' is damaged ({error}); write it again with odinw-bench export hub") from None
@@ -51,8 +59,8 @@ def load_tuned(detector: GLIP, base_sha256: str | None, name: str | Path, **kwar
             f"('{detector.config.name}', {'trained further' if base_sha256 is None else base_sha256[:12] + '...'}): "
             "load that base first"
         )
-    settings = SimpleNamespace(**{"adapter_rank": 0, "adapter_alpha": 0.0, "adapter_where": "", **adapter})
     chosen = tuning.get_mode(mode).configured(settings)
+    detector.language.tokenize(prompt)  # for its error: longer than the model reads
     tuning.restore(detector, chosen, prompt, read_state_dict(tensors_path), source=str(tensors_path))
     return prompt
 

@@ -42,7 +42,11 @@ class BoxHead(nn.Module):
 
 
 class AlignmentHead(nn.Module):
-    """Word-region alignment: a position's logit for a token is a dot product (GLIP paper, equations 3 and 4)."""
+    """Word-region alignment: a position's logit for a token is a dot product (GLIP paper, equations 3 and 4).
+
+    Under autocast these products, under 1 % of the network's, are computed in float32: rounded to the eight bits of
+    bf16, many positions share a logit, and their order is lost.
+    """
 
     def __init__(self, *, channels: int, text_width: int, boxes: BoxHead) -> None:
         super().__init__()
@@ -56,14 +60,24 @@ class AlignmentHead(nn.Module):
         """Maps ``[B, C, H, W]`` and token features ``[B or 1, T, D]`` -> logits, offsets, centerness."""
         words = F.normalize(text, dim=-1, eps=1e-12)
         tokens = self.projection(words / 2) / self.log_scale.exp()  # (P, T, C)
-        bias = words @ self.bias_lang + self.bias0  # (P, T)
-        logits = [(_pixels(x) @ tokens.mT + bias[:, None]).clamp(-_LARGEST, _LARGEST) for x in levels]
+        parts = (words, tokens, self.bias_lang, self.bias0)
+        if torch.is_autocast_enabled(text.device.type):
+            with torch.autocast(text.device.type, enabled=False):
+                logits = _alignment([x.float() for x in levels], *(part.float() for part in parts))
+        else:
+            logits = _alignment(levels, *parts)
         deltas, centerness = self.boxes(levels)
         return RawOutputs(logits=logits, box_deltas=deltas, centerness=centerness)
 
 
+def _alignment(levels: list[Tensor], words: Tensor, tokens: Tensor, bias_lang: Tensor, bias0: Tensor) -> list[Tensor]:
+    """Maps ``[B, C, H, W]``, words ``[P, T, D]`` and their projections ``[P, T, C]`` -> logits ``[B, H*W, T]``."""
+    bias = words @ bias_lang + bias0  # (P, T)
+    return [(_pixels(x) @ tokens.mT + bias[:, None]).clamp(-_LARGEST, _LARGEST) for x in levels]
+
+
 class ClassHead(nn.Module):
-    """One logit per class and position: the closed-set baseline."""
+    """One logit per class and position: the closed-set baseline. Under autocast in float32, see AlignmentHead."""
 
     def __init__(self, *, channels: int, num_classes: int, boxes: BoxHead) -> None:
         super().__init__()
@@ -73,6 +87,10 @@ class ClassHead(nn.Module):
     def forward(self, levels: list[Tensor]) -> RawOutputs:
         """Maps ``[B, C, H, W]`` -> logits ``[B, H*W, classes]``, offsets, centerness."""
         deltas, centerness = self.boxes(levels)
-        return RawOutputs(
-            logits=[_pixels(self.cls_logits(x)) for x in levels], box_deltas=deltas, centerness=centerness
-        )
+        kind = levels[0].device.type
+        if torch.is_autocast_enabled(kind):
+            with torch.autocast(kind, enabled=False):
+                logits = [_pixels(self.cls_logits(x.to(self.cls_logits.weight.dtype))) for x in levels]
+        else:
+            logits = [_pixels(self.cls_logits(x)) for x in levels]
+        return RawOutputs(logits=logits, box_deltas=deltas, centerness=centerness)

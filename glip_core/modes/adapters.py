@@ -111,6 +111,12 @@ class LoRA(TuningMode):
         """No weight that the model had, but for a class layer that starts from random values."""
         return name.startswith(CLASS_LAYER)
 
+    def is_added(self, name: str) -> bool:
+        """The factors of a low-rank update, and with DoRA the lengths of rows."""
+        from glip_core.modeling.low_rank import DOWN, MAGNITUDE, UP
+
+        return name.rpartition(".")[2] in (DOWN, UP, MAGNITUDE)
+
     def add_modules(self, detector: Detector, prompt: Prompt) -> dict[str, nn.Parameter]:
         """See :class:`TuningMode`; the names are those of the adapted weights with ``lora_A``, ``lora_B`` at the end.
 

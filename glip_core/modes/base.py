@@ -86,6 +86,10 @@ class TuningMode(ABC):
         """
         return {}
 
+    def is_added(self, name: str) -> bool:
+        """Whether :meth:`add_modules` brings a parameter of this official name, of a layer that the detector had."""
+        return False
+
     def configured(self, settings: Any) -> TuningMode:
         """The mode with the hyper-parameters of a run, for modes that have some of their own.
 

@@ -155,7 +155,9 @@ def model(
     weights: Annotated[
         str | None, typer.Option("--weights", help="Of a model: a checkpoint, another model's name, or 'random'.")
     ] = None,
-    out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("detector.onnx"),
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write; by default detector.onnx, or detector.pt2.")
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -176,6 +178,7 @@ def model(
         raise InputError(f"unknown precision '{precision}'; known: fp32, fp16, int8")
     if to == "torch-export" and precision != "fp32":
         raise InputError("--precision fp16 and int8 are made by ONNX Runtime's tools: --format onnx")
+    out = out or Path("detector.onnx" if to == "onnx" else "detector.pt2")
     if out.is_dir():
         raise InputError(f"'{out}' is a folder: give --out a file")
     from glip_core.exporting import trace, write_program

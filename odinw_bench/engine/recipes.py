@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from glip_core.errors import InputError, nearest
-from glip_core.modes import TuningMode
+from glip_core.modes import LoRA, TuningMode
 from odinw_bench.datasets.fewshot import Shots
 from odinw_bench.engine.protocol_files import PROTOCOLS, contents, lineage
 from odinw_bench.models import find_mode
@@ -48,7 +48,8 @@ class Hyperparameters:
 
     Attributes:
         lr: base learning rate of AdamW; biases have twice that.
-        language_lr: learning rate of the language backbone.
+        language_lr: learning rate of the language backbone; of low-rank updates of it ``lr`` unless it is given: they
+            begin at nothing, as those elsewhere.
         offset_factor: learning rate of the tuned prompt offset, in parts of ``lr``.
         fresh_factor: learning rate of a class layer that starts from nothing, in parts of ``lr``. The official
             recipe has time enough to do without; in a few epochs such a layer learns nothing at the rate that suits
@@ -172,7 +173,10 @@ def hyperparameters(
     given = {current_name(name): value for name, value in (overrides or {}).items()}
     if "repeats_per_epoch" in given:  # else a small number of repeats would change nothing
         given = {"min_steps_per_epoch": 0} | given
-    return _override(Hyperparameters(**{**values, **lists}), given)
+    made = _override(Hyperparameters(**{**values, **lists}), given)
+    if isinstance(chosen, LoRA) and "language" in made.adapter_where.split("+") and "language_lr" not in values | given:
+        made = replace(made, language_lr=made.lr)
+    return made
 
 
 def _row(content: Mapping[str, Any], protocol: str, mode: TuningMode) -> Mapping[str, Any]:

@@ -47,6 +47,19 @@ def test_shots_between_the_official_ones():
     assert hyperparameters("odinw-glip-1", "full", 50).repeats_per_epoch == 1
 
 
+@pytest.mark.parametrize("protocol", ["odinw-glip-1", "mini-2"])
+@pytest.mark.parametrize("mode", ["lora", "dora", "prompt+lora"])
+def test_low_rank_updates_of_the_language_learn_as_fast_as_others(protocol, mode):
+    """They begin at nothing: at the rate of pre-trained weights they would stay there."""
+    usual = hyperparameters(protocol, mode, 5)
+    assert usual.language_lr == 1e-5  # as in the digests of runs without
+    own = {"adapter_where": "language+heads", "lr": 0.02}
+    found = hyperparameters(protocol, mode, 5, own)
+    assert found.language_lr == found.lr == 0.02
+    assert hyperparameters(protocol, mode, 5, own | {"language_lr": 1e-4}).language_lr == 1e-4
+    assert hyperparameters(protocol, "prompt", 5, own).language_lr == 1e-5
+
+
 def test_overrides_take_the_fields_kind():
     settings = hyperparameters(
         "mini-1", "prompt", 5, {"lr": "0.2", "epochs": "3", "scales": "0.5/1", "few_shot_validation": "true"}

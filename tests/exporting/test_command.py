@@ -32,6 +32,23 @@ def test_what_cannot_be_exported(arguments, said, cli, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("form", "name"), [("onnx", "detector.onnx"), ("torch-export", "detector.pt2")])
+def test_the_file_has_the_ending_of_its_format(form, name, cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written = []
+
+    def write(traced, out, **_):
+        out.write_text("graph")
+        written.append(out)
+        return [out]
+
+    monkeypatch.setattr("glip_core.exporting.trace", lambda *_, **__: None)
+    monkeypatch.setattr("glip_core.exporting.write_program", write)
+    monkeypatch.setattr("odinw_bench.exporting.write_onnx", write)
+    assert cli("export", "model", "glip-nano", "--prompt", "fish", "--format", form).code == 0
+    assert [str(path) for path in written] == [name]
+
+
 def test_a_failed_run_is_not_exported(cli, pets, tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
     assert "run.json" in cli("export", "model", tmp_path / "run", "--out", tmp_path / "x.onnx").refused()

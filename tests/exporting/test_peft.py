@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 import torch
@@ -104,6 +105,79 @@ def test_peft_does_not_train_glip(base):
     inputs = glip_core.hf.GlipProcessor.from_pretrained(base)(images=made_photo(), text=["fish"], return_tensors="pt")
     with pytest.raises(InputError, match="peft cannot train this model"):
         model(**inputs)
+
+
+@pytest.fixture(scope="module")
+def adapters(base, tmp_path_factory):
+    """Two folders of adapters, LoRA and DoRA, and what merging each into the base gives."""
+    made = {}
+    for seed, name in enumerate("ab", 1):
+        torch.manual_seed(seed)
+        names = ["vision_query", "text_value", "scale_attention"]
+        config = peft.LoraConfig(target_modules=names, use_dora=name == "b", init_lora_weights=False)
+        model = peft.get_peft_model(glip_core.hf.GlipForObjectDetection.from_pretrained(base), config)
+        folder = tmp_path_factory.mktemp("adapter") / name
+        model.save_pretrained(folder)
+        made[name] = folder, logits(model.merge_and_unload(), base)
+    return made
+
+
+def logits(model, base):
+    inputs = glip_core.hf.GlipProcessor.from_pretrained(base)(images=made_photo(), text=["fish"], return_tensors="pt")
+    with torch.no_grad():
+        return model(**inputs).logits
+
+
+def same(found, expected):
+    return torch.allclose(found, expected, atol=1e-4, rtol=0)
+
+
+def test_an_adapter_that_is_loaded_over_another_takes_its_place(base, adapters):
+    (first, of_first), (second, of_second) = adapters["a"], adapters["b"]
+    whole = glip_core.hf.GlipForObjectDetection.from_pretrained(base)
+    weights = {name: value.clone() for name, value in whole.state_dict().items()}
+    untuned = logits(whole, base)
+    assert not same(untuned, of_first) and not same(untuned, of_second) and not same(of_first, of_second)
+    model = peft.PeftModel.from_pretrained(whole, str(first)).eval()
+    assert same(logits(model, base), of_first)
+    model.load_adapter(str(second), "other")
+    model.set_adapter("other")
+    assert same(logits(model, base), of_second)
+    model.set_adapter("default")
+    assert same(logits(model, base), of_first)
+    with torch.no_grad():  # values changed in place
+        for name, value in model.named_parameters():
+            if "lora_B.default" in name:
+                value.zero_()
+    assert same(logits(model, base), untuned)
+    model.load_adapter(str(first), "default")
+    assert same(logits(model, base), of_first)
+    with model.disable_adapter():
+        assert logits(model, base).equal(untuned)
+    model.delete_adapter("other")
+    held = model.unload().state_dict()
+    assert held.keys() == weights.keys() and all(held[name].equal(weights[name]) for name in weights)
+
+
+def test_a_pass_that_fails_leaves_the_weights(base, adapters, monkeypatch):
+    whole = glip_core.hf.GlipForObjectDetection.from_pretrained(base)
+    model = peft.PeftModel.from_pretrained(whole, str(adapters["a"][0])).eval()
+    with monkeypatch.context() as patched, pytest.raises(MemoryError):
+        patched.setattr(whole.detector, "run_tower", mock.Mock(side_effect=MemoryError))
+        logits(model, base)
+    assert same(logits(model, base), adapters["a"][1])
+
+
+def test_adapters_that_their_owner_merged_stay_merged(base, adapters):
+    model = peft.PeftModel.from_pretrained(
+        glip_core.hf.GlipForObjectDetection.from_pretrained(base), str(adapters["a"][0])
+    ).eval()
+    untuned = logits(model.get_base_model(), base)
+    model.merge_adapter()
+    for _ in range(2):
+        assert same(logits(model, base), adapters["a"][1])
+    model.unmerge_adapter()
+    assert same(logits(model, base), untuned)
 
 
 @pytest.mark.integration

@@ -166,6 +166,81 @@ def test_tuned_state_can_be_applied_to_the_base_model(mode):
     assert all(x.equal(y) for x, y in zip(a.logits, b.logits, strict=True))
 
 
+def tuned(mode: str) -> tuple[glip_core.GLIP, tuning.TuningMode, dict[str, torch.Tensor]]:
+    """A small detector whose trained values a mode moved, and what is saved of it."""
+    chosen, detector = tuning.get_mode(mode), small()
+    trained = chosen.prepare(detector, PROMPT) | chosen.add_modules(detector, PROMPT)
+    with torch.no_grad():
+        for value in trained.values():
+            value.add_(torch.randn_like(value), alpha=0.02)
+    state = tuning.tuned_state(detector, chosen)
+    assert set(state) == set(trained)
+    return detector, chosen, state
+
+
+@pytest.mark.parametrize("mode", ["prompt", "linear", "lora", "dora", "prompt+lora"])
+def test_tuned_state_is_all_that_is_needed_to_restore(mode):
+    detector, chosen, state = tuned(mode)
+    again = small()
+    trained = tuning.restore(again, chosen, PROMPT, state, source="file")
+    assert all(trained[name].equal(value) for name, value in state.items())
+    pixels = torch.randn(1, 3, 96, 96)
+    with torch.no_grad():
+        a, b = detector.forward_raw(pixels, PROMPT), again.forward_raw(pixels, PROMPT)
+    assert all(x.equal(y) for x, y in zip(a.logits, b.logits, strict=True))
+
+
+def without_one(name):
+    return lambda state: {key: value for key, value in state.items() if not key.endswith(name)}
+
+
+def with_value(name, change):
+    return lambda state: {key: change(value) if key.endswith(name) else value for key, value in state.items()}
+
+
+OFFSET, HEAD = "tunable_linear.weight", "rpn.head.bias0"
+
+
+@pytest.mark.parametrize(
+    ("mode", "damage", "words"),
+    [
+        ("prompt+linear", without_one(HEAD), rf"and mode 'prompt\+linear': {HEAD}"),
+        ("prompt", without_one(OFFSET), "rpn.tunable_linear.weight"),
+        ("prompt", with_value(OFFSET, lambda x: x[0, 0]), "rpn.tunable_linear.weight"),
+        ("prompt", with_value(OFFSET, lambda x: x[:2]), "rpn.tunable_linear.weight"),
+        ("prompt", with_value(OFFSET, lambda x: x[:, :2]), "rpn.tunable_linear.weight"),
+        ("prompt", with_value(OFFSET, lambda x: x * torch.nan), "not finite"),
+        ("linear", with_value(HEAD, lambda x: x.long()), "no floating-point numbers"),
+        ("dora", without_one("bbox_pred.magnitude"), "rpn.head.bbox_pred.magnitude"),
+        ("prompt+lora", with_value("bbox_pred.lora_A", lambda x: x[:, :2]), "rpn.head.bbox_pred.lora_A"),
+        ("lora", lambda state: state | {"colour": torch.zeros(1)}, "colour"),
+    ],
+)
+def test_what_cannot_be_restored_changes_nothing(mode, damage, words):
+    _, chosen, state = tuned(mode)
+    again, pixels = small(), torch.randn(1, 3, 64, 64)
+    again.head.bias0.requires_grad_(False)
+    before = {name: value.clone() for name, value in again.state_dict().items()}
+    trained = {name: value.requires_grad for name, value in again.named_parameters()}
+    expected = again.forward_raw(pixels, PROMPT).logits
+    with pytest.raises(InputError, match=words):
+        tuning.restore(again, chosen, PROMPT, damage(state), source="file")
+    assert again.prompt_offset is None
+    assert {name: value.requires_grad for name, value in again.named_parameters()} == trained
+    after = again.state_dict()
+    assert after.keys() == before.keys() and all(after[name].equal(before[name]) for name in before)
+    assert all(x.equal(y) for x, y in zip(expected, again.forward_raw(pixels, PROMPT).logits, strict=True))
+    tuning.restore(again, chosen, PROMPT, state, source="file")
+
+
+@pytest.mark.parametrize("value", [torch.tensor(1.0), torch.zeros(3), torch.full((3, 32), torch.inf)])
+def test_an_offset_that_is_none_is_not_applied(value):
+    detector = small()
+    with pytest.raises(InputError, match="weights"):
+        tuning.apply_tuned(detector, {tuning.PROMPT_OFFSET: value})
+    assert detector.prompt_offset is None
+
+
 def test_a_zero_offset_changes_nothing_and_gets_gradients():
     detector = small()
     pixels = torch.randn(1, 3, 96, 96)

@@ -12,6 +12,7 @@ from glip_core.config import get_config
 from glip_core.modeling.deform import Levels, deform_conv
 from glip_core.modeling.fusion import LanguageLayer
 from glip_core.modeling.swin import WindowAttention
+from glip_core.postprocess import class_scores
 
 
 def share_of_error(found: list[torch.Tensor], expected: list[torch.Tensor]) -> float:
@@ -59,6 +60,62 @@ def test_a_trained_network_in_bf16(size):
             found = detector.forward_raw(pixels, prompt)
     for field in ("logits", "box_deltas", "centerness"):
         assert share_of_error(getattr(found, field), getattr(expected, field)) < 0.03
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", ["glip-nano", "dyhead-nano"])
+def test_positions_keep_their_order(name, precision):
+    """Logits and class scores of half precision are few different ones: the best of 4,096 positions share theirs."""
+    detector = glip_core.build(name, num_classes=None if name == "glip-nano" else 2)
+    torch.manual_seed(3)
+    maps = [torch.randn(1, detector.config.channels, 64, 64).to(precision)]
+    text = () if name == "dyhead-nano" else (detector.encode_text(Prompt.from_classes(["fish", "stingray"])).hidden,)
+    with torch.autocast("cpu", precision):
+        (logits,) = detector.head(maps, *text).logits
+        scores = class_scores(logits[0].float(), [[0], [0, 1]])
+    assert logits.dtype == scores.dtype == torch.float32
+    for values in (logits[0, :, 0], scores[:, 1]):
+        assert len(values.unique()) > 0.95 * len(values)
+    assert scores.equal(class_scores(logits[0], [[0], [0, 1]]))
+    (exact,) = detector.head([maps[0].float()], *text).logits
+    assert share_of_error([logits], [exact]) < 0.005  # the words are rounded: to 2^-9 in bf16
+
+
+@pytest.mark.parametrize("name", ["glip-nano", "dyhead-nano"])
+def test_a_float32_graph_has_no_trace_of_autocast(name):
+    """What is exported, and its speed, stay as they are."""
+    detector = glip_core.build(name, num_classes=None if name == "glip-nano" else 2)
+    inputs = ([torch.zeros(1, detector.config.channels, 4, 4)],)
+    inputs += () if name == "dyhead-nano" else (detector.encode_text(Prompt.from_classes(["fish"])).hidden,)
+
+    class Logits(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = detector.head
+
+        def forward(self, *given):
+            return self.head(*given).logits
+
+    graph = str(torch.export.export(Logits(), inputs, strict=False).graph)
+    assert ("matmul" if name == "glip-nano" else "conv2d") in graph
+    assert not [word for word in ("autocast", "aten.to", "_to_copy") if word in graph]
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_gradients_of_the_alignment_in_half_precision(precision):
+    """The float32 products hand the gradient of a scaled loss on to maps of half precision."""
+    head = glip_core.build("glip-nano").head
+    torch.manual_seed(4)
+    text, found = torch.randn(1, 3, head.bias_lang.shape[0]), []
+    maps = torch.randn(1, head.projection.out_features, 8, 8)
+    for kind in (torch.float32, precision):
+        x = maps.detach().to(kind).requires_grad_()
+        with torch.autocast("cpu", precision, enabled=kind != torch.float32):
+            (logits,) = head([x], text).logits
+        (logits.sigmoid().float().square().sum() * 1024).backward()
+        found.append(x.grad)
+    assert share_of_error([found[1]], [found[0]]) < 0.01
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from glip_core import InputError, Prompt
 from glip_core.hf.model import fingerprint
 from glip_core.types import Targets
 from odinw_bench import load_task
+from odinw_bench.datasets.annotations import learnable_boxes
 from odinw_bench.datasets.sources import open_split
 
 NAMES = ["raccoon", "dog", "red_fish"]
@@ -231,6 +232,17 @@ def test_a_class_layer_is_no_zero_shot_model(tmp_path):
     assert not (tmp_path / "dyhead").exists()
 
 
+def test_a_vocabulary_of_its_own_is_not_dropped(detector, tmp_path):
+    """The model would ask for other words than those that its numbers were trained for."""
+    lines = detector.language.vocabulary.read_text().splitlines()
+    (tmp_path / "same.txt").write_text("\n".join(lines))
+    (tmp_path / "mine.txt").write_text("\n".join(lines[:-2] + lines[:-3:-1]))
+    hf.convert(glip_core.load("glip-nano", vocab=tmp_path / "same.txt"), tmp_path / "same")
+    with pytest.raises(InputError, match=r"reads the vocabulary '.*mine\.txt'"):
+        hf.convert(glip_core.load("glip-nano", vocab=tmp_path / "mine.txt"), tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
+
+
 def test_a_full_folder_is_not_written_over(detector, tmp_path):
     (tmp_path / "mine.txt").write_text("")
     with pytest.raises(InputError, match="not an empty folder"):
@@ -272,6 +284,27 @@ def test_input_that_cannot_be_used_is_named(processor, photo):
         processor(images=photo, annotations={"image_id": 1})
     with pytest.raises(InputError, match="1 images but annotations of 2"):
         processor(images=photo, annotations=[{"annotations": []}] * 2)
+
+
+def test_boxes_are_those_that_the_benchmark_trains_on(processor):
+    """Crowds and boxes without extent are left out, what lies beyond the photo is cut off."""
+    photo = Image.new("RGB", (100, 80))
+    boxes = [[10, 10, 20, 30], [5, 5, 0, 9], [5, 5, 9, -3], [5, 5, 1, 9], [90, 70, 40, 40], [200, 5, 9, 9]]
+    rows = [{"bbox": box, "category_id": number} for number, box in enumerate(boxes)]
+    rows.append({"bbox": [1, 1, 50, 50], "category_id": 7, "iscrowd": 1})
+    (label,) = processor(images=photo, annotations={"image_id": 1, "annotations": rows})["labels"]
+    assert label["class_labels"].tolist() == [0, 4]
+    images = [{"id": 1, "width": 100, "height": 80, "file_name": "x.png"}]
+    known = {"images": images, "annotations": [{"image_id": 1, "iscrowd": 0, **row} for row in rows]}
+    assert [row["category_id"] for row, taken in zip(rows, learnable_boxes(known), strict=True) if taken] == [0, 4]
+    torch.testing.assert_close(label["boxes"][1], torch.tensor([0.95, 75 / 80, 0.1, 0.125]), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("number", [-1, float("inf"), "dog"])
+def test_a_category_that_is_no_place_in_the_prompt(processor, photo, number):
+    row = {"bbox": [1, 1, 5, 5], "category_id": number}
+    with pytest.raises(InputError, match="annotations must be"):
+        processor(images=photo, annotations={"image_id": 1, "annotations": [row]})
 
 
 def test_no_boxes_are_a_loss_too(model, processor, photo):

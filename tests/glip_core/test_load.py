@@ -31,6 +31,16 @@ def test_auto_takes_a_gpu_where_there_is_one(monkeypatch):
     assert pick_device("auto").type == "cuda"
 
 
+def test_a_gpu_beyond_the_last_is_refused(monkeypatch):
+    from glip_core.builder import pick_device
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert pick_device("cuda:1").index == 1
+    with pytest.raises(InputError, match=r"'cuda:2' is not available here: the last of 2 is cuda:1"):
+        pick_device("cuda:2")
+
+
 def test_load_says_what_to_do_with_tuned_parameters(tmp_path):
     save_file({"rpn.head.bias0": torch.zeros(1)}, tmp_path / "tuned.safetensors")
     with pytest.raises(InputError, match=r'odinw_bench\.load_run\(".*"\)'):

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from glip_core.memory import keep_freed_memory
+
 _PROGRAM = """
 import resource, sys
 import torch
@@ -29,6 +31,36 @@ def test_freed_memory_is_used_again():
     )
     assert kept < 20  # a page or two of the interpreter's own
     assert returned > 20  # 46 pages of 2 MiB where the system makes huge ones, else 23,437 of 4 KiB
+
+
+class Library:
+    """A C library of glibc's interface that refuses what older ones refuse."""
+
+    def __init__(self, largest):
+        self.largest, self.settings, self.trimmed = largest, {}, 0
+
+    def mallopt(self, name, value):
+        if name == -3 and value > self.largest:
+            return 0
+        self.settings[name] = value
+        return 1
+
+    def malloc_trim(self, _):
+        self.trimmed += 1
+
+
+@pytest.mark.parametrize("largest", [32 << 20, 2**31 - 1])
+def test_an_older_c_library_keeps_memory_too(largest, monkeypatch):
+    """glibc 2.31 takes no mapping threshold beyond 32 MiB."""
+    library = Library(largest)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("ctypes.CDLL", lambda _: library)
+    assert keep_freed_memory()
+    assert library.settings[-1] == 2**31 - 1  # trimmed never
+    assert library.settings.get(-3, 0) > 1 << 30 or library.settings[-4] == 0  # mapped from there on, or never
+    assert keep_freed_memory(False)
+    assert library.settings == {-1: 64 << 20, -3: 32 << 20, -4: 1 << 16}
+    assert library.trimmed == 1
 
 
 def test_a_loaded_detector_keeps_memory_unless_told_not_to(monkeypatch):

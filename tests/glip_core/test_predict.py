@@ -82,6 +82,19 @@ def test_an_address(photo, tmp_path):
         server.shutdown()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_tensors_of_any_precision(dtype):
+    values = torch.tensor([0, 0.25, 0.5, 1], dtype=dtype).expand(3, 2, 4)
+    assert np.asarray(load_image(values))[0, :, 0].tolist() == [0, 64, 128, 255]
+
+
+@pytest.mark.parametrize("shape", [(3, 0, 4), (3, 4, 0)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.uint8])
+def test_an_empty_tensor_is_no_image(shape, dtype):
+    with pytest.raises(InputError, match=r"must be \[3, H, W\]"):
+        load_image(torch.zeros(shape, dtype=dtype))
+
+
 @pytest.mark.parametrize("image", [3, None, torch.zeros(1, 3, 4, 4), torch.full((3, 4, 4), 2.0), np.zeros((4, 4))])
 def test_what_is_no_image(image):
     with pytest.raises(InputError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -11,6 +12,7 @@ from huggingface_hub import ModelCard, parse_eval_result_entries
 
 import glip_core.hf as hf
 from glip_core import InputError
+from glip_core.hf.model import fingerprint
 from odinw_bench import RunSpec, load_run, load_task, run
 from odinw_bench.datasets.sources import open_split
 from odinw_bench.report import hub
@@ -250,6 +252,78 @@ def test_tuned_parts_know_their_base(records, base, tmp_path):
     (tmp_path / "tuned" / "tuned_config.json").write_text('{"mode": 3}')
     with pytest.raises(InputError, match="is damaged"):
         model.load_tuned(tmp_path / "tuned")
+
+
+def state_of(model):
+    """What a model is, to compare with later: weights, what is trained of them, and its identity."""
+    detector, config = model.detector, model.config
+    trained = [parameter.requires_grad for parameter in model.parameters()]
+    return fingerprint(model.state_dict()), trained, detector.prompt_offset, config.weights_sha256, model._tuned_ids
+
+
+DAMAGE = {
+    "lora": [
+        {"adapter": {"adapter_rank": "many"}},
+        {"adapter": {"adapter_rank": None}},
+        {"adapter": {"adapter_rank": float("inf")}},
+        {"adapter": {"adapter_rank": 8, "adapter_alpha": float("nan"), "adapter_where": "heads"}},
+        {"adapter": {"adapter_rank": 8, "adapter_alpha": 16, "adapter_where": 5}},
+        {"adapter": {"adapter_rank": 8, "adapter_alpha": 16, "adapter_where": "heads"}},
+        {"adapter": [1]},
+        {"mode": "prompt+lora"},
+        {"mode": "linear"},
+    ],
+    "prompt": [
+        {"mode": "prompt+linear"},
+        {"mode": {}},
+        {"prompt": {"caption": "x" + " y" * 300, "spans": [[0, 1]], "names": ["x"]}},
+        {"prompt": {"caption": "x", "spans": [[0, float("inf")]], "names": ["x"]}},
+        {"prompt": [[[]]]},
+    ],
+}
+
+
+@pytest.mark.parametrize("mode", DAMAGE)
+def test_a_damaged_folder_leaves_the_model_as_it_was(records, base, tmp_path, mode):
+    folder = tmp_path / "tuned"
+    hub.write_tuned(records[mode], folder)
+    place = folder / "tuned_config.json"
+    good = place.read_text()
+    model = hf.GlipForObjectDetection.from_pretrained(base)
+    before = state_of(model)
+    for text in ["[" * 100_000, "[]", *(json.dumps(json.loads(good) | changes) for changes in DAMAGE[mode])]:
+        place.write_text(text)
+        with pytest.raises(InputError) as refused:
+            model.load_tuned(folder)
+        assert "\n" not in str(refused.value)
+        assert state_of(model) == before, text[-200:]
+    place.write_text(good)
+    model.load_tuned(folder)
+
+
+def test_weights_that_were_trained_further_are_another_base(records, base, tmp_path):
+    hub.write_tuned(records["prompt"], tmp_path / "tuned")
+    model = hf.GlipForObjectDetection.from_pretrained(base)
+    with torch.no_grad():
+        model.detector.head.bias0 += 1
+    with pytest.raises(InputError, match="trained further"):
+        model.load_tuned(tmp_path / "tuned")
+    with torch.no_grad():
+        model.detector.head.bias0 -= 1
+    model.load_tuned(tmp_path / "tuned")
+
+
+@pytest.mark.parametrize("mode", ["prompt", "lora"])
+def test_tuned_parts_in_half_precision(records, base, photo, tmp_path, mode):
+    hub.write_tuned(records[mode], tmp_path / "tuned")
+    scores = []
+    for dtype in (torch.float32, torch.bfloat16):
+        model = hf.GlipForObjectDetection.from_pretrained(base, dtype=dtype)
+        made = hf.GlipProcessor.from_pretrained(base)(images=photo, text=model.load_tuned(tmp_path / "tuned"))
+        made["pixel_values"] = made["pixel_values"].to(dtype)
+        with torch.no_grad():
+            scores.append(model(**made).logits.float().sigmoid())
+    assert torch.allclose(scores[0], scores[1], atol=0.1)
 
 
 def test_the_hub_may_be_out_of_reach(base, monkeypatch):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from glip_core import InputError, Prompt, Targets, tuning
+from glip_core.checkpoint import check_values
 from glip_core.modeling import low_rank
 from glip_core.modes import PROMPT_OFFSET, TuningMode
 from glip_core.modes.adapters import LoRA
@@ -112,6 +113,8 @@ class TunableHubModel(HubModel, TunableModel):
 
     def apply_tuned(self, mode: TuningMode, prompt: Prompt, state: Mapping[str, Tensor], *, source: str) -> None:
         """See :class:`TunableModel`."""
+        for name, value in state.items():
+            check_values(name, value, source)
         own = self.trainable(mode, prompt)
         wrong = [name for name, value in state.items() if name not in own or own[name].shape != value.shape]
         wrong += sorted(own.keys() - state.keys())
