@@ -29,7 +29,7 @@ def keep_freed_memory(keep: bool = True) -> bool:
         mallopt, trim = library.mallopt, library.malloc_trim
     except AttributeError:  # musl
         return False
-    if keep:  # glibc before 2.32 or so refuses thresholds beyond 32 MiB, but may be told to map no block at all
+    if keep:  # glibc before 2.32 or so refuses thresholds beyond 32 MiB, but not the setting to map no block at all
         mapping = mallopt(_MMAP_THRESHOLD, _NEVER) or mallopt(_MMAP_MAX, 0)
     else:  # thresholds where the default's own adjustment ends
         mapping = mallopt(_MMAP_THRESHOLD, 32 << 20) and mallopt(_MMAP_MAX, 1 << 16)
