@@ -90,6 +90,11 @@ class TuningMode(ABC):
         """Whether :meth:`add_modules` brings a parameter of this official name, of a layer that the detector had."""
         return False
 
+    @property
+    def is_configurable(self) -> bool:
+        """Whether the mode reads hyper-parameters of its own; see :meth:`configured`."""
+        return type(self).configured is not TuningMode.configured
+
     def configured(self, settings: Any) -> TuningMode:
         """The mode with the hyper-parameters of a run, for modes that have some of their own.
 

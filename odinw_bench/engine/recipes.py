@@ -23,12 +23,13 @@ def current_name(hyperparameter: str) -> str:
     return {old: new for new, old in RECORDED.items()}.get(hyperparameter, hyperparameter)
 
 
+OF_A_MODE = ("adapter_rank", "adapter_alpha", "adapter_where")
+"""Fields that only modes with hyper-parameters of their own read; see :attr:`TuningMode.is_configurable`."""
+
 _NEWER = {
+    *OF_A_MODE,
     "fresh_factor",
     "shuffled_subset",
-    "adapter_rank",
-    "adapter_alpha",
-    "adapter_where",
     "tower_dropout",
     "text_per_image",
     "train_precision",

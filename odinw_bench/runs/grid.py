@@ -11,6 +11,7 @@ from glip_core.errors import InputError
 from odinw_bench.datasets.names import identity
 from odinw_bench.datasets.registry import list_tasks
 from odinw_bench.datasets.task import PromptStyle, Task
+from odinw_bench.engine.recipes import OF_A_MODE, current_name
 from odinw_bench.evaluation import evaluation_of
 from odinw_bench.models import find_mode, model_facts
 from odinw_bench.runs.spec import MODES, UNTUNED, RunSpec, Shots
@@ -161,7 +162,8 @@ def expand_grid(
 
     A mode that tunes nothing gives one cell per model and dataset, whatever shots and seeds are asked for. In a grid of
     several models or modes, combinations that cannot be (a class head without prompts, tuning on 0 shots) are left
-    out with a note; asked for alone they are errors.
+    out with a note; asked for alone they are errors. Likewise hyper-parameters that a mode does not read: they would
+    make another run of the same training.
 
     Args:
         models: detectors.
@@ -184,10 +186,12 @@ def expand_grid(
     written = common.get("prompt_style") == "written"
     if common.get("attributes") is not None and "manual" not in modes and not written:
         raise InputError("an attributes file is for the mode 'manual', or for --prompt-style written")
+    read = _read_by(modes, common.pop("overrides", {}), notes)
     for model, mode, shot, seed in itertools.product(models, modes, shots, seeds):
         if mode in UNTUNED and seed != seeds[0]:
             continue
         fields = common | {"attributes": common.get("attributes") if mode == "manual" or written else None}
+        fields["overrides"] = read.get(mode, {})  # of an unknown mode: it is refused
         try:
             blueprint = RunSpec(dataset="", model=model, suite=suite, mode=mode, shots=shot, seed=seed, **fields)
         except InputError as error:
@@ -207,6 +211,29 @@ def expand_grid(
             raise NothingLeftError("; ".join(notes))
         raise InputError("the grid is empty: give at least one dataset, mode and seed")
     return list(cells.values()), notes
+
+
+def _read_by(modes: Sequence[str], overrides: Mapping[str, Any], notes: list[str]) -> dict[str, Mapping[str, Any]]:
+    """The hyper-parameters of each mode that there is, without those that only others read.
+
+    Args:
+        modes: of the grid.
+        overrides: as given.
+        notes: gets a line on what is left out.
+
+    Raises:
+        NothingLeftError: no mode of the grid reads them.
+    """
+    found = {name: find_mode(name) for name in modes if _is_mode(name)}
+    own = [name for name in overrides if current_name(name) in OF_A_MODE]
+    deaf = [name for name, mode in found.items() if own and mode.tunes and not mode.is_configurable]
+    if deaf:
+        text = f"{' and '.join(deaf)} {'do' if len(deaf) > 1 else 'does'} not read {', '.join(own)}"
+        if not any(mode.is_configurable for mode in found.values()):
+            raise NothingLeftError(f"{text}, which lora, dora and prompt+lora do")
+        notes.append(f"{text}: done as without")
+    rest = {name: value for name, value in overrides.items() if name not in own}
+    return {name: rest if name in deaf else overrides for name in found}
 
 
 def _is_mode(mode: str) -> bool:

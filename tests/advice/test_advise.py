@@ -203,7 +203,7 @@ def test_the_task_itself_is_not_elsewhere(pets, tmp_path, monkeypatch, retention
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--retention", "nowhere"), "error: --retention: unknown"),
+        (("--retention", "nowhere"), "error: --retention: folder 'nowhere' not found"),
         (("--retention", "odinw13/raccoon"), "'raccoon' needs its data"),
         (("--shots", "0"), "mode 'prompt' tunes on labelled images: --shots must be 1 or more, or 'all'"),
     ],

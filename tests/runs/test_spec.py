@@ -170,6 +170,19 @@ def test_what_cannot_be_is_left_out_of_a_grid_with_a_note():
     assert any("class head" in note for note in notes)
 
 
+def test_hyper_parameters_of_one_mode_make_no_other_run_of_the_others():
+    base = {"overrides": {"adapter_rank": 4, "lr": 0.1}}
+    cells, notes = grid(modes=["zero-shot", "prompt", "lora"], base=base)
+    assert {cell.mode: dict(cell.overrides) for cell in cells if cell.mode != "zero-shot"} == {
+        "prompt": {"lr": 0.1},
+        "lora": {"adapter_rank": 4, "lr": 0.1},
+    }
+    assert notes == ["prompt does not read adapter_rank: done as without"]
+    with pytest.raises(InputError, match="prompt and full do not read adapter_rank, which lora"):
+        grid(modes=["zero-shot", "prompt", "full"], base=base)
+    assert grid(modes=["zero-shot"], base=base)[0]
+
+
 def test_attributes_are_for_the_manual_cells():
     cells, notes = grid(modes=["manual", "prompt"], base={"attributes": "a.yaml"})
     assert {(c.mode, c.attributes) for c in cells} == {("manual", "a.yaml"), ("prompt", None)}

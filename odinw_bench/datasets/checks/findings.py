@@ -12,7 +12,6 @@ ERRORS = frozenset(
         "annotations unusable",
         "duplicate image id",
         "not as downloaded",
-        "split without boxes",
         "picture missing",
         "picture unreadable",
         "wrong image size",
