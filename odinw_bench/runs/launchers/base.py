@@ -18,9 +18,6 @@ from odinw_bench.runs.spec import RunSpec
 if TYPE_CHECKING:
     from odinw_bench.engine.distributed import DistributedContext  # brings torch: seconds that --help need not pay
 
-PATIENCE_SECONDS = 2.0
-"""How long to wait before asking again for a cell that another process is doing."""
-
 
 @dataclass(frozen=True)
 class Outcome:

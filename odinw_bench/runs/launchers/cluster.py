@@ -16,8 +16,8 @@ from odinw_bench.models import HUB_PREFIX
 from odinw_bench.models.hub.checkpoints import recorded_source
 from odinw_bench.models.registry import ONNX
 from odinw_bench.runs.cell import Cell
-from odinw_bench.runs.claims import BusyError
-from odinw_bench.runs.launchers.base import PATIENCE_SECONDS, Outcome, Watcher, do_cell
+from odinw_bench.runs.claims import PATIENCE_SECONDS, BusyError
+from odinw_bench.runs.launchers.base import Outcome, Watcher, do_cell
 from odinw_bench.runs.launchers.queue import CellQueue
 from odinw_bench.runs.options import RunOptions
 from odinw_bench.utils.hardware import cores

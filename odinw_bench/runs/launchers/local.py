@@ -10,8 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from odinw_bench.runs.cell import Cell
-from odinw_bench.runs.claims import BusyError
-from odinw_bench.runs.launchers.base import PATIENCE_SECONDS, Outcome, Watcher, do_cell
+from odinw_bench.runs.claims import PATIENCE_SECONDS, BusyError
+from odinw_bench.runs.launchers.base import Outcome, Watcher, do_cell
 from odinw_bench.runs.options import RunOptions
 from odinw_bench.runs.plan import Plan
 

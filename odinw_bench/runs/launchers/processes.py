@@ -14,8 +14,8 @@ from multiprocessing.process import BaseProcess
 
 from glip_core.memory import keep_freed_memory
 from odinw_bench.runs.cell import Cell
-from odinw_bench.runs.claims import BusyError
-from odinw_bench.runs.launchers.base import PATIENCE_SECONDS, Outcome, Watcher, do_cell
+from odinw_bench.runs.claims import PATIENCE_SECONDS, BusyError
+from odinw_bench.runs.launchers.base import Outcome, Watcher, do_cell
 from odinw_bench.runs.launchers.queue import CellQueue
 from odinw_bench.runs.options import RunOptions
 from odinw_bench.utils.hardware import cores
