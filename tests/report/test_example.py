@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
+import re
 import runpy
 import statistics
 import sys
@@ -26,6 +29,7 @@ from tests.report import made
 from tools.make_example import ROOT, card_records, keep
 
 RESULTS, REPORT = ROOT / "results" / "example", ROOT / "reports" / "example"
+ADAPTING = ROOT / "docs" / "adapting.md"
 
 pytestmark = pytest.mark.skipif(not RESULTS.is_dir(), reason="the example's records are part of a checkout only")
 
@@ -115,13 +119,42 @@ def test_a_headline_number_by_hand():
         assert float(row["AP"]) == pytest.approx(mean, abs=1e-3)
 
 
-def test_the_tables_of_ways_of_adapting_are_those_of_the_records(monkeypatch, capsys):
-    """What the command that the page names prints, line by line."""
-    monkeypatch.setattr(sys, "argv", ["adapting_table", str(RESULTS), "--shots", "5"])
-    runpy.run_module("tools.adapting_table", run_name="__main__")
-    printed = capsys.readouterr().out.splitlines()
-    assert len(printed) > 10
-    assert [line for line in printed if line not in (ROOT / "docs" / "adapting.md").read_text().splitlines()] == []
+@pytest.fixture(scope="module")
+def printed() -> str:
+    """What the command that docs/adapting.md names prints."""
+    with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(io.StringIO()) as stream:
+        patched.setattr(sys, "argv", ["adapting_table", str(RESULTS), "--shots", "5"])
+        runpy.run_module("tools.adapting_table", run_name="__main__")
+    return stream.getvalue()
+
+
+def test_the_tables_of_ways_of_adapting_are_those_of_the_records(printed):
+    lines = printed.splitlines()
+    assert len(lines) > 10
+    assert [line for line in lines if line not in ADAPTING.read_text().splitlines()] == []
+
+
+NUMBER = r"[+−]?\d+\.\d"
+INTERVAL = rf"({NUMBER})[^\d()]*[(,]\s*({NUMBER})\s+to\s+({NUMBER})\)?"
+# A mean and what is said of it, up to the interval: "5.5 AP (2.5 to 8.4)", "4.7 more than full tuning (0.3 to 9.0)".
+
+
+def _amounts(mean: str, *ends: str) -> tuple[float, ...]:
+    """A difference, and the same with its sides changed (`2.0 behind` is `−2.0`), as one tuple."""
+    numbers = [float(number.replace("−", "-")) for number in (mean, *ends)]
+    return min(tuple(numbers), (-numbers[0], *sorted(-end for end in numbers[1:])))
+
+
+def test_the_sentences_about_ways_of_adapting_have_the_numbers_of_the_tables(printed):
+    """Each interval in words is that of a cell, with its mean; each other number with a decimal stands in a cell."""
+    text = ADAPTING.read_text()
+    words = text[text.index("## Thirteen drawn tasks") : text.index("**AP by labelled images per class**")]
+    said = re.findall(INTERVAL, words)
+    assert len(said) == len(re.findall(rf"{NUMBER}\s+to\s+{NUMBER}", words)) > 50
+    cells = {_amounts(*cell) for cell in re.findall(INTERVAL, printed)}
+    assert [numbers for numbers in said if _amounts(*numbers) not in cells] == []
+    shown = {number.lstrip("+−") for number in re.findall(NUMBER, printed)}
+    assert [number for number in re.findall(NUMBER, words) if number.lstrip("+−") not in shown] == []
 
 
 def test_the_committed_cards_are_those_of_the_records():
