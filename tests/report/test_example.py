@@ -72,7 +72,7 @@ def test_the_grid_is_whole():
     runs = Counter((spec["model"], spec["mode"], str(spec["shots"])) for spec in specs)
     assert set(runs.values()) == {13 * len((3, 30, 300))}
     modes = {"glip-nano": 7, "dyhead-nano": 5, "gdino-nano": 7}
-    shots = dict.fromkeys(modes, ("1", "3", "5", "10", "all")) | {"gdino-nano": ("1", "5", "all")}
+    shots = dict.fromkeys(modes, ("1", "3", "5", "10", "all")) | {"gdino-nano": ("1", "5", "10", "all")}
     assert Counter((model, shot) for model, _, shot in runs) == {
         (model, shot): number for model, number in modes.items() for shot in shots[model]
     }
